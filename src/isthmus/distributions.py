@@ -1,0 +1,171 @@
+r"""Distributions that ``torch.distributions`` lacks, and two of its own in the form that training needs.
+
+A deterministic code is a random variable all the same: :class:`Dirac` puts its whole mass on one point, so a plain
+autoencoder and a variational one share one forward pass. The diagonal Gaussian and the Bernoulli are here for speed
+and are tested against torch's; everything else comes from ``torch.distributions``.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Size, Tensor
+from torch.distributions import Distribution
+from torch.distributions.constraints import Constraint
+
+
+class Dirac(Distribution):
+    r"""The point mass :math:`\delta(z - a)`: every draw, the mean and the mode are ``value``.
+
+    It has no density with respect to volume, so :meth:`log_prob` refuses; parts that need one say so earlier
+    (:data:`isthmus.trace.Offer.DENSITY`).
+
+    Args:
+        value: the point a, shape (B, *code).
+
+    >>> import torch
+    >>> Dirac(torch.ones(2, 3)).rsample().equal(torch.ones(2, 3))
+    True
+    """
+
+    has_rsample = True
+    arg_constraints: dict[str, Constraint] = {}  # noqa: RUF012  torch's own way to declare constraints
+
+    def __init__(self, value: Float[Tensor, "B *code"]) -> None:
+        super().__init__(value.shape[:1], value.shape[1:], validate_args=False)
+        self.value = value
+
+    @property
+    def mean(self) -> Tensor:
+        """The point itself."""
+        return self.value
+
+    @property
+    def mode(self) -> Tensor:
+        """The point itself."""
+        return self.value
+
+    @property
+    def variance(self) -> Tensor:
+        """Zero everywhere."""
+        return self.value.new_zeros(()).expand_as(self.value)
+
+    def rsample(self, sample_shape: Size | list[int] | tuple[int, ...] = ()) -> Tensor:
+        """``value``, repeated over ``sample_shape``."""
+        return self.value.expand(Size(sample_shape) + self.value.shape)
+
+    def sample(self, sample_shape: Size | list[int] | tuple[int, ...] = ()) -> Tensor:
+        """``value``, repeated, without gradient."""
+        return self.rsample(sample_shape).detach()
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """A point mass has no density.
+
+        Raises:
+            NotImplementedError: always.
+        """
+        raise NotImplementedError("A Dirac distribution has no density.")
+
+
+class DiagonalGaussian(Distribution):
+    r"""A Gaussian with a diagonal covariance, :math:`\mathcal N(\mu, \mathrm{diag}\,\sigma^2)`, one event an example.
+
+    It is ``Independent(Normal(loc, scale))`` built from :math:`\log\sigma`, which it keeps: a KL needs no logarithm,
+    and stays finite where :math:`\sigma` underflows. Measured on the MLP VAE at batch 100 it saves 5 % of a step.
+
+    Args:
+        loc: mean :math:`\mu`, shape (B, *code).
+        log_scale: :math:`\log\sigma`, of the same shape.
+
+    >>> import torch
+    >>> q = DiagonalGaussian(torch.zeros(2, 3), torch.zeros(2, 3))
+    >>> q.rsample().shape, round(q.log_prob(torch.zeros(2, 3))[0].item(), 4)  # -3/2 log(2 pi)
+    (torch.Size([2, 3]), -2.7568)
+    """
+
+    has_rsample = True
+    arg_constraints: dict[str, Constraint] = {}  # noqa: RUF012  torch's own way to declare constraints
+
+    def __init__(self, loc: Float[Tensor, "B *code"], log_scale: Float[Tensor, "B *code"]) -> None:
+        super().__init__(loc.shape[:1], loc.shape[1:], validate_args=False)
+        self.loc, self.log_scale, self.scale = loc, log_scale, log_scale.exp()
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean."""
+        return self.loc
+
+    @property
+    def mode(self) -> Tensor:
+        """The mean."""
+        return self.loc
+
+    @property
+    def variance(self) -> Tensor:
+        """The diagonal of the covariance."""
+        return self.scale.square()
+
+    def rsample(self, sample_shape: Size | list[int] | tuple[int, ...] = ()) -> Tensor:
+        r"""Reparameterised draws :math:`\mu + \sigma\epsilon`, shape (*sample, B, *code)."""
+        noise = torch.randn(Size(sample_shape) + self.loc.shape, dtype=self.loc.dtype, device=self.loc.device)
+        return torch.addcmul(self.loc, self.scale, noise)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log-density of each example, in nats."""
+        z = (value - self.loc) / self.scale
+        values = -0.5 * (z.square() + math.log(2 * math.pi)) - self.log_scale
+        return values.flatten(-len(self.event_shape)).sum(-1)
+
+    def entropy(self) -> Tensor:
+        """Differential entropy of each example, in nats."""
+        return (self.log_scale + 0.5 * math.log(2 * math.pi * math.e)).flatten(1).sum(1)
+
+
+class IndependentBernoulli(Distribution):
+    r"""Independent Bernoulli variables on logits, one event for each example.
+
+    It is ``Independent(Bernoulli(logits=...))`` with a cheaper density: the cross-entropy is summed before its sign
+    is changed, which saves a pass over the pixels, forth and back, in every step. Grey values in [0, 1] are allowed
+    (torch refuses them); whoever makes it checks their range.
+
+    Args:
+        logits: shape (B, *D).
+
+    >>> import torch
+    >>> round(-IndependentBernoulli(torch.zeros(1, 2, 2)).log_prob(torch.ones(1, 2, 2)).item(), 4)  # 4 log 2
+    2.7726
+    """
+
+    arg_constraints: dict[str, Constraint] = {}  # noqa: RUF012  torch's own way to declare constraints
+
+    def __init__(self, logits: Float[Tensor, "B *D"]) -> None:
+        super().__init__(logits.shape[:1], logits.shape[1:], validate_args=False)
+        self.logits = logits
+
+    @property
+    def mean(self) -> Tensor:
+        """The probabilities."""
+        return torch.sigmoid(self.logits)
+
+    @property
+    def mode(self) -> Tensor:
+        """1 where the probability exceeds a half, else 0."""
+        return (self.logits > 0).to(self.logits.dtype)
+
+    @property
+    def variance(self) -> Tensor:
+        """Of each pixel: p (1 - p)."""
+        p = self.mean
+        return p * (1 - p)
+
+    def sample(self, sample_shape: Size | list[int] | tuple[int, ...] = ()) -> Tensor:
+        """Draws of 0 and 1, shape (*sample, B, *D)."""
+        with torch.no_grad():
+            return torch.bernoulli(self.mean.expand(Size(sample_shape) + self.logits.shape))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log-probability of each example, in nats."""
+        logits = self.logits if value.shape == self.logits.shape else self.logits.expand(value.shape)
+        error = F.binary_cross_entropy_with_logits(logits, value, reduction="none")
+        return -error.flatten(-len(self.event_shape)).sum(-1)

@@ -1,0 +1,131 @@
+r"""The formulas, as pure functions of tensors. Each states its unit, sign and reduction.
+
+Every sum over features is a sum, never a mean, and what is returned keeps one value for each example: the caller
+averages over examples, by count. Units are nats unless said otherwise.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "linear": lambda h: h,
+    "relu": F.relu,
+    "leaky_relu": F.leaky_relu,
+    "elu": F.elu,
+    "gelu": F.gelu,
+    "silu": F.silu,
+    "softplus": F.softplus,
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+}
+"""Activations by name; ``linear`` is the identity."""
+
+
+def per_example(values: Float[Tensor, "B *D"]) -> Float[Tensor, " B"]:
+    """Sum over everything but the first axis.
+
+    >>> per_example(torch.ones(2, 3, 4)).tolist()
+    [12.0, 12.0]
+    """
+    return values.flatten(1).sum(1) if values.ndim > 1 else values
+
+
+def squared_error(x: Float[Tensor, "B *D"], y: Float[Tensor, "B *D"]) -> Float[Tensor, " B"]:
+    r"""Squared error :math:`\sum_j (x_j - y_j)^2`, summed over features, one value for each example.
+
+    This is the scale of Hinton & Salakhutdinov (2006): on pixels in [0, 1], PCA with 30 components leaves 13.87
+    on the MNIST test images.
+
+    >>> squared_error(torch.zeros(1, 4), torch.full((1, 4), 0.5)).item()
+    1.0
+    """
+    return per_example((x - y).square())
+
+
+def kl_standard_normal(
+    loc: Float[Tensor, "B *d"], scale: Float[Tensor, "B *d"], log_scale: Float[Tensor, "B *d"] | None = None
+) -> Float[Tensor, " B"]:
+    r"""KL divergence of a diagonal Gaussian from the standard normal, in nats.
+
+    .. math:: \frac12 \sum_i \left( \mu_i^2 + \sigma_i^2 - 2 \log \sigma_i - 1 \right)
+
+    It is zero exactly where :math:`\mu = 0` and :math:`\sigma = 1`. Where :math:`\log\sigma` is known it saves the
+    logarithm, and the value stays finite where :math:`\sigma` underflows.
+
+    References:
+        Auto-encoding variational Bayes (Kingma & Welling, 2014), appendix B
+
+    >>> kl_standard_normal(torch.zeros(1, 3), torch.ones(1, 3)).item()
+    0.0
+    """
+    return per_example(kl_standard_normal_by_dimension(loc, scale, log_scale))
+
+
+def kl_standard_normal_by_dimension(
+    loc: Float[Tensor, "B *d"], scale: Float[Tensor, "B *d"], log_scale: Float[Tensor, "B *d"] | None = None
+) -> Float[Tensor, "B *d"]:
+    """The summands of :func:`kl_standard_normal`: nats for each latent dimension."""
+    return 0.5 * (loc.square() + scale.square() - 1) - (scale.log() if log_scale is None else log_scale)
+
+
+def entropy_gaussian(scale: Float[Tensor, "B *d"]) -> Float[Tensor, " B"]:
+    r"""Differential entropy of a diagonal Gaussian, :math:`\sum_i \frac12 \log(2 \pi e \sigma_i^2)`, in nats.
+
+    >>> round(entropy_gaussian(torch.ones(1, 1)).item(), 4)
+    1.4189
+    """
+    return per_example(0.5 * math.log(2 * math.pi * math.e) + scale.log())
+
+
+def log_mean_exp(log_w: Float[Tensor, "K *B"]) -> Float[Tensor, " *B"]:
+    r"""The importance-weighted bound :math:`\log \frac1K \sum_k w_k` over the first axis, without overflow.
+
+    With K = 1 it is the draw of the evidence lower bound itself.
+
+    References:
+        Importance weighted autoencoders (Burda et al., 2016), equation 8
+
+    >>> log_mean_exp(torch.tensor([[1000.0], [1000.0]])).item()
+    1000.0
+    """
+    return torch.logsumexp(log_w, 0) - math.log(len(log_w))
+
+
+def active_units(loc: Float[Tensor, "N *d"], threshold: float = 0.01) -> Float[Tensor, " *d"]:
+    r"""Which latent dimensions are in use: 1 where the variance of the posterior mean exceeds ``threshold``.
+
+    References:
+        Importance weighted autoencoders (Burda et al., 2016), section 5.2
+
+    >>> active_units(torch.tensor([[0.0, 1.0], [0.0, -1.0]])).tolist()
+    [0.0, 1.0]
+    """
+    return (loc.var(0, correction=0) > threshold).to(loc.dtype)
+
+
+def psnr(x: Float[Tensor, "B *D"], y: Float[Tensor, "B *D"]) -> Float[Tensor, " B"]:
+    r"""Peak signal-to-noise ratio :math:`-10 \log_{10} \mathrm{mse}` of images in [0, 1], in dB for each image.
+
+    A perfect image counts as 100 dB, for infinity would rule every mean.
+
+    >>> psnr(torch.zeros(1, 4), torch.full((1, 4), 0.1)).round().item()
+    20.0
+    """
+    mse = (x - y).square().flatten(1).mean(1)
+    return -10 * torch.log10(mse.clamp_min(1e-10))
+
+
+def binary_entropy(x: Float[Tensor, "B *D"]) -> Float[Tensor, " B"]:
+    r"""Entropy of independent Bernoulli pixels with probabilities x, in nats, summed over pixels.
+
+    It is the least cross-entropy that any model can reach on grey images: 45.53 on the MNIST test images.
+
+    >>> round(binary_entropy(torch.full((1, 1), 0.5)).item(), 4)
+    0.6931
+    """
+    return -per_example(torch.xlogy(x, x) + torch.xlogy(1 - x, 1 - x))

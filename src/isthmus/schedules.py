@@ -1,0 +1,81 @@
+r"""Weights that change while a model is trained.
+
+A penalty's weight :math:`\lambda` may rise from ``start`` to ``value`` over the first part of the run (KL warm-up,
+Bowman et al., 2016; Sønderby et al., 2016). The length is a fraction of the run, so it never outlives the run, or
+a number of steps, which may: :meth:`Schedule.unfinished` tells.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from isthmus.errors import BadOption, check_choice, check_range
+
+SHAPES = ("constant", "linear", "cosine")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    r"""A weight as a function of the step.
+
+    With :math:`t = \min(1, \mathrm{step} / \mathrm{length})`, linear gives :math:`a + (b - a) t` and cosine
+    :math:`a + (b - a)(1 - \cos \pi t)/2`, from a = ``start`` to b = ``value``.
+
+    Args:
+        value: the weight b after the warm-up, and all along for ``constant``.
+        shape: ``constant``, ``linear`` or ``cosine``.
+        start: the weight a at the first step.
+        fraction: length as a share of the run, in (0, 1]; or
+        steps: length in steps, at least 1. A rising shape needs exactly one of the two.
+
+    Raises:
+        BadOption: a value out of range, or a rising shape without one length.
+
+    >>> Schedule(2.0, "linear", fraction=0.5)(step=25, total=100)
+    1.0
+    """
+
+    # read by pydantic where a schedule is part of a recipe: unknown keys are refused, not dropped
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    value: float = 1.0
+    shape: str = "constant"
+    start: float = 0.0
+    fraction: float | None = None
+    steps: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse lengths that make no sense."""
+        check_choice("A schedule's shape", self.shape, SHAPES)
+        for name in ("value", "start"):
+            if not math.isfinite(getattr(self, name)):
+                raise BadOption(f"A schedule's {name} must be a finite number, but is {getattr(self, name)}.")
+        lengths = [v for v in (self.fraction, self.steps) if v is not None]
+        if (self.shape == "constant") != (not lengths) or len(lengths) > 1:
+            raise BadOption(
+                f"A schedule of shape {self.shape!r} was given fraction={self.fraction} and steps={self.steps}; "
+                "constant takes neither, linear and cosine take exactly one. Set one of them."
+            )
+        if self.fraction is not None:
+            check_range("A schedule's fraction", self.fraction, 0, 1, open_low=True)
+        if self.steps is not None:
+            check_range("A schedule's steps", self.steps, 1)
+
+    def length(self, total: int) -> float:
+        """Steps until the weight has reached ``value`` in a run of ``total`` steps."""
+        if self.fraction is not None:
+            return self.fraction * total
+        return float(self.steps or 0)
+
+    def __call__(self, step: float, total: int) -> float:
+        """The weight at ``step`` (0-based) of a run of ``total`` steps."""
+        length = self.length(total)
+        if self.shape == "constant" or step >= length:
+            return self.value
+        t = step / length
+        rise = t if self.shape == "linear" else (1 - math.cos(math.pi * t)) / 2
+        return self.start + (self.value - self.start) * rise
+
+    def unfinished(self, total: int) -> bool:
+        """Whether a run of ``total`` steps ends before the weight reaches ``value``."""
+        return self.length(total) > total

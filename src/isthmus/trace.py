@@ -1,0 +1,124 @@
+r"""The record of one forward pass, and what each kind of part must be able to do.
+
+.. math:: x \to \tilde x = \mathrm{corrupt}(x) \to q(z \mid \tilde x) \to z \to p(x \mid z)
+
+The record lies below those who write it (the model) and those who read it (penalties), so no part has to know
+another. What a penalty needs of a latent is declared (:class:`Offer`) and checked where they meet.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+Shape = tuple[int, ...]
+
+
+class Offer(StrEnum):
+    """What a latent can promise of its code, and a penalty may need."""
+
+    DENSITY = "a density q(z|x)"
+    GAUSSIAN = "a diagonal Gaussian q(z|x)"
+    UNIT_INTERVAL = "a code in [0, 1]"
+    DIFFERENTIABLE = "a code that is a smooth function of the input"
+
+
+def alone(values: Tensor) -> Tensor:
+    """The collective of a single process: what is gathered is what is here."""
+    return values
+
+
+@dataclass(frozen=True)
+class Trace:
+    r"""One pass of a batch through a model.
+
+    Attributes:
+        x: clean input, shape (B, *D); the target.
+        x_in: what the encoder saw, corrupt(x), shape (B, *D).
+        q: posterior q(z | x_in).
+        z: the code that was decoded, shape (B, *code).
+        p: output distribution p(x | z) over shape *D.
+        progress: how far the run is, 0 to 1.
+        population: number of training examples, 0 where unknown.
+        gather: joins the batches of all processes; the identity on one.
+    """
+
+    x: Tensor
+    x_in: Tensor
+    q: Distribution
+    z: Tensor
+    p: Distribution
+    progress: float = 1.0
+    population: int = 0
+    gather: Callable[[Tensor], Tensor] = alone
+
+
+@runtime_checkable
+class Head(Protocol):
+    """What turns a network's features into a distribution, and so decides how many features it needs."""
+
+    def width(self, d: int) -> int:
+        """Features needed along axis 1 for ``d`` values there."""
+        ...
+
+    def __call__(self, h: Tensor) -> Distribution:
+        """The distribution that features (B, width(d), ...) describe."""
+        ...
+
+
+@runtime_checkable
+class Latent(Head, Protocol):
+    """A head that gives the posterior q(z | x)."""
+
+    offers: frozenset[Offer]
+
+
+@runtime_checkable
+class Likelihood(Head, Protocol):
+    """A head that gives p(x | z), and knows which data it can describe."""
+
+    def check(self, x: Tensor) -> None:
+        """Raise ``BadData`` where p cannot have produced ``x``."""
+        ...
+
+
+@runtime_checkable
+class Corruption(Protocol):
+    """What is done to the input before the encoder sees it; the target stays clean."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """A corrupted copy of ``x``, of the same shape."""
+        ...
+
+
+@runtime_checkable
+class Model(Protocol):
+    """What a penalty may ask of the model whose trace it judges."""
+
+    encoder: nn.Module
+    decoder: nn.Module
+    latent: nn.Module
+    likelihood: nn.Module
+
+    def posterior(self, x_in: Tensor) -> Distribution:
+        """The posterior q(z | x_in)."""
+        ...
+
+    def output(self, z: Tensor) -> Distribution:
+        """The output distribution p(x | z)."""
+        ...
+
+
+@runtime_checkable
+class Penalty(Protocol):
+    r"""A term :math:`\Omega` of the objective, in nats (or as its docstring says), one value for each example."""
+
+    name: str
+    needs: frozenset[Offer]
+
+    def __call__(self, model: Model, trace: Trace) -> Tensor:
+        """The penalty of each example, shape (B,), or of the whole batch, shape ()."""
+        ...
