@@ -1,0 +1,169 @@
+r"""Convolutional encoder and decoder for images of any height, width and number of channels.
+
+Each level halves the image (rounding up): by a stride of 2, or by a convolution and a 2x2 max-pooling. The decoder
+goes the same sizes back: by transposed convolutions, or by repeating pixels and a convolution (which leaves no
+checkerboard: Odena et al., 2016). Without ``size`` the code is the innermost map; with it, a vector behind a dense
+layer.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from isthmus.errors import BadOption, ShapeError, check_choice, check_range
+from isthmus.nets.layers import Activation, Pair, initialise, normalisation
+from isthmus.trace import Head, Shape
+
+Behind = Callable[[int], list[nn.Module]]
+"""What follows a level of so many maps: normalisation and activation."""
+
+
+class Upsample(nn.Module):
+    """Doubles an image by repeating each pixel, then cuts it to ``size`` (height, width).
+
+    >>> import torch
+    >>> Upsample((1, 3))(torch.tensor([[[[1.0, 2.0]]]])).tolist()
+    [[[[1.0, 1.0, 2.0]]]]
+    """
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, h: Float[Tensor, "B C h w"]) -> Float[Tensor, "B C H W"]:
+        """The enlarged image."""
+        large = F.interpolate(h, scale_factor=2.0, mode="nearest")
+        return large[..., : self.size[0], : self.size[1]]
+
+
+def conv(
+    shape: Shape,
+    size: int | None,
+    latent: Head,
+    likelihood: Head,
+    *,
+    channels: Sequence[int] = (16, 8, 8),
+    kernel: int = 3,
+    down: str = "stride",
+    up: str = "transposed",
+    activation: str = "relu",
+    norm: str = "none",
+    weights: str = "glorot",
+) -> Pair:
+    r"""A convolutional pair with one level for each entry of ``channels``.
+
+    Args:
+        shape: (channels, height, width) of one image.
+        size: width of a vector code, or ``None`` for a code map (channels[-1], h, w).
+        latent: the head behind the encoder.
+        likelihood: the head behind the decoder.
+        channels: maps of each level, from the image inwards.
+        kernel: side of the square kernels, 2 to 15; odd for ``maxpool`` and ``upsample``.
+        down: ``stride`` or ``maxpool``.
+        up: ``transposed`` or ``upsample``.
+        activation: between levels, by name.
+        norm: ``none``, ``batch``, ``layer`` or ``group``, before the activation.
+        weights: initial weights by name.
+
+    Raises:
+        ShapeError: the data is not images, or too small for so many levels.
+        BadOption: an option out of range.
+
+    >>> from isthmus import latents, likelihoods
+    >>> conv((1, 28, 28), None, latents.Deterministic(), likelihoods.Bernoulli()).code
+    (8, 4, 4)
+    """
+    _check(shape, channels, kernel, down, up)
+    sizes = _sizes(shape, kernel, len(channels), down)
+    inner = (channels[-1], *sizes[-1])
+    flat = math.prod(inner)
+
+    def behind(width: int) -> list[nn.Module]:
+        return [*normalisation(norm, width, maps=True), Activation(activation)]
+
+    last = channels[-1] if size is not None else latent.width(channels[-1])
+    encoder = _down([shape[0], *channels[:-1], last], kernel, down, behind)
+    decoder = _up(list(reversed(channels)), likelihood.width(shape[0]), sizes, kernel, up, behind)
+    if size is not None:
+        check_range("latent.size", size, 1, 1 << 20)
+        encoder += [*behind(last), nn.Flatten(), nn.Linear(flat, latent.width(size))]
+        decoder = [nn.Linear(size, flat), nn.Unflatten(1, inner), *behind(last), *decoder]
+    pair = Pair(nn.Sequential(*encoder), nn.Sequential(*decoder), inner if size is None else (size,))
+    initialise(pair.encoder, weights)
+    initialise(pair.decoder, weights)
+    return pair
+
+
+def _check(shape: Shape, channels: Sequence[int], kernel: int, down: str, up: str) -> None:
+    if len(shape) != 3:
+        raise ShapeError(
+            f"A convolutional net needs images (channels, height, width), but one example has shape {shape}. "
+            "Use --set net.kind=mlp, or give rows their shape with --set data.shape=28,28."
+        )
+    if not channels:
+        raise BadOption("net.channels is empty, but a convolutional net needs at least one level. Give 16,8,8.")
+    for width in channels:
+        check_range("net.channels", width, 1, 1 << 16)
+    check_range("net.kernel", kernel, 2, 15)
+    check_choice("net.down", down, ("stride", "maxpool"))
+    check_choice("net.up", up, ("transposed", "upsample"))
+    if kernel % 2 == 0 and (down == "maxpool" or up == "upsample"):
+        raise BadOption(
+            f"net.kernel={kernel} is even, but maxpool and upsample keep the image's size only with an odd kernel. "
+            f"Use {kernel + 1}, or down=stride and up=transposed."
+        )
+
+
+def _sizes(shape: Shape, kernel: int, levels: int, down: str) -> list[tuple[int, int]]:
+    """Height and width at each level, from the image inwards."""
+    pad = (kernel - 1) // 2
+    sizes = [(shape[1], shape[2])]
+    for _ in range(levels):
+        n = sizes[-1]
+        halved = [-(-v // 2) if down == "maxpool" else (v + 2 * pad - kernel) // 2 + 1 for v in n]
+        # what the transposed convolution can reach from there: one of two neighbouring sizes
+        reach = [(h - 1) * 2 - 2 * pad + kernel for h in halved]
+        if min(halved) < 1 or any(not 0 <= v - r <= 1 for v, r in zip(n, reach, strict=True)):
+            raise ShapeError(
+                f"Images of {shape[1]}x{shape[2]} cannot be halved {levels} times with kernel {kernel}. "
+                "Use fewer net.channels, or an odd net.kernel."
+            )
+        sizes.append((halved[0], halved[1]))
+    return sizes
+
+
+def _down(channels: Sequence[int], kernel: int, down: str, behind: Behind) -> list[nn.Module]:
+    """Levels of the encoder; the last one's features are raw."""
+    stride = 2 if down == "stride" else 1
+    layers: list[nn.Module] = []
+    for i, (a, b) in enumerate(pairwise(channels)):
+        layers.append(nn.Conv2d(a, b, kernel, stride, (kernel - 1) // 2))
+        if i < len(channels) - 2:
+            layers += behind(b)
+        if down == "maxpool":
+            layers.append(nn.MaxPool2d(2, ceil_mode=True))
+    return layers
+
+
+def _up(
+    channels: Sequence[int], out: int, sizes: Sequence[tuple[int, int]], kernel: int, up: str, behind: Behind
+) -> list[nn.Module]:
+    """Levels of the decoder, from the code outwards; the last layer's features are raw."""
+    pad = (kernel - 1) // 2
+    layers: list[nn.Module] = []
+    targets = sizes[-2::-1]
+    if up == "upsample":
+        for a, b, target in zip([channels[0], *channels], channels, targets, strict=False):
+            layers += [nn.Conv2d(a, b, kernel, 1, pad), *behind(b), Upsample(target)]
+        return [*layers, nn.Conv2d(channels[-1], out, kernel, 1, pad)]
+    for i, (a, b) in enumerate(zip(channels, [*channels[1:], out], strict=True)):
+        start, target = sizes[len(channels) - i], targets[i]
+        extra = [t - ((s - 1) * 2 - 2 * pad + kernel) for s, t in zip(start, target, strict=True)]
+        layers.append(nn.ConvTranspose2d(a, b, kernel, 2, pad, (extra[0], extra[1])))
+        if i < len(channels) - 1:
+            layers += behind(b)
+    return layers
