@@ -1,0 +1,215 @@
+"""Closed forms, and the oracle that the whole chain is held against.
+
+With the weights of probabilistic PCA the Gaussian posterior is exact, so every importance weight equals p(x): latent,
+decoder, likelihood, prior and bound are right together, or the weights vary.
+"""
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from sklearn.decomposition import PCA
+from torch import Tensor
+from torch.distributions import MultivariateNormal
+
+from isthmus import zoo
+from isthmus.errors import BadOption
+from isthmus.exact import pca, probabilistic_pca
+from isthmus.functional import log_mean_exp, squared_error
+from isthmus.objective import Objective, log_importance_weights
+from isthmus.penalties import KL
+from isthmus.priors import StandardNormal
+
+EPS = torch.finfo(torch.float64).eps
+N, D = 300, 6
+SIZES = [1, 2, 5]
+every_size = pytest.mark.parametrize("d", SIZES)
+
+
+def toy() -> Tensor:
+    """Gaussian data whose axes have spreads from 3 to 0.1, turned and moved."""
+    spread = torch.logspace(math.log10(3), -1, D, dtype=torch.float64)
+    turn = torch.linalg.qr(torch.randn(D, D, dtype=torch.float64)).Q
+    return (torch.randn(N, D, dtype=torch.float64) * spread) @ turn + torch.arange(D)
+
+
+def spectrum(x: Tensor) -> np.ndarray:
+    """Eigenvalues of the covariance, largest first, by way of the singular values."""
+    centred = x.numpy() - x.numpy().mean(0)
+    return np.linalg.svd(centred, compute_uv=False) ** 2 / len(centred)
+
+
+def round_off(x: Tensor, noise: float) -> float:
+    """An estimate of the rounding of a log density: terms |x|^2 / sigma^2, D^2 operations each."""
+    return EPS * D**2 * (1 + x.square().sum(1).max().item() / noise)
+
+
+@every_size
+def test_every_importance_weight_of_probabilistic_pca_is_the_density_of_the_example(d):
+    x = toy()
+    model = probabilistic_pca(x, d)
+    values = spectrum(x)
+    noise = values[d:].mean()
+    w = model.decoder.weight.detach()
+    covariance = w @ w.T + noise * torch.eye(D, dtype=torch.float64)
+    expected = MultivariateNormal(torch.from_numpy(x.numpy().mean(0)), covariance).log_prob(x)
+    tolerance = round_off(x, noise)
+    assert tolerance < 1e-9
+    for k in (1, 5, 50):
+        log_w = log_importance_weights(model, x, k)
+        assert log_w.shape == (k, N)
+        torch.testing.assert_close(log_w, expected.expand(k, N), rtol=0, atol=tolerance)
+        torch.testing.assert_close(log_mean_exp(log_w), expected, rtol=0, atol=tolerance)
+
+
+@every_size
+def test_the_likelihood_of_probabilistic_pca_is_the_maximum_of_tipping_and_bishop_and_of_scikit_learn(d):
+    x = toy()
+    values = spectrum(x)
+    noise = values[d:].mean()
+    # equation 7 of Tipping & Bishop (1999) for one example at the maximum
+    maximum = -0.5 * (D * math.log(2 * math.pi) + np.log(values[:d]).sum() + (D - d) * math.log(noise) + D)
+    got = log_mean_exp(log_importance_weights(probabilistic_pca(x, d), x, 3)).mean().item()
+    assert got == pytest.approx(maximum, abs=round_off(x, noise))
+    # scikit-learn divides the covariance by N - 1, so its model is ours of data larger by a = sqrt(N / (N - 1)):
+    # ours of x + (a - 1)(x - mean) scored on x itself
+    larger = x.mean(0) + (x - x.mean(0)) * math.sqrt(N / (N - 1))
+    theirs = PCA(d, svd_solver="full").fit(x.numpy()).score_samples(x.numpy())
+    ours = log_mean_exp(log_importance_weights(probabilistic_pca(larger, d), x, 3)).detach().numpy()
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=round_off(x, noise))
+
+
+@every_size
+def test_probabilistic_pca_reconstructs_less_than_pca_but_in_the_same_space(d):
+    x = toy()
+    values = spectrum(x)
+    noise = values[d:].mean()
+    axes = PCA(d, svd_solver="full").fit(x.numpy())
+    code = axes.transform(x.numpy())
+    # the posterior mean shrinks each component by 1 - sigma^2 / lambda
+    expected = (code * (1 - noise / values[:d])) @ axes.components_ + axes.mean_
+    got = probabilistic_pca(x, d).reconstruct(x).numpy()
+    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("d", [1, 3, D])
+def test_pca_is_that_of_scikit_learn(d):
+    x = toy()
+    theirs = PCA(d, svd_solver="full").fit(x.numpy())
+    model = pca(x, d)
+    code = theirs.transform(x.numpy())
+    # directions are known up to their sign
+    np.testing.assert_allclose(np.abs(model.encode(x).numpy()), np.abs(code), rtol=0, atol=1e-11)
+    np.testing.assert_allclose(model.reconstruct(x).numpy(), theirs.inverse_transform(code), rtol=0, atol=1e-11)
+    discarded = spectrum(x)[d:].sum()
+    assert squared_error(x, model.reconstruct(x)).mean().item() == pytest.approx(discarded, rel=1e-10, abs=1e-20)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@every_size
+def test_a_linear_autoencoder_reaches_the_sum_of_the_discarded_eigenvalues(d, tied):
+    x = toy()
+    objective = zoo.linear(latent=d, tied=tied).build((D,)).double()
+    optimiser = torch.optim.LBFGS(
+        objective.parameters(),
+        max_iter=2000,
+        tolerance_grad=1e-11,
+        tolerance_change=1e-16,
+        history_size=50,
+        line_search_fn="strong_wolfe",
+    )
+
+    def closure() -> Tensor:
+        optimiser.zero_grad()
+        loss = objective(x).total
+        loss.backward()
+        return loss
+
+    optimiser.step(closure)
+    best = spectrum(x)[d:].sum()
+    assert squared_error(x, objective.model.reconstruct(x)).mean().item() == pytest.approx(best, abs=1e-6)
+    loss = 0.5 * best + 0.5 * D * math.log(2 * math.pi)
+    assert objective(x).total.item() == pytest.approx(loss, abs=1e-6)
+    theirs = PCA(d, svd_solver="full").fit(x.numpy())
+    # 1e-6 above its minimum the plane is turned by sqrt(1e-6 / gap) < 1e-2 (gap > 1e-2), of coordinates below 5
+    same = theirs.inverse_transform(theirs.transform(x.numpy()))
+    np.testing.assert_allclose(objective.model.reconstruct(x).detach().numpy(), same, rtol=0, atol=0.05)
+
+
+def drawn() -> tuple[Objective, Tensor]:
+    """A variational autoencoder away from its optimum."""
+    objective = zoo.vae(latent=2, hidden=(8,)).build((D,)).double()
+    return objective, torch.rand(5, D, dtype=torch.float64)
+
+
+def test_one_importance_weight_is_a_draw_of_the_evidence_lower_bound():
+    objective, x = drawn()
+    torch.manual_seed(3)
+    log_w = log_importance_weights(objective.model, x, 1)
+    torch.manual_seed(3)
+    trace = objective.model(x)
+    prior = torch.distributions.Normal(0, 1).log_prob(trace.z).sum(1)
+    expected = trace.p.log_prob(x) + prior - trace.q.log_prob(trace.z)
+    torch.testing.assert_close(log_mean_exp(log_w), expected, rtol=64 * EPS, atol=64 * EPS)
+
+
+def test_the_mean_of_log_weights_is_minus_the_loss_of_the_objective():
+    objective, x = drawn()
+    with torch.no_grad():
+        log_w = log_importance_weights(objective.model, x, 4000).mean(1)
+        losses = torch.stack([objective(x).total for _ in range(4000)])
+    error = math.hypot(log_w.std().item(), losses.std().item()) / math.sqrt(4000)
+    assert abs(log_w.mean().item() + losses.mean().item()) < 5 * error
+
+
+def test_draws_of_importance_weights_differ_and_their_bound_rises_with_their_number():
+    objective, x = drawn()
+    log_w = log_importance_weights(objective.model, x, 64)
+    assert bool((log_w.std(0) > 0).all())
+    bounds = [torch.stack([log_mean_exp(part) for part in log_w.split(k)]).mean(0) for k in (1, 4, 16, 64)]
+    assert all(bool((b > a).all()) for a, b in pairwise(bounds))
+
+
+def test_the_kl_of_the_exact_posterior_and_the_reconstruction_add_up_to_the_density():
+    """log p(x) = E log p(x|z) - KL where the posterior is exact; the expectation by its closed form."""
+    x, d = toy(), 2
+    model = probabilistic_pca(x, d)
+    noise, w = spectrum(x)[d:].mean(), model.decoder.weight.detach()
+    trace = model(x)
+    with torch.no_grad():
+        kl = KL(StandardNormal())(model, trace)
+    residual = squared_error(x, model.reconstruct(x)) + (trace.q.variance.detach() * (w * w).sum(0)).sum(1)
+    expected = -0.5 * (D * math.log(2 * math.pi * noise) + residual / noise) - kl
+    torch.testing.assert_close(
+        log_importance_weights(model, x, 1)[0].detach(), expected, rtol=0, atol=round_off(x, noise)
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "d", "message"),
+    [
+        (pca, 0, r"^The number of components must be at least 1 and at most 6, but is 0\.$"),
+        (pca, 7, r"^The number of components must be at least 1 and at most 6, but is 7\.$"),
+        (probabilistic_pca, 0, r"^The number of latent dimensions must be at least 1 and at most 5, but is 0\.$"),
+        (probabilistic_pca, 6, r"^The number of latent dimensions must be at least 1 and at most 5, but is 6\.$"),
+    ],
+)
+def test_a_number_of_components_out_of_range_is_refused(make, d, message):
+    with pytest.raises(BadOption, match=message):
+        make(toy(), d)
+
+
+@pytest.mark.parametrize("make", [pca, probabilistic_pca])
+def test_one_example_has_no_components(make):
+    with pytest.raises(BadOption, match=r"^The number of examples must be at least 2, but is 1\.$"):
+        make(toy()[:1], 1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("make", [pca, probabilistic_pca])
+def test_a_closed_form_keeps_the_precision_of_its_data(make, dtype):
+    model = make(toy().to(dtype), 2)
+    assert {p.dtype for p in model.parameters()} == {dtype}
+    assert (model.shape, model.code) == ((D,), (2,))
