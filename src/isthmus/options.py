@@ -1,0 +1,81 @@
+"""Options of a run as plain data: what to do with the data, and how to train.
+
+They are pydantic models, so a recipe file or a ``--set`` is checked at the door; nothing here does any work.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from isthmus.errors import BadOption
+
+
+def _listed(value: object) -> object:
+    """A single number as a list of one."""
+    return [value] if isinstance(value, int) else value
+
+
+RowAxis = Annotated[int, Field(ge=1)]
+RowShape = Annotated[tuple[RowAxis, ...], Field(min_length=1), BeforeValidator(_listed)]
+
+
+class Options(BaseModel):
+    """A frozen group of options that refuses unknown names."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_types(cls, data: Any) -> Any:
+        """True is no number; a number where words are asked for is the word a person typed."""
+        if not isinstance(data, dict):
+            return data
+        checked = dict(data)
+        for name, field in cls.model_fields.items():
+            value, kind = data.get(name), str(field.annotation)
+            if isinstance(value, bool) and "bool" not in kind:
+                raise BadOption(f"{name} cannot be {str(value).lower()}: it should be a number or a word.")
+            if isinstance(value, int) and "bool" not in kind and ("Literal" in kind or kind.startswith("str")):
+                checked[name] = str(value)
+        return checked
+
+
+class DataOptions(Options):
+    """How raw data becomes what a model sees.
+
+    ``scale``: ``auto`` divides 8-bit pixels by 255 and leaves the rest; ``none`` leaves all; ``minmax`` maps each
+    feature of a table (all pixels of images together) to [0, 1]; ``standard`` to mean 0 and variance 1. Both are
+    measured on the training part alone. ``binarise``: ``static`` draws each pixel once as Bernoulli(x);
+    ``dynamic`` draws afresh at every read, input and target alike.
+    """
+
+    scale: Literal["auto", "none", "minmax", "standard"] = "auto"
+    binarise: Literal["none", "static", "dynamic"] = "none"
+    shape: RowShape | None = Field(default=None, description="reshape each row, such as 28,28 or 32,32,3")
+    labels: str | None = Field(default=None, description="column of a table that holds labels, kept out of x")
+    patch: int = Field(default=32, ge=4, le=512, description="side of the square patches cut from photographs")
+    patches: int = Field(default=100, ge=1, le=10_000, description="patches cut from each photograph")
+    validation: float = Field(default=0.1, ge=0, lt=1, description="share of the training part, 5,000 at most")
+    test: float = Field(default=0.1, ge=0, lt=1, description="share held out where the data has no test part")
+
+
+class TrainingOptions(Options):
+    """How the weights are found.
+
+    ``steps`` wins over ``epochs`` where it is given. With neither, a run takes as many epochs as make about 3,000
+    steps, between 20 and 1,000: small data is seen more often.
+    """
+
+    epochs: int | None = Field(default=None, ge=1)
+    steps: int | None = Field(default=None, ge=1)
+    batch: int = Field(default=128, ge=1)
+    optimiser: Literal["adam", "adamw", "sgd", "muon"] = "adam"
+    rate: float = Field(default=1e-3, gt=0, description="peak learning rate")
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup: float = Field(default=0.0, ge=0, lt=1, description="share of the run over which the rate rises")
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="of sgd")
+    weight_decay: float = Field(default=0.0, ge=0, description="decoupled with adamw and muon, else L2")
+    clip: float | None = Field(default=None, gt=0, description="largest norm of the gradient")
+    patience: int | None = Field(default=None, ge=1, description="epochs without improvement before stopping")
+    keep: Literal["best", "last"] = "best"
+    precision: Literal["auto", "32", "bf16"] = "auto"

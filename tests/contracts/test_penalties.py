@@ -1,0 +1,145 @@
+"""What every penalty keeps to, with every latent."""
+
+import pytest
+import torch
+from torch import nn
+
+from isthmus import likelihoods, nets
+from isthmus.errors import IncompatibleParts
+from isthmus.latents import LATENTS, Deterministic, Gaussian
+from isthmus.model import Autoencoder
+from isthmus.objective import Objective
+from isthmus.penalties import KL, PENALTIES
+from isthmus.priors import StandardNormal
+from isthmus.recipe import LatentPart, PenaltyPart, options_of
+from isthmus.trace import Offer, Penalty
+
+SHAPE = (9,)
+
+
+def made(kind: str) -> nn.Module:
+    return PenaltyPart(kind=kind).make(prior=StandardNormal())
+
+
+def autoencoder(latent: nn.Module, size: int | None = 3) -> Autoencoder:
+    likelihood = likelihoods.Bernoulli()
+    pair = nets.mlp(SHAPE, size, latent, likelihood, widths=(8,))
+    return Autoencoder(pair.encoder, pair.decoder, latent, likelihood, shape=SHAPE)
+
+
+def latent_of(kind: str) -> nn.Module:
+    return LatentPart(kind=kind, size=3).make(size=3, shape=SHAPE)
+
+
+ALLOWED = [(p, la) for p in PENALTIES for la in LATENTS if made(p).needs <= latent_of(la).offers]
+REFUSED = [(p, la) for p in PENALTIES for la in LATENTS if not made(p).needs <= latent_of(la).offers]
+each = pytest.mark.parametrize("kind", PENALTIES)
+each_allowed = pytest.mark.parametrize(("kind", "latent"), ALLOWED)
+
+
+@each
+def test_a_penalty_is_a_module_that_keeps_its_protocol(kind):
+    penalty = made(kind)
+    assert isinstance(penalty, Penalty)
+    assert isinstance(penalty, nn.Module)
+    assert penalty.name == kind
+    assert isinstance(penalty.needs, frozenset)
+    assert all(isinstance(need, Offer) for need in penalty.needs)
+
+
+@each
+def test_a_penalty_says_what_it_is_and_what_its_options_mean(kind):
+    assert PENALTIES[kind].__doc__.strip()
+    assert all(f"{name}:" in PENALTIES[kind].__doc__ for name in options_of(PENALTIES[kind]).model_fields)
+
+
+@each
+def test_every_penalty_has_a_latent_that_satisfies_it(kind):
+    assert any(p == kind for p, _ in ALLOWED)
+
+
+@each_allowed
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("batch", [1, 6])
+def test_a_penalty_gives_a_finite_number_for_each_example_or_for_the_batch(kind, latent, dtype, batch):
+    model = autoencoder(latent_of(latent)).to(dtype)
+    value = made(kind).to(dtype)(model, model(torch.rand(batch, *SHAPE, dtype=dtype)))
+    assert tuple(value.shape) in ((batch,), ())
+    assert value.dtype == dtype
+    assert bool(torch.isfinite(value).all())
+
+
+@each_allowed
+def test_a_penalty_has_a_gradient_to_the_encoder(kind, latent):
+    model = autoencoder(latent_of(latent)).double()
+    made(kind).double()(model, model(torch.rand(6, *SHAPE, dtype=torch.float64))).mean().backward()
+    assert all(p.grad is not None and bool(p.grad.any()) for p in model.encoder.parameters())
+
+
+@each_allowed
+def test_a_penalty_of_the_same_trace_is_the_same_every_time(kind, latent):
+    model, penalty = autoencoder(latent_of(latent)).double().eval(), made(kind).double().eval()
+    trace = model(torch.rand(6, *SHAPE, dtype=torch.float64))
+    assert penalty(model, trace).equal(penalty(model, trace))
+
+
+@each_allowed
+def test_a_penalty_for_each_example_does_not_look_at_the_others(kind, latent):
+    model, penalty = autoencoder(latent_of(latent)).double().eval(), made(kind).double().eval()
+    x = torch.rand(6, *SHAPE, dtype=torch.float64)
+    together = penalty(model, model(x))
+    if together.ndim:
+        apart = torch.cat([penalty(model, model(row[None])) for row in x])
+        # matrix products of 9 terms in another order
+        torch.testing.assert_close(apart, together, rtol=1e-12, atol=1e-14)
+    else:
+        assert penalty(model, model(x[:1])).ndim == 0
+
+
+@each
+def test_a_penalty_is_restored_by_its_state(kind):
+    one, other = made(kind), made(kind)
+    missing = other.load_state_dict(one.state_dict(), strict=True)
+    assert (list(missing.missing_keys), list(missing.unexpected_keys)) == ([], [])
+
+
+@pytest.mark.parametrize(("kind", "latent"), REFUSED)
+def test_an_objective_refuses_a_penalty_whose_needs_the_latent_does_not_offer(kind, latent):
+    model = autoencoder(latent_of(latent))
+    with pytest.raises(IncompatibleParts, match=rf"^Penalty {kind} needs .*, but the latent .* offers .*\. Choose"):
+        Objective(model, {made(kind): 1.0})
+
+
+def test_the_refusal_names_what_is_needed_what_is_offered_and_what_to_do():
+    message = (
+        r"^Penalty kl needs a diagonal Gaussian q\(z\|x\), but the latent Deterministic offers a code that is a "
+        r"smooth function of the input\. Choose another latent \(latent\.kind\), or leave the penalty out\.$"
+    )
+    with pytest.raises(IncompatibleParts, match=message):
+        Objective(autoencoder(Deterministic()), {KL(StandardNormal()): 1.0})
+
+
+def test_the_divergence_refuses_a_prior_without_a_closed_form():
+    class Other(nn.Module):
+        name = "other"
+
+    message = r"^KL has a closed form to the standard normal, but was given Other\. Use priors\.StandardNormal\(\)\.$"
+    with pytest.raises(IncompatibleParts, match=message):
+        KL(Other())
+
+
+def test_the_divergence_refuses_a_posterior_that_only_claims_to_be_gaussian():
+    model = autoencoder(Deterministic())
+    trace = model(torch.rand(2, *SHAPE))
+    message = r"^KL needs a diagonal Gaussian posterior, but the latent gave Dirac\. Use latents\.Gaussian\(\)\.$"
+    with pytest.raises(IncompatibleParts, match=message):
+        KL(StandardNormal())(model, trace)
+
+
+@pytest.mark.parametrize("part", [nn.Identity(), Gaussian()])
+def test_an_objective_refuses_what_is_no_penalty(part):
+    message = (
+        rf"^A penalty must have a name, its needs, and be callable on \(model, trace\), but {type(part).__name__} "
+    )
+    with pytest.raises(IncompatibleParts, match=message):
+        Objective(autoencoder(Gaussian()), {part: 1.0})
