@@ -1,0 +1,149 @@
+"""Readers of binary arrays: ``.npy``, ``.npz`` and IDX, plain or gzipped.
+
+Every size is checked against the bytes that are really there before memory is taken, and nothing is ever
+unpickled. What the arrays mean (images, tables, labels) is decided in ``arrays.py``.
+"""
+
+import gzip
+import math
+import struct
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, cast
+
+import numpy as np
+
+from isthmus.data.base import Array
+from isthmus.data.files import check_size, reading
+from isthmus.errors import BadData
+
+IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+PIECE = 2**24
+
+
+def read_npy(path: Path) -> Array:
+    """The array of a ``.npy`` file.
+
+    Raises:
+        BadData: the file is damaged, holds a pickle, or is too large.
+    """
+    with reading(path, "a .npy array"), path.open("rb") as stream:
+        _check_header(stream, path.stat().st_size, repr(path.name))
+        stream.seek(0)
+        return _values(stream)
+
+
+def read_npz(path: Path, check: Callable[[list[str]], None] | None = None) -> dict[str, Array]:
+    """All arrays of a ``.npz`` file by key; ``check`` may refuse the keys before any array is read.
+
+    Raises:
+        BadData: the file is damaged, holds a pickle or something that is no array, or is too large.
+    """
+    with reading(path, "a .npz archive"), zipfile.ZipFile(path) as archive:
+        members = {item.filename.removesuffix(".npy"): item for item in archive.infolist()}
+        for item in members.values():
+            if not item.filename.endswith(".npy"):
+                raise BadData(f"{path.name!r} holds {item.filename!r}, which is no array. Save with numpy.savez.")
+        if check is not None:
+            check(sorted(members))
+        total = 0
+        for key, item in members.items():
+            with archive.open(item) as stream:
+                total += _check_header(stream, item.file_size, f"{key!r} in {path.name!r}")
+        check_size(total, repr(path.name))
+        arrays = {}
+        for key, item in members.items():
+            with archive.open(item) as stream:
+                arrays[key] = _values(stream)
+        return arrays
+
+
+def _values(stream: IO[bytes]) -> Array:
+    with warnings.catch_warnings():
+        # numpy warns of headers written by Python 2, which it reads correctly
+        warnings.simplefilter("ignore")
+        return np.asarray(np.lib.format.read_array(stream, allow_pickle=False))
+
+
+def _check_header(stream: IO[bytes], size: int, where: str) -> int:
+    """Check the header of one array against the ``size`` of its file; the array's bytes are returned."""
+    version = np.lib.format.read_magic(stream)
+    readers = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    if version not in readers:
+        raise BadData(f"{where} is a .npy of version {version}; only plain numeric arrays are read.")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        shape, _, dtype = readers[version](stream)
+    if dtype.hasobject:
+        raise BadData(
+            f"{where} holds a pickle (Python objects); Isthmus never loads pickled data. "
+            "Save it again as a plain numeric array."
+        )
+    if dtype.kind not in "buifUS":
+        raise BadData(f"{where} holds values of type {dtype}; real numbers are needed.")
+    if any(length < 0 for length in shape):
+        raise BadData(f"{where} has a damaged header: its shape is {shape}.")
+    needed = math.prod(shape) * dtype.itemsize
+    check_size(needed, where)
+    there = size - stream.tell()
+    if needed != there:
+        raise BadData(
+            f"{where} has a header that says {needed:,} bytes of values (shape {shape}, {dtype}), "
+            f"but {there:,} are there. The file is cut short or damaged; make it again."
+        )
+    return needed
+
+
+def read_idx(path: Path) -> Array:
+    """The array of an IDX file, plain or gzipped (told by its first bytes).
+
+    The format: two zero bytes, a type code, the number of axes, each axis as a 32-bit integer, then the values,
+    all big-endian.
+
+    Raises:
+        BadData: the magic number, type code or sizes are wrong, or bytes are missing or left over.
+    """
+    with reading(path, "an IDX file"), path.open("rb") as raw:
+        zipped = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        stream = cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if zipped else raw
+        return _idx_values(stream, path.name)
+
+
+def _idx_values(stream: IO[bytes], name: str) -> Array:
+    magic = _exactly(stream, 4, name)
+    if magic[:2] != b"\0\0" or magic[2] not in IDX_TYPES or magic[3] == 0:
+        raise BadData(
+            f"{name!r} does not start as an IDX file (first bytes {magic.hex(' ')}; 00 00, a type code "
+            "08 to 0e and the number of axes are needed). Check that it is the right file."
+        )
+    shape = struct.unpack(f">{magic[3]}I", _exactly(stream, 4 * magic[3], name))
+    dtype = np.dtype(IDX_TYPES[magic[2]])
+    needed = math.prod(shape) * dtype.itemsize
+    check_size(needed, repr(name))
+    values = np.frombuffer(_exactly(stream, needed, name), dtype)
+    if stream.read(1):
+        raise BadData(
+            f"{name!r} has bytes left over after its {needed:,} bytes of values (shape {shape}). "
+            "Its header or its contents are damaged; make it again."
+        )
+    return values.astype(dtype.newbyteorder("="), copy=False).reshape(shape)
+
+
+def _exactly(stream: IO[bytes], count: int, name: str) -> bytearray:
+    """``count`` bytes, taken in pieces so that a header that lies costs no memory."""
+    taken = bytearray()
+    while len(taken) < count:
+        piece = stream.read(min(PIECE, count - len(taken)))
+        if not piece:
+            raise BadData(
+                f"{name!r} is cut short: {count:,} bytes are needed, {len(taken):,} are there. "
+                "Fetch or make the file again."
+            )
+        taken += piece
+    return taken
