@@ -1,0 +1,1 @@
+"""Metrics: what a trained model is worth, in stated units."""

@@ -1,0 +1,44 @@
+r"""How much of each example is left behind the code, with the latent's mean: figures that repeat exactly."""
+
+import torch
+from torch import Tensor
+
+from isthmus import functional as F
+from isthmus.likelihoods import Bernoulli
+from isthmus.model import CHUNK, Autoencoder, inference
+
+
+def reconstruction(model: Autoencoder, x: Tensor) -> dict[str, float]:
+    r"""Squared error, its mean over features, and what the likelihood makes of them.
+
+    ``squared_error`` is the sum over features, mean over examples; ``mse`` the same divided by the features.
+    With a Bernoulli likelihood ``cross_entropy`` is :math:`-\log p(x|z)` in nats per example and
+    ``cross_entropy_floor`` the entropy of the pixels, below which no model can get. For images in [0, 1], ``psnr``
+    is the mean over images, in dB.
+
+    Args:
+        model: the trained model.
+        x: examples (N, *D), prepared as the model takes them.
+    """
+    bernoulli = isinstance(model.likelihood, Bernoulli)
+    pictures = x.ndim == 4 and bool((x.min() >= 0) & (x.max() <= 1))
+    sums = dict.fromkeys(("squared_error", "psnr", "cross_entropy", "floor"), 0.0)
+    for chunk in torch.split(x, CHUNK):
+        chunk = chunk.to(model.like.device, model.like.dtype)
+        with inference(model):
+            p = model.output(model.encode(chunk))
+            y = p.mean
+            sums["squared_error"] += F.squared_error(chunk, y).sum().item()
+            if pictures:
+                sums["psnr"] += F.psnr(chunk, y).sum().item()
+            if bernoulli:
+                sums["cross_entropy"] -= p.log_prob(chunk).sum().item()
+                sums["floor"] += F.binary_entropy(chunk).sum().item()
+    n, features = len(x), x[0].numel()
+    figures = {"squared_error": sums["squared_error"] / n, "mse": sums["squared_error"] / n / features}
+    if pictures:
+        figures["psnr"] = sums["psnr"] / n
+    if bernoulli:
+        figures["cross_entropy"] = sums["cross_entropy"] / n
+        figures["cross_entropy_floor"] = sums["floor"] / n
+    return figures

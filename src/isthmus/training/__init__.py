@@ -1,0 +1,1 @@
+"""Training: one engine for every autoencoder, its batches, optimisers, history and machine settings."""

@@ -1,0 +1,71 @@
+"""What the machine offers, measured or asked, and the settings chosen for it."""
+
+import ctypes
+import os
+import platform
+
+import torch
+from torch import nn
+
+from isthmus.errors import BadOption
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""Names of glibc's two allocator settings (malloc.h)."""
+
+
+def tune_allocator() -> bool:
+    """Let glibc keep freed activations instead of handing them back to the kernel at every step.
+
+    With the default thresholds a convolutional step spends half its time faulting the same pages in again. The
+    price is resident memory. Returns whether the setting was made (Linux with glibc only).
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+        done = libc.mallopt(M_MMAP_THRESHOLD, 2**25) and libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+    except (OSError, AttributeError):
+        return False
+    return bool(done)
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether products in bfloat16 are fast on this device, not merely possible."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "cpu":
+        capabilities = torch.cpu.get_capabilities()
+        return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    return False
+
+
+def network_precision(choice: str, device: torch.device) -> torch.dtype | None:
+    """The precision of the networks: ``None`` for full, or bfloat16 where asked for or, with auto, where fast.
+
+    Raises:
+        BadOption: bf16 was asked for, and the device has no arithmetic for it.
+    """
+    if choice == "32" or (choice == "auto" and not has_bf16(device)):
+        return None
+    if choice == "bf16" and device.type == "mps":
+        raise BadOption("training.precision=bf16 is not to be had on this device (mps). Use 32 or auto.")
+    return torch.bfloat16
+
+
+def channels_last(module: nn.Module) -> bool:
+    """Lay convolution weights out with channels last where there are any; say whether there were."""
+    has_conv = any(isinstance(m, nn.Conv2d | nn.ConvTranspose2d) for m in module.modules())
+    if has_conv:
+        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return has_conv
+
+
+def describe() -> dict[str, str | int]:
+    """The machine and versions, for the record of a run."""
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "system": f"{platform.system()} {platform.machine()}",
+        "threads": torch.get_num_threads(),
+        "cpus": os.cpu_count() or 0,
+    }

@@ -1,0 +1,68 @@
+"""What a person sees while a model is trained: a bar with every named loss, or plain lines where no terminal is."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from isthmus.training.engine import Engine, Listener
+from isthmus.training.history import Epoch
+
+WIDE = 100
+"""Columns of a terminal from which on there is room for a bar and the speed."""
+LINES = 10
+"""Lines that a run prints where no terminal is."""
+
+
+def sentence(record: Epoch) -> str:
+    """The losses of an epoch in one line: validation where there is one, else training, in nats per example."""
+    figures = record.valid or record.train
+    order = sorted(figures, key=lambda name: (name != "loss", name != "reconstruction", name))
+    # of a loss with one part the two are the same number
+    order = ["loss"] if set(figures) == {"loss", "reconstruction"} else order
+    return "  ".join(f"{name} {figures[name]:.2f}" for name in order)
+
+
+@contextmanager
+def shown(engine: Engine, console: Console | None = None) -> Iterator[None]:
+    """Show the progress of ``engine`` while the block runs, on standard error."""
+    console = console or Console(stderr=True)
+    if not console.is_terminal:
+        engine.listener = _lines(engine, console)
+        yield
+        return
+    columns: list[ProgressColumn] = [TextColumn("[bold]{task.description}"), TaskProgressColumn()]
+    if console.width >= WIDE:
+        columns.insert(1, BarColumn(bar_width=20))
+    columns += [TimeRemainingColumn(compact=True), TextColumn("{task.fields[losses]}")]
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(f"epoch 1/{engine.epochs}", total=engine.total, losses="")
+
+        def listen(kind: str, what: Epoch | int) -> None:
+            if isinstance(what, Epoch):
+                rate = f"  [dim]{what.examples_per_second:,.0f}/s[/]" if console.width >= WIDE else ""
+                text = f"{sentence(what)}{rate}"
+                following = min(what.epoch + 1, engine.epochs)
+                progress.update(
+                    task, completed=what.step, losses=text, description=f"epoch {following}/{engine.epochs}"
+                )
+            else:
+                progress.update(task, completed=what)
+
+        engine.listener = listen
+        yield
+
+
+def _lines(engine: Engine, console: Console) -> Listener:
+    every = max(1, engine.epochs // LINES)
+
+    def listen(_kind: str, what: Epoch | int) -> None:
+        if isinstance(what, Epoch) and (what.epoch == 1 or what.epoch % every == 0 or what.epoch == engine.epochs):
+            console.print(
+                f"epoch {what.epoch:>4}/{engine.epochs}  {sentence(what)}  {what.examples_per_second:,.0f}/s",
+                highlight=False,
+                soft_wrap=True,
+            )
+
+    return listen

@@ -1,0 +1,43 @@
+"""Batches visit every example once, in an order that the seed and the epoch decide."""
+
+import pytest
+import torch
+
+from isthmus.training.batches import Batches
+
+X = torch.arange(10.0)[:, None]
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 9, 10])
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_every_example_is_seen_once_in_an_epoch(n: int, size: int) -> None:
+    batches = Batches(X[:n], size, seed=3)
+    drawn = list(batches.epoch(0))
+    assert len(drawn) == len(batches)
+    assert torch.equal(torch.cat(drawn).sort(0).values, X[:n])
+
+
+def test_a_last_batch_of_one_joins_its_neighbour() -> None:
+    assert [len(b) for b in Batches(X, 3, seed=0).epoch(0)] == [3, 3, 4]
+    assert [len(b) for b in Batches(X, 4, seed=0).epoch(0)] == [4, 4, 2]
+    assert [len(b) for b in Batches(X[:1], 4, seed=0).epoch(0)] == [1]
+
+
+def test_the_order_changes_with_epoch_and_seed_and_repeats_otherwise() -> None:
+    def order(seed: int, epoch: int) -> list[float]:
+        return torch.cat(list(Batches(X, 3, seed=seed).epoch(epoch))).flatten().tolist()
+
+    assert order(0, 0) == order(0, 0)
+    assert order(0, 0) != order(0, 1)
+    assert order(0, 0) != order(1, 0)
+
+
+def test_dynamic_draws_are_binary_fresh_and_have_the_right_mean() -> None:
+    grey = torch.full((2000, 1), 0.3)
+    batches = Batches(grey, 500, seed=0, dynamic=True)
+    first, second = (torch.cat(list(batches.epoch(number))) for number in (0, 1))
+    assert set(first.unique().tolist()) == {0.0, 1.0}
+    assert not torch.equal(first, second)
+    # five standard errors of a mean of 2,000 Bernoulli(0.3) draws
+    assert abs(first.mean().item() - 0.3) < 5 * (0.21 / 2000) ** 0.5
+    assert torch.equal(grey, torch.full((2000, 1), 0.3))
