@@ -1,0 +1,96 @@
+"""A trained run meets data: its own again, split as it was, or other data of the same shape."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from isthmus.data.base import Array, Dataset, Examples
+from isthmus.data.catalogue import load
+from isthmus.data.prepare import Part, Prepared, binarised
+from isthmus.data.splits import HeldOut
+from isthmus.errors import BadData
+from isthmus.fitting import prepared, source_of
+from isthmus.metrics.evaluation import evaluate
+from isthmus.run import Run
+
+
+def data_of(run: Run, data: str | Path | None = None) -> Prepared:
+    """The data of a run, split as it was for training; or other ``data``, of the same shape, treated the same way.
+
+    Of other data the test part is what is to be measured: its own test part, or else all of it.
+
+    Raises:
+        BadData: the data was only in memory, its files are no longer those the run was trained on, or the
+            likelihood cannot describe it.
+        ShapeError: other data of another shape.
+    """
+    if data is None or source_of(data) == run.facts.source:
+        if run.data is not None:
+            return run.data
+        if not run.facts.source:
+            raise BadData("The run was trained on data that only memory held. Name the data with --data.")
+        try:
+            ready = prepared(run.facts.source, run.recipe.data, run.facts.seed)
+        except BadData as error:
+            raise BadData(
+                f"The data that the run was trained on cannot be read again: {error} Or name other data with --data."
+            ) from error
+        _check_same(run, ready)
+        return ready
+    dataset = load(data, run.recipe.data, seed=run.facts.seed)
+    whole = dataset.test or dataset.train
+    part = Part(_treated(run, whole, dataset), whole.labels)
+    held: HeldOut = "test part" if dataset.test is not None else "none"
+    return Prepared(
+        train=part,
+        valid=None,
+        test=part,
+        shape=run.facts.shape,
+        scaling=run.scaling,
+        images=run.facts.images,
+        dynamic=False,
+        name=dataset.name,
+        provenance=dataset.provenance,
+        held_out=held,
+        label_names=dataset.label_names,
+    )
+
+
+def examples(run: Run, source: str) -> tuple[Tensor, Array | None]:
+    """All examples of a data set as the model takes them: train, valid and test part in order; and their labels."""
+    dataset = load(source, run.recipe.data, seed=run.facts.seed)
+    parts = [part for part in (dataset.train, dataset.valid, dataset.test) if part is not None]
+    x = torch.cat([_treated(run, part, dataset) for part in parts])
+    known = [part.labels for part in parts if part.labels is not None]
+    return x, np.concatenate(known) if len(known) == len(parts) else None
+
+
+def measured(run: Run, data: Prepared) -> tuple[dict[str, float], str]:
+    """The figures of a run on the part that evaluation uses, and which part that is, with its number of examples."""
+    part = data.test or data.valid or data.train
+    own = {"test part": "the test part", "held-out part": "the run's own held-out part", "none": "all of the data"}
+    which = own[data.held_out]
+    if data.test is None:
+        which = "the validation part" if data.valid is not None else "the training part (nothing is held out)"
+    figures = evaluate(run.objective, part.x, seed=run.facts.seed)
+    return figures, f"{which} of {data.name}, {len(part):,} example{'s' if len(part) > 1 else ''}"
+
+
+def _treated(run: Run, part: Examples, dataset: Dataset) -> Tensor:
+    """Further examples, scaled and binarised as the run's own, and refused where p cannot have made them."""
+    x = run.prepared(part.x, pixels=dataset.pixels)
+    x = binarised(x, run.recipe.data, run.facts.seed, dataset.name)
+    run.model.likelihood.check(x)  # type: ignore[operator]
+    return x
+
+
+def _check_same(run: Run, ready: Prepared) -> None:
+    before = {f["name"]: f["sha256"] for f in run.facts.provenance.get("files", [])}
+    for file in ready.provenance.files:
+        if before.get(file.name, file.sha256) != file.sha256:
+            raise BadData(
+                f"{file.name!r} is not the file that the run was trained on (its SHA-256 differs), so its parts "
+                "would differ too. Bring the file back, or name other data with --data."
+            )

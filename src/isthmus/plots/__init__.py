@@ -1,0 +1,26 @@
+"""Figures from arrays: what a model saw, made, learned and how it got there.
+
+No function here knows a model, and none draws on a screen: each takes plain arrays and returns a
+``matplotlib.figure.Figure``, which ``save`` writes as a PNG. Pictures are ``(N, C, H, W)`` in [0, 1], channels
+first (values outside are clipped for display only); tables are ``(N, D)``. Matplotlib's global state
+(``pyplot``, ``rcParams``) is never touched, so figures may be made from any thread.
+"""
+
+from isthmus.plots.canvas import save
+from isthmus.plots.history import curves
+from isthmus.plots.latent import codes, manifold
+from isthmus.plots.paths import interpolation, traversals
+from isthmus.plots.pictures import filters, reconstructions, samples, strip
+
+__all__ = [
+    "codes",
+    "curves",
+    "filters",
+    "interpolation",
+    "manifold",
+    "reconstructions",
+    "samples",
+    "save",
+    "strip",
+    "traversals",
+]

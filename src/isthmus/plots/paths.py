@@ -1,0 +1,136 @@
+"""Walks through the space of codes: between two codes, and along one latent at a time."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from isthmus.errors import ShapeError
+from isthmus.plots.canvas import (
+    INK,
+    LABEL_SIZE,
+    VERMILION,
+    Array,
+    Grid,
+    canvas,
+    check_count,
+    check_shape,
+    common_scale,
+    cut,
+    displayed,
+    finite,
+    frame,
+    head,
+    heat,
+    label,
+    mosaic,
+    named_ticks,
+    panel_columns,
+    range_of,
+    short,
+    tile_inches,
+)
+
+MOST_ROWS, MOST_PANELS = 16, 6
+
+
+def interpolation(frames: npt.ArrayLike, *, title: str = "From one example to another") -> Figure:
+    """Walks from t = 0 to t = 1, one row each; the two ends are marked. Tables become heat maps.
+
+    Args:
+        frames: (R, steps, C, H, W) or (R, steps, D), at even steps from one end to the other; the first 16 rows
+            (6 for tables) are shown.
+        title: what the figure is called.
+    """
+    walks = finite(frames, "The interpolation")
+    check_shape(walks, {5: "(R, steps, C, H, W)", 3: "(R, steps, D)"}, "The interpolation")
+    times = [short(t) for t in np.linspace(0, 1, walks.shape[1])]
+    if walks.ndim == 3:
+        names = [f"pair {k + 1}" for k in range(len(walks))]
+        return _heat_panels(walks, names, times, "t", title)
+    figure, axes, grid = _film(walks, [], times, "t (the two ends are framed)", title)
+    for row in range(grid.rows):
+        for column in (0, grid.columns - 1):
+            frame(axes, grid.extent(row, column), VERMILION, 2)
+    return figure
+
+
+def traversals(
+    frames: npt.ArrayLike,
+    values: npt.ArrayLike,
+    kl: npt.ArrayLike | None = None,
+    *,
+    names: Sequence[str] = (),
+    title: str = "One latent at a time",
+) -> Figure:
+    """Walks along one latent each, in the order given, so give the most used first. Tables become heat maps.
+
+    Args:
+        frames: (d, steps, C, H, W) or (d, steps, D); the first 16 latents (6 for tables) are shown.
+        values: the latent's value at each step, (steps,).
+        kl: nats that each latent carries, (d,), printed beside its name.
+        names: name of each row; "z1", "z2", ... when not given.
+        title: what the figure is called.
+    """
+    walks = finite(frames, "The traversal")
+    check_shape(walks, {5: "(d, steps, C, H, W)", 3: "(d, steps, D)"}, "The traversal")
+    places = finite(values, "The traversal's values")
+    check_count(places, walks.shape[1], "The traversal's values", "step")
+    labels = _row_labels(len(walks), names, kl)
+    steps = [short(value) for value in places]
+    if walks.ndim == 3:
+        return _heat_panels(walks, labels, steps, "value of the latent", title)
+    return _film(walks, labels, steps, "value of the latent", title)[0]
+
+
+def _row_labels(count: int, names: Sequence[str], kl: npt.ArrayLike | None) -> list[str]:
+    labels = list(names) or [f"z{k + 1}" for k in range(count)]
+    if len(labels) != count:
+        raise ShapeError(f"There are {len(labels)} names, but {count} latents. Give one for each latent.")
+    if kl is None:
+        return labels
+    nats = finite(kl, "The KL")
+    check_count(nats, count, "The KL", "latent")
+    return [f"{name}  {value:.1f} nats" for name, value in zip(labels, nats, strict=True)]
+
+
+def _film(
+    walks: Array, labels: Sequence[str], steps: Sequence[str], name: str, title: str
+) -> tuple[Figure, Axes, Grid]:
+    """Walks as rows of pictures, with the steps below and the labels on the left."""
+    shown, count = walks[:MOST_ROWS], walks.shape[1]
+    tiles = displayed(shown.reshape(-1, *shown.shape[2:]))
+    figure, axes, grid = mosaic(tiles, count, cut(title, len(shown), len(walks)))
+    below = {grid.x(k): steps[k] for k in range(0, count, _stride(count, shown.shape[-1]))}
+    named_ticks(axes, x=below, y={grid.y(k): text for k, text in enumerate(labels[: len(shown)])})
+    label(axes, name)
+    return figure, axes, grid
+
+
+def _stride(count: int, pixels: int) -> int:
+    """Every how many columns a number fits; a divisor of the steps where there is one, so that both ends show."""
+    least = max(1, math.ceil(0.42 / tile_inches(count, pixels)))
+    return next((k for k in range(least, 2 * least + 2) if (count - 1) % k == 0), least)
+
+
+def _heat_panels(walks: Array, names: Sequence[str], steps: Sequence[str], name: str, title: str) -> Figure:
+    """One heat map for each walk, features by steps, on one scale of colours."""
+    shown = walks[:MOST_PANELS]
+    columns = panel_columns(len(shown))
+    rows = math.ceil(len(shown) / columns)
+    figure = canvas(2.9 * columns + 1.3, 2.4 * rows + 0.9)
+    colours, panels = range_of(shown), []
+    for k, walk in enumerate(shown):
+        axes = figure.add_subplot(rows, columns, k + 1)
+        image = heat(axes, walk.T, colours)
+        axes.set_title(names[k], loc="left", fontsize=LABEL_SIZE, color=INK, parse_math=False)
+        chosen = sorted({0, (len(steps) - 1) // 2, len(steps) - 1})
+        axes.set_xticks(chosen, [steps[i] for i in chosen])
+        label(axes, name if k + columns >= len(shown) else "", "feature" if k % columns == 0 else "")
+        panels.append(axes)
+    common_scale(figure, image, panels, "value")
+    head(figure, cut(title, len(shown), len(walks)))
+    return figure

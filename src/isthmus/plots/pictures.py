@@ -1,0 +1,187 @@
+"""Pictures and tables as they are, side by side: data, reconstructions, samples, filters."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from isthmus.errors import BadData, ShapeError
+from isthmus.plots.canvas import (
+    BLUE,
+    FRAME,
+    QUIET,
+    SIGNED,
+    SMALL_SIZE,
+    SQUARE,
+    Array,
+    Colours,
+    canvas,
+    check_count,
+    check_shape,
+    cut,
+    displayed,
+    entitle,
+    finite,
+    head,
+    heat,
+    label,
+    mosaic,
+    named_ticks,
+    panel_columns,
+    quiet,
+    range_of,
+    scale,
+    whole_ticks,
+)
+
+MOST_COLUMNS, MOST_TILES, MOST_PANELS, MOST_BARS = 12, 64, 6, 40
+PICTURES, TABLE = "pictures (N, C, H, W)", "a table (N, D)"
+
+
+def strip(
+    rows: Mapping[str, npt.ArrayLike], *, title: str, captions: Sequence[str] = (), captions_name: str = ""
+) -> Figure:
+    """Labelled rows of pictures, one above the other, such as original, corrupted, restored.
+
+    Args:
+        rows: label -> pictures (N, C, H, W), all of one shape; the first 12 are shown.
+        title: what the figure is called.
+        captions: a short text under each column.
+        captions_name: what the captions say.
+    """
+    arrays = {name: finite(values, f"Row {name!r}") for name, values in rows.items()}
+    _check_rows(arrays)
+    columns = min(MOST_COLUMNS, len(next(iter(arrays.values()))))
+    tiles = np.concatenate([displayed(pictures[:columns]) for pictures in arrays.values()])
+    figure, axes, grid = mosaic(tiles, columns, title)
+    below = {grid.x(k): text for k, text in enumerate(captions[:columns])}
+    named_ticks(axes, x=below, y={grid.y(k): name for k, name in enumerate(arrays)})
+    label(axes, captions_name)
+    return figure
+
+
+def _check_rows(arrays: dict[str, Array]) -> None:
+    if not arrays:
+        raise BadData("There are no rows of pictures, but a figure needs at least one. Give label -> pictures.")
+    shapes = {name: pictures.shape for name, pictures in arrays.items()}
+    for name, pictures in arrays.items():
+        check_shape(pictures, {4: PICTURES}, f"Row {name!r}")
+    if len(set(shapes.values())) > 1:
+        raise ShapeError(f"The rows have the shapes {shapes}, but one shape is needed. Cut them alike.")
+
+
+def reconstructions(
+    x: npt.ArrayLike, y: npt.ArrayLike, *, error: npt.ArrayLike | None = None, title: str = "Reconstructions"
+) -> Figure:
+    """Originals over their reconstructions; for tables one small panel for each of the first 6 examples.
+
+    Args:
+        x: originals, (N, C, H, W) or (N, D).
+        y: reconstructions, of the same shape.
+        error: squared error of each example, (N,), printed below it.
+        title: what the figure is called.
+    """
+    original, made = finite(x, "The original"), finite(y, "The reconstruction")
+    check_shape(original, {4: PICTURES, 2: TABLE}, "The original")
+    if original.shape != made.shape:
+        raise ShapeError(
+            f"The original has shape {original.shape} and the reconstruction {made.shape}, but one shape is "
+            "needed. Compare a reconstruction with what it was made from."
+        )
+    notes = [] if error is None else _errors(error, len(original))
+    if original.ndim == 2:
+        return _table_reconstructions(original, made, notes, title)
+    name = "squared error" if notes else ""
+    return strip({"original": original, "reconstruction": made}, title=title, captions=notes, captions_name=name)
+
+
+def _errors(error: npt.ArrayLike, count: int) -> list[str]:
+    """The errors as text with the same number of decimals, three digits for the largest."""
+    errors = finite(error, "The squared error")
+    check_count(errors, count, "The squared error", "example")
+    most = float(np.abs(errors[:MOST_COLUMNS]).max())
+    decimals = max(0, 2 - math.floor(math.log10(most))) if most > 0 else 0
+    return [f"{value:.{min(decimals, 6)}f}" for value in errors]
+
+
+def _table_reconstructions(x: Array, y: Array, notes: Sequence[str], title: str) -> Figure:
+    count = min(MOST_PANELS, len(x))
+    columns = panel_columns(count)
+    rows = math.ceil(count / columns)
+    figure = canvas(3.3 * columns + 0.5, 2.1 * rows + 1.0)
+    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for k, axes in enumerate(panels):
+        axes.set_visible(k < count)
+        if k < count:
+            _compare(axes, x[k], y[k])
+            name = f"example {k}" + (f", squared error {notes[k]}" if notes else "")
+            axes.set_title(name, loc="left", fontsize=SMALL_SIZE, color=QUIET)
+            last = k + columns >= count
+            axes.tick_params(labelbottom=last)
+            label(axes, "feature" if last else "", "value" if k % columns == 0 else "")
+    marks, names = panels[0].get_legend_handles_labels()
+    order = [names.index("original"), names.index("reconstruction")]
+    legend = figure.legend([marks[k] for k in order], [names[k] for k in order], loc="outside lower right", ncols=2)
+    legend.set_frame_on(False)
+    head(figure, title)
+    return figure
+
+
+def _compare(axes: Axes, x: Array, y: Array) -> None:
+    features = np.arange(len(x))
+    if len(x) <= MOST_BARS:
+        axes.bar(features, x, width=0.8, color=FRAME, label="original")
+        axes.plot(features, y, "o", color=BLUE, ms=3.5, label="reconstruction")
+    else:
+        axes.plot(features, x, color="#9a9a9a", lw=1.6, label="original")
+        axes.plot(features, y, color=BLUE, lw=0.9, label="reconstruction")
+    quiet(axes)
+    whole_ticks(axes, x=True)
+
+
+def samples(x: npt.ArrayLike, *, title: str = "Samples") -> Figure:
+    """Up to 64 pictures (N, C, H, W) in a nearly square grid; a table (N, D) as a heat map."""
+    array = finite(x, "The samples")
+    check_shape(array, {4: PICTURES, 2: TABLE}, "The samples")
+    if array.ndim == 2:
+        return _heat_map(array[:MOST_TILES], range_of(array), ("example", "value"), title)
+    shown = array[:MOST_TILES]
+    return mosaic(displayed(shown), math.ceil(math.sqrt(len(shown))), title, wide=SQUARE)[0]
+
+
+def filters(weights: npt.ArrayLike, *, title: str = "Filters of the first layer") -> Figure:
+    """First-layer weights: up to 64 pictures, or for a table a heat map of units by features.
+
+    Each picture is divided by its own largest absolute weight, so white is zero and the signs compare; several
+    channels are shown by their mean. A table keeps its own scale, symmetric about zero.
+
+    Args:
+        weights: (N, C, H, W), or (N, D) with a row for each unit.
+        title: what the figure is called.
+    """
+    array = finite(weights, "The weights")
+    check_shape(array, {4: PICTURES, 2: "a table (units, D)"}, "The weights")
+    if array.ndim == 2:
+        most = float(np.abs(array).max()) or 1.0
+        return _heat_map(array, Colours(SIGNED.name, -most, most), ("unit", "weight"), title)
+    tiles = array[:MOST_TILES].mean(axis=1)
+    most = np.abs(tiles).max(axis=(1, 2), keepdims=True)
+    tiles = tiles / np.where(most > 0, most, 1)
+    columns = math.ceil(math.sqrt(len(tiles)))
+    figure, axes, _ = mosaic(tiles, columns, cut(title, len(tiles), len(array)), colours=SIGNED, wide=SQUARE)
+    scale(axes, axes.images[0], "relative weight")
+    return figure
+
+
+def _heat_map(table: Array, colours: Colours, names: tuple[str, str], title: str) -> Figure:
+    rows, columns = table.shape
+    figure = canvas(min(9.0, 3.6 + 0.12 * columns), min(7.0, 2.4 + 0.1 * rows))
+    axes = figure.add_subplot()
+    image = heat(axes, table, colours)
+    label(axes, "feature", names[0])
+    scale(axes, image, names[1])
+    entitle(axes, title)
+    return figure

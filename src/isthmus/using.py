@@ -1,0 +1,109 @@
+"""A trained run at work on data that comes as a name or a path, answering into a file.
+
+Each function returns the file and the shape of what it wrote. Arrays come back like the data: images with channels
+last, tables in their own units.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from isthmus import gallery, plots
+from isthmus.data.base import Array
+from isthmus.data.binary import read_npy, read_npz
+from isthmus.data.tables import read_table
+from isthmus.errors import BadData, check_range
+from isthmus.fitting import check_seed
+from isthmus.meeting import data_of, examples
+from isthmus.model import seeded
+from isthmus.output import check_ending, write_array, write_figure
+from isthmus.run import Run
+
+PICTURES = 64
+"""Pictures that one PNG shows."""
+
+Written = tuple[Path, tuple[int, ...]]
+
+
+def encode(run: Run, source: str, out: Path, *, sample: bool = False, seed: int = 0) -> Written:
+    """The code of each example of ``source``, all its parts in order."""
+    check_ending(out)
+    x, labels = examples(run, source)
+    check_seed(seed)
+    with seeded(seed):
+        z = run.model.encode(x, sample=sample).cpu().numpy()
+    return write_array(out, z, name="z", labels=labels), z.shape
+
+
+def decode(run: Run, codes: Path, out: Path) -> Written:
+    """What codes stand for."""
+    check_ending(out, picture=True)
+    z = read_codes(codes)
+    return _write(run, out, run.model.decode(torch.from_numpy(z)), "Decoded codes")
+
+
+def reconstruct(run: Run, source: str, out: Path, *, sample: bool = False, seed: int = 0) -> Written:
+    """What is left of each example of ``source``."""
+    check_ending(out, picture=True)
+    x, _ = examples(run, source)
+    check_seed(seed)
+    with seeded(seed):
+        y = run.model.reconstruct(x, sample=sample)
+    if out.suffix.lower() == ".png":
+        return write_figure(out, plots.reconstructions(run.drawn(x), run.drawn(y))), tuple(y[: gallery.SHOWN].shape)
+    return _write(run, out, y, "")
+
+
+def sample(run: Run, out: Path, *, number: int, seed: int = 0) -> Written:
+    """New examples, drawn from the prior."""
+    check_ending(out, picture=True)
+    check_range("The number of samples", number, 1, 10_000_000)
+    check_seed(seed)
+    if out.suffix.lower() == ".png":
+        check_range(f"The number of samples in one picture ({out.name})", number, 1, PICTURES)
+    return _write(run, out, run.model.sample(number, seed=seed), "Samples from the prior")
+
+
+def interpolate(run: Run, out: Path, *, data: str | None, rows: int, steps: int) -> Written:
+    """The decoded lines between codes of pairs of examples: (rows, steps, ...)."""
+    check_ending(out, picture=True)
+    check_range("--rows", rows, 1, 1000)
+    check_range("--steps", steps, 2, 1000)
+    ready = data_of(run, data)
+    part = ready.test or ready.valid or ready.train
+    frames = gallery.interpolate(run, *gallery.ends(part, rows), steps).cpu()
+    if out.suffix.lower() == ".png":
+        return write_figure(out, plots.interpolation(run.drawn(frames))), tuple(frames.shape)
+    restored = run.restored(frames.flatten(0, 1))
+    walks = restored.reshape(*frames.shape[:2], *restored.shape[1:])
+    return write_array(out, walks, name="x"), walks.shape
+
+
+def read_codes(path: Path) -> Array:
+    """Codes as ``encode`` wrote them: any number of axes, no meaning of axes assumed.
+
+    Raises:
+        BadData: no such file, no codes in it, or codes that are not finite numbers.
+    """
+    if not path.is_file():
+        raise BadData(f"There is no file {str(path)!r}. Write codes with isthmus encode RUN IN {path.name}.")
+    suffix = path.suffix.lower()
+    if suffix == ".npz":
+        arrays = read_npz(path)
+        if "z" not in arrays:
+            raise BadData(f"{str(path)!r} holds {', '.join(sorted(arrays))}, but codes are called 'z'.")
+        z = arrays["z"]
+    else:
+        z = read_npy(path) if suffix == ".npy" else read_table(path, None)[0]
+    if z.dtype.kind not in "biuf" or z.ndim < 2 or not np.isfinite(z).all():
+        raise BadData(f"{str(path)!r} holds no codes: one row of finite numbers to each is needed. Encode again.")
+    return z.astype(np.float32)
+
+
+def _write(run: Run, out: Path, x: Tensor, title: str) -> Written:
+    if out.suffix.lower() == ".png":
+        return write_figure(out, plots.samples(run.drawn(x), title=title)), tuple(x.shape)
+    values = run.restored(x.cpu())
+    return write_array(out, values, name="x"), values.shape

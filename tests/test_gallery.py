@@ -1,0 +1,114 @@
+"""The pictures of a run come from the right arrays: grids, walks and orders are checked, not their looks."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from scipy.stats import norm
+
+from isthmus import fit, gallery
+from isthmus.data.prepare import Part, Prepared
+from isthmus.fitting import prepared
+from isthmus.run import Run
+
+
+def made(recipe: str, data: str = "digits", **options: object) -> tuple[Run, Prepared]:
+    run = fit(recipe, data, epochs=1, options=options)
+    return run, prepared(data, run.recipe.data, 0)
+
+
+def names(run: Run, data: Prepared) -> set[str]:
+    return {picture.name for picture in gallery.pictures(run, data)}
+
+
+EVERY = {"curves", "reconstructions", "filters"}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "data", "options", "more"),
+    [
+        ("vae", "digits", {}, {"interpolation", "samples", "traversals"}),
+        ("vae", "digits", {"latent.size": 2}, {"interpolation", "samples", "traversals", "codes", "manifold"}),
+        ("simple", "digits", {"latent.size": 2}, {"interpolation", "codes", "manifold"}),
+        ("conv", "digits", {}, {"interpolation"}),
+        ("vae", "encoder:6", {"latent.size": 2}, {"interpolation", "samples", "codes"}),
+    ],
+)
+def test_each_run_has_the_pictures_that_apply(
+    recipe: str, data: str, options: dict[str, object], more: set[str], tmp_path: Path
+) -> None:
+    run, ready = made(recipe, data, **options)
+    assert names(run, ready) == EVERY | more
+    drawn = gallery.draw(run, ready, tmp_path)
+    assert {path.name for _, path in drawn} == {f"{name}.png" for name in EVERY | more}
+    assert all(path.stat().st_size > 1000 for _, path in drawn)
+
+
+def test_the_grid_of_a_vae_goes_through_the_inverse_gaussian_distribution_function() -> None:
+    run, ready = made("vae", **{"latent.size": 2})
+    codes, x, y = gallery.grid(run, ready.train)
+    shares = torch.linspace(0.05, 0.95, 20).double()
+    assert x == pytest.approx(norm.ppf(shares).tolist(), abs=1e-5)
+    assert x == y
+    assert codes.shape == (400, 2)
+    # the top left picture has the least z1 and the greatest z2
+    assert codes[0].tolist() == pytest.approx([x[0], y[-1]])
+    assert codes[-1].tolist() == pytest.approx([x[-1], y[0]])
+
+
+def test_the_grid_without_a_prior_spans_the_codes_in_use() -> None:
+    run, ready = made("linear", **{"latent.size": 2})
+    _, x, y = gallery.grid(run, ready.train)
+    z = run.model.encode(ready.train.x)
+    for axis, ticks in ((0, x), (1, y)):
+        low, high = torch.quantile(z[:, axis], torch.tensor([0.05, 0.95])).tolist()
+        assert (ticks[0], ticks[-1]) == pytest.approx((low, high), abs=1e-5)
+
+
+def test_a_walk_is_the_decoded_straight_line() -> None:
+    run, ready = made("simple", **{"latent.size": 4})
+    a, b = ready.train.x[:2], ready.train.x[2:4]
+    walk = gallery.interpolate(run, a, b, 5)
+    middle = run.model.decode((run.model.encode(a) + run.model.encode(b)) / 2)
+    assert walk.shape == (2, 5, 1, 8, 8)
+    torch.testing.assert_close(walk[:, 2], middle)
+    torch.testing.assert_close(walk[:, 0], run.model.reconstruct(a))
+    torch.testing.assert_close(walk[:, 4], run.model.reconstruct(b))
+
+
+def test_the_ends_of_walks_are_of_different_classes_where_labels_are_known() -> None:
+    _, ready = made("simple")
+    part = Part(ready.train.x, ready.train.labels)
+    first, last = gallery.ends(part, 5)
+    assert len(first) == len(last) == 5
+    chosen = torch.cat([first, last])
+    found = {int(part.labels[i]) for x in chosen for i in [(part.x == x).all((1, 2, 3)).nonzero()[0, 0]]}  # type: ignore[index]
+    assert found == set(range(10))
+
+
+def test_walks_work_on_a_single_example() -> None:
+    _, ready = made("simple")
+    first, last = gallery.ends(Part(ready.train.x[:1]), 6)
+    assert len(first) == len(last) == 1
+
+
+def test_filters_are_the_incoming_weights_as_pictures() -> None:
+    run, _ = made("simple", **{"latent.size": 5})
+    weights = gallery.first_layer(run)
+    assert weights is not None
+    linear = next(m for m in run.model.encoder.modules() if isinstance(m, torch.nn.Linear))
+    assert torch.equal(torch.from_numpy(weights), linear.weight.detach().reshape(5, 1, 8, 8))
+
+
+def test_traversals_come_in_the_order_of_the_nats_they_carry(monkeypatch: pytest.MonkeyPatch) -> None:
+    run, ready = made("vae", **{"latent.size": 4})
+    seen: dict[str, list[float] | list[str]] = {}
+
+    def spy(frames, values, kl, *, names):
+        seen.update(kl=kl.tolist(), names=list(names))
+        return gallery.plots.samples(frames[:, 0])
+
+    monkeypatch.setattr(gallery.plots, "traversals", spy)
+    next(p for p in gallery.pictures(run, ready) if p.name == "traversals").draw()
+    assert seen["kl"] == sorted(seen["kl"], reverse=True)  # type: ignore[type-var]
+    assert sorted(seen["names"]) == ["z1", "z2", "z3", "z4"]  # type: ignore[type-var]
