@@ -1,0 +1,1 @@
+"""The command ``isthmus``: thin verbs over the library, which compute nothing themselves."""

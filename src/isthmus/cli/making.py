@@ -1,0 +1,98 @@
+"""The verb that makes a run: fit."""
+
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from isthmus.cli.options import Changes, Json, Seed, print_json
+from isthmus.errors import BadOption
+
+if TYPE_CHECKING:
+    from isthmus.recipe import Recipe
+    from isthmus.run import Run
+
+
+def fit(
+    recipe: Annotated[
+        str, typer.Argument(metavar="RECIPE", help="Name of a recipe, or a recipe.json.", show_default=False)
+    ],
+    data: Annotated[str, typer.Option(help="Name of a data set, or a path.")] = "digits",
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the run; runs/RECIPE-DATA by default.", show_default=False)
+    ] = None,
+    changes: Changes = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the data.", show_default="the recipe's")] = None,
+    seed: Seed = 0,
+    precision: Annotated[str | None, typer.Option(help="auto, 32 or bf16.", show_default="the recipe's")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in --out.")] = False,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard events too.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train an autoencoder, measure it, draw its pictures and write a report."""
+    from isthmus import fitting
+    from isthmus.overrides import parse_pairs
+
+    options: dict[str, object] = dict(parse_pairs(changes or []))
+    if precision is not None:
+        options["training.precision"] = precision
+    chosen = _recipe(recipe)
+    folder = out or _free(Path("runs") / f"{chosen.name}-{Path(data).name.split('.')[0].replace(':', '-')}")
+    run = fitting.fit(
+        chosen,
+        data,
+        epochs=epochs,
+        seed=seed,
+        options=options,
+        out=folder,
+        overwrite=overwrite,
+        progress=not as_json,
+        tensorboard=tensorboard,
+    )
+    _show(run, folder, as_json)
+
+
+def _show(run: "Run", folder: Path, as_json: bool) -> None:
+    """Measure the run, draw it, report it, and say what there is."""
+    from isthmus import gallery, meeting, reporting
+    from isthmus.cli.looking import print_figures
+
+    ready = meeting.data_of(run)
+    figures, part = meeting.measured(run, ready)
+    drawn = gallery.draw(run, ready, folder / "figures")
+    report = reporting.write(run, figures, drawn, part=part, folder=folder)
+    outcome = run.facts.outcome
+    if as_json:
+        written = {"pictures": [str(path) for _, path in drawn], "report": str(report)}
+        print_json({"run": str(folder), "part": part, "figures": figures, "outcome": outcome, **written})
+        return
+    typer.echo(f"Stopped: {outcome['stopped']}; kept the weights of epoch {outcome['kept_epoch']}.")
+    print_figures(figures, part)
+    typer.echo("Pictures:")
+    for picture, path in drawn:
+        typer.echo(f"  {path}  {picture.title.lower()}")
+    typer.echo(f"Report:\n  {report}")
+
+
+def _recipe(name: str) -> "Recipe":
+    """The recipe behind a name or a file."""
+    from isthmus import zoo
+    from isthmus.recipe import Recipe
+
+    path = Path(name)
+    if path.suffix != ".json":
+        return zoo.recipe(name)
+    if not path.is_file():
+        raise BadOption(f"There is no recipe file {name!r}. Write one with isthmus recipes vae --json > recipe.json.")
+    try:
+        return Recipe.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadOption(f"The recipe file {name!r} cannot be read as text. Give a JSON file.") from error
+
+
+def _free(folder: Path) -> Path:
+    """``folder``, or the first of folder-2, folder-3, ... that is not there."""
+    if not folder.exists():
+        return folder
+    return next(f for f in (folder.with_name(f"{folder.name}-{n}") for n in count(2)) if not f.exists())
