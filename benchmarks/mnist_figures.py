@@ -1,0 +1,85 @@
+"""The figures on MNIST that the README states, by the commands it names; each is reported on the test part once.
+
+ISTHMUS_DATA=... python benchmarks/mnist_figures.py [--folder runs/figures]
+"""
+
+import argparse
+import contextlib
+import io
+import json
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.neural_network import MLPClassifier
+
+from isthmus import gallery, load
+from isthmus.cli.app import main as isthmus
+from isthmus.meeting import data_of
+from isthmus.training.hardware import describe
+
+RESULTS = Path(__file__).parent / "results" / "mnist_figures.json"
+PIXELS = 784
+BARS: dict[str, tuple[list[str], str, float]] = {
+    "simple": (["simple", "--epochs", "20"], "cross_entropy", 0.0935 * PIXELS),
+    "deep": (["deep", "--epochs", "20"], "cross_entropy", 0.083 * PIXELS),
+    "conv": (["conv", "--epochs", "30"], "cross_entropy", 0.095 * PIXELS),
+    "linear": (["linear", "--set", "latent.size=30"], "squared_error", 13.87 * 1.01),
+    "plane": (["vae", "--set", "latent.size=2", "--epochs", "20"], "elbo", float("nan")),
+    "vae": (["vae", "--epochs", "20"], "elbo", float("nan")),
+}
+
+
+def answer(arguments: list[str]) -> dict[str, object]:
+    """What a command prints as JSON."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        code = isthmus([*arguments, "--json"])
+    assert code == 0, arguments
+    content: dict[str, object] = json.loads(out.getvalue())
+    return content
+
+
+def classes_on_the_plane(folder: Path) -> list[int]:
+    """How many of the 400 decoded grid pictures a classifier trained on real digits takes for each class."""
+    run = load(folder)
+    data = data_of(run)
+    codes, _, _ = gallery.grid(run, data.train)
+    pictures = run.model.decode(codes).flatten(1).numpy()
+    judge = MLPClassifier((256,), max_iter=40, early_stopping=True, random_state=0, batch_size=256)
+    judge.fit(data.train.x.flatten(1).numpy(), data.train.labels)
+    counts: list[int] = np.bincount(judge.predict(pictures), minlength=10).tolist()
+    return counts
+
+
+def main() -> None:
+    """Run every command, print a table, keep the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--folder", type=Path, default=Path("runs/figures"))
+    folder: Path = parser.parse_args().folder
+    record: dict[str, object] = {"date": date.today().isoformat(), "machine": describe()}
+    for name, (arguments, figure, bar) in BARS.items():
+        command = ["fit", *arguments, "--data", "mnist", "--out", str(folder / name), "--overwrite"]
+        content = answer(command)
+        figures, outcome = content["figures"], content["outcome"]
+        assert isinstance(figures, dict)
+        assert isinstance(outcome, dict)
+        shown = " ".join(["isthmus fit", *arguments, "--data mnist"])
+        row = {"command": shown, "figures": figures, "seconds": outcome["seconds"], "bar": None if bar != bar else bar}
+        record[name] = row
+        print(f"{name:8} {figure} {figures[figure]:9.3f}  bar {bar:8.3f}  {outcome['seconds']:6.1f} s", flush=True)
+    data = data_of(load(folder / "linear"))
+    train, test = (part.x.flatten(1).numpy() for part in (data.train, data.test or data.train))
+    pca = PCA(30, svd_solver="full").fit(train)
+    left = ((pca.inverse_transform(pca.transform(test)) - test) ** 2).sum(1).mean()
+    record["pca_30"] = {"squared_error": float(left), "command": "sklearn.decomposition.PCA(30), the same parts"}
+    record["plane_classes"] = classes_on_the_plane(folder / "plane")
+    print(f"PCA-30 squared error {left:.3f};  grid pictures by class {record['plane_classes']}")
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(record, indent=2) + "\n")
+    print(f"kept in {RESULTS}")
+
+
+if __name__ == "__main__":
+    main()
