@@ -95,7 +95,9 @@ def test_fit_leaves_the_global_generator_as_it_was() -> None:
     assert torch.equal(before, torch.random.get_rng_state())
 
 
-def test_an_interrupt_keeps_the_best_weights_and_says_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_keeps_the_best_weights_and_says_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     epoch = Engine._epoch
 
     def interrupted(self: Engine, number: int, *rest: object) -> Epoch:
@@ -106,6 +108,7 @@ def test_an_interrupt_keeps_the_best_weights_and_says_where(tmp_path: Path, monk
     monkeypatch.setattr(Engine, "_epoch", interrupted)
     monkeypatch.chdir(tmp_path)
     assert main(["fit", "vae", "--epochs", "9", "--out", "run"]) == 130
+    assert "Stopped in epoch 3. The best weights so far are in 'run'." in capsys.readouterr().err
     record = json.loads(Path("run/run.json").read_text())
     assert record["outcome"]["stopped"] == "interrupted in epoch 3"
     run = load("run")

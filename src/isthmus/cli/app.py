@@ -62,9 +62,9 @@ def main(arguments: list[str] | None = None) -> int:
     except IsthmusError as error:
         return _say(str(error), 2)
     except USAGE_ERROR as error:
-        return _say(f"{error.format_message()} Try isthmus --help.", 2)  # type: ignore[attr-defined]
-    except (KeyboardInterrupt, typer.Abort) as stop:
-        return _say(str(stop) or "Stopped.", 130)
+        return _say(f"{error.format_message().rstrip('.')}. Try isthmus --help.", 2)  # type: ignore[attr-defined]
+    except (KeyboardInterrupt, typer.Abort):
+        return _say("Stopped.", 130)
     except BrokenPipeError:
         return 0
     return code if isinstance(code, int) else 0

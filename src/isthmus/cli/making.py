@@ -39,17 +39,22 @@ def fit(
         options["training.precision"] = precision
     chosen = _recipe(recipe)
     folder = out or _free(Path("runs") / f"{chosen.name}-{Path(data).name.split('.')[0].replace(':', '-')}")
-    run = fitting.fit(
-        chosen,
-        data,
-        epochs=epochs,
-        seed=seed,
-        options=options,
-        out=folder,
-        overwrite=overwrite,
-        progress=not as_json,
-        tensorboard=tensorboard,
-    )
+    try:
+        run = fitting.fit(
+            chosen,
+            data,
+            epochs=epochs,
+            seed=seed,
+            options=options,
+            out=folder,
+            overwrite=overwrite,
+            progress=not as_json,
+            tensorboard=tensorboard,
+        )
+    except KeyboardInterrupt as stop:
+        # said here, for Typer would end the command without a word
+        typer.echo(f"isthmus: {stop}", err=True)
+        raise typer.Exit(130) from None
     _show(run, folder, as_json)
 
 
