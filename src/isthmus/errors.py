@@ -59,6 +59,16 @@ def unknown(what: str, name: str, known: Iterable[str]) -> UnknownName:
     return UnknownName(f"There is no {what} {name!r}{hint}{listed}")
 
 
+def one_line(fault: Exception) -> str:
+    """The text of an exception on one line of at most 200 characters, with no full stop at its end.
+
+    >>> one_line(ValueError("two\\nlines."))
+    'two lines'
+    """
+    text = " ".join(str(fault).split())[:200].rstrip(". ")
+    return text or type(fault).__name__
+
+
 def check_choice(option: str, value: str, allowed: Iterable[str]) -> None:
     """Raise ``BadOption`` unless ``value`` is one of ``allowed``."""
     names = sorted(allowed)

@@ -19,6 +19,16 @@ RowAxis = Annotated[int, Field(ge=1)]
 RowShape = Annotated[tuple[RowAxis, ...], Field(min_length=1), BeforeValidator(_listed)]
 
 
+def refuse_truth(name: str, value: object) -> None:
+    """True and false are no numbers, though Python counts with them.
+
+    Raises:
+        BadOption: ``value`` is one of the two.
+    """
+    if isinstance(value, bool):
+        raise BadOption(f"{name} cannot be {str(value).lower()}: it should be a number or a word.")
+
+
 class Options(BaseModel):
     """A frozen group of options that refuses unknown names."""
 
@@ -33,8 +43,8 @@ class Options(BaseModel):
         checked = dict(data)
         for name, field in cls.model_fields.items():
             value, kind = data.get(name), str(field.annotation)
-            if isinstance(value, bool) and "bool" not in kind:
-                raise BadOption(f"{name} cannot be {str(value).lower()}: it should be a number or a word.")
+            if "bool" not in kind:
+                refuse_truth(name, value)
             if isinstance(value, int) and "bool" not in kind and ("Literal" in kind or kind.startswith("str")):
                 checked[name] = str(value)
         return checked

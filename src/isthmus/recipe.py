@@ -32,7 +32,7 @@ from isthmus.likelihoods import LIKELIHOODS
 from isthmus.model import Autoencoder
 from isthmus.nets import NETS, Pair
 from isthmus.objective import Objective
-from isthmus.options import DataOptions, Options, TrainingOptions
+from isthmus.options import DataOptions, Options, TrainingOptions, refuse_truth
 from isthmus.overrides import override
 from isthmus.penalties import PENALTIES
 from isthmus.priors import PRIORS
@@ -84,8 +84,7 @@ class Part(BaseModel):
             raise unknown(f"{cls.family} of kind", str(kind), cls.table)
         mine = {k: v for k, v in data.items() if k in cls.own}
         for name, value in mine.items():
-            if isinstance(value, bool):
-                raise BadOption(f"{name} cannot be {str(value).lower()}: it should be a number or a word.")
+            refuse_truth(name, value)
         options = {k: v for k, v in data.items() if k not in cls.own}
         model = options_of(cls.table[kind])
         for name in options:

@@ -26,7 +26,7 @@ from isthmus.data.arrays import arranged, bright
 from isthmus.data.base import Array
 from isthmus.data.prepare import Prepared, prepare_like
 from isthmus.data.scaling import Scaling
-from isthmus.errors import BadRun, IsthmusError
+from isthmus.errors import BadRun, IsthmusError, one_line
 from isthmus.files import replacing, write_text
 from isthmus.metrics.evaluation import evaluate
 from isthmus.model import Autoencoder
@@ -149,7 +149,7 @@ class Run:
             try:
                 save_file(weights, path, metadata={"format": str(FORMAT)})
             except SafetensorError as error:
-                raise BadRun(f"The weights cannot be written: {_first_line(error)}. Make room on the disk.") from error
+                raise BadRun(f"The weights cannot be written: {one_line(error)}. Make room on the disk.") from error
         write_text(folder / METRICS, "".join(json.dumps(row) + "\n" for row in self.history))
         kept = {"name", "training", "data"} if self.facts.by_hand else None
         recipe = {name: value for name, value in self.recipe.to_dict().items() if kept is None or name in kept}
@@ -231,7 +231,7 @@ def _facts(content: Mapping[str, Any], folder: Path) -> Facts:
     except ValidationError as error:
         raise BadRun(f"run.json in {str(folder)!r} lacks or spoils what a run needs: {readable(error)}") from error
     except ValueError as error:
-        raise BadRun(f"run.json in {str(folder)!r} lacks or spoils what a run needs: {_first_line(error)}.") from error
+        raise BadRun(f"run.json in {str(folder)!r} lacks or spoils what a run needs: {one_line(error)}.") from error
     if not sensible:
         raise BadRun(f"run.json in {str(folder)!r} names an example of shape {facts.shape}, which no run has.")
     return facts
@@ -253,9 +253,7 @@ def _load_weights(model: Autoencoder, path: Path) -> None:
     try:
         weights = load_file(path)
     except (OSError, SafetensorError) as error:
-        raise BadRun(
-            f"{str(path)!r} cannot be read as safetensors: {_first_line(error)}. Train the run again."
-        ) from error
+        raise BadRun(f"{str(path)!r} cannot be read as safetensors: {one_line(error)}. Train the run again.") from error
     expected = model.state_dict()
     for name in sorted(expected.keys() ^ weights.keys()):
         side = "lacks" if name in expected else "has an unknown"
@@ -268,7 +266,3 @@ def _load_weights(model: Autoencoder, path: Path) -> None:
             )
     with torch.no_grad():
         model.load_state_dict(weights)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

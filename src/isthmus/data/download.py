@@ -10,8 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from isthmus.data.checksums import CHECKSUMS
-from isthmus.data.files import one_line
-from isthmus.errors import BadData
+from isthmus.errors import BadData, one_line
 
 ADDRESSES: dict[str, str | None] = {
     "mnist": "https://ossci-datasets.s3.amazonaws.com/mnist/",

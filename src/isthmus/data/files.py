@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from isthmus.data.base import SourceFile
-from isthmus.errors import BadData, IsthmusError
+from isthmus.errors import BadData, IsthmusError, one_line
 
 LARGEST = 8 * 2**30
 """The most bytes that one data set may take in memory: 8 GiB."""
@@ -34,12 +34,6 @@ def reading(path: Path, kind: str) -> Iterator[None]:
             f"{path.name!r} cannot be read as {kind}: {one_line(fault)}. "
             "Check that the file is whole and of that kind, or make it again."
         ) from fault
-
-
-def one_line(fault: Exception) -> str:
-    """The text of an exception on one line of at most 200 characters, with no full stop at its end."""
-    text = " ".join(str(fault).split())[:200].rstrip(". ")
-    return text or type(fault).__name__
 
 
 def sha256(path: Path) -> str:
