@@ -132,7 +132,7 @@ class Engine:
     def _set_up(self) -> tuple[torch.nn.Module, list[Optimizer]]:
         """The objective and its optimisers, wrapped by Fabric where several processes must agree.
 
-        On one device they would only cost time: 6 % of a step of the MLP VAE at batch 100.
+        On one device they would only cost time: up to a tenth of a step of the MLP VAE at batch 100 (docs/log.md).
         """
         tools = optimisers(self.options, self.objective)
         if self.fabric.world_size == 1:
