@@ -11,16 +11,16 @@ PACKAGE = ROOT / "src" / "isthmus"
 
 FLOORS = [
     ("functional", "distributions", "schedules", "trace", "errors", "files"),
-    ("nets", "latents", "likelihoods", "corruptions", "priors", "penalties"),
+    ("nets", "latents", "likelihoods", "corruptions", "priors", "penalties", "fidelities"),
     ("model", "objective"),
-    ("zoo", "exact", "recipe", "options", "overrides"),
+    ("zoo", "exact", "recipe", "options", "overrides", "citations"),
     (
         "data", "training", "metrics", "plots", "report", "run", "fitting", "meeting", "gallery",
-        "reporting", "output", "using",
+        "reporting", "output", "using", "diagnosis",
     ),
-    ("cli", "__main__"),
+    ("cli", "papers", "__main__"),
 ]  # fmt: skip
-KINDS = {"nets", "latents", "likelihoods", "corruptions", "priors", "penalties"}
+KINDS = {"nets", "latents", "likelihoods", "corruptions", "priors", "penalties", "fidelities"}
 MOST_LINES, MOST_FUNCTION_LINES = 400, 40
 
 

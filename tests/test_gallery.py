@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from scipy.stats import norm
@@ -32,6 +33,13 @@ EVERY = {"curves", "reconstructions", "filters"}
         ("simple", "digits", {"latent.size": 2}, {"interpolation", "codes", "manifold"}),
         ("conv", "digits", {}, {"interpolation"}),
         ("vae", "encoder:6", {"latent.size": 2}, {"interpolation", "samples", "codes"}),
+        ("deep", "digits", {"corruption.kind": "masking"}, {"interpolation", "denoised"}),
+        ("linear", "encoder:6", {"corruption.kind": "gaussian", "latent.size": 3}, {"interpolation", "denoised"}),
+        ("vamp_vae", "digits", {"latent.size": 2}, {"interpolation", "samples", "traversals", "codes", "manifold"}),
+        ("wae_mmd", "digits", {}, {"interpolation", "samples", "traversals"}),
+        ("categorical_vae", "digits", {"latent.size": 20}, {"samples"}),
+        ("vq_vae", "digits", {}, set()),
+        ("deep", "digits", {"latent.kind": "top_k"}, {"interpolation"}),
     ],
 )
 def test_each_run_has_the_pictures_that_apply(
@@ -105,10 +113,68 @@ def test_traversals_come_in_the_order_of_the_nats_they_carry(monkeypatch: pytest
     seen: dict[str, list[float] | list[str]] = {}
 
     def spy(frames, values, kl, *, names):
-        seen.update(kl=kl.tolist(), names=list(names))
+        seen.update(kl=kl.tolist(), names=list(names), frames=frames)
         return gallery.plots.samples(frames[:, 0])
 
     monkeypatch.setattr(gallery.plots, "traversals", spy)
     next(p for p in gallery.pictures(run, ready) if p.name == "traversals").draw()
     assert seen["kl"] == sorted(seen["kl"], reverse=True)  # type: ignore[type-var]
     assert sorted(seen["names"]) == ["z1", "z2", "z3", "z4"]  # type: ignore[type-var]
+    # the first row moves the latent it names from -2.5 to 2.5, the others at 0
+    z = torch.zeros(2, 4)
+    z[:, int(seen["names"][0][1:]) - 1] = torch.tensor([-2.5, 2.5])  # type: ignore[index]
+    np.testing.assert_allclose(seen["frames"][0, [0, -1]], run.model.decode(z), atol=1e-6)  # type: ignore[index]
+
+
+def test_without_known_nats_latents_walk_through_the_quantiles_of_their_codes(monkeypatch: pytest.MonkeyPatch) -> None:
+    run, ready = made("wae_mmd", **{"latent.size": 3})
+    with torch.no_grad():
+        last = [m for m in run.model.encoder.modules() if isinstance(m, torch.nn.Linear)][-1]
+        last.weight[1] *= 9
+        last.weight[0] = 0
+    seen: dict[str, object] = {}
+
+    def spy(frames, values, *, names, values_name):
+        seen.update(frames=frames, values=values, names=names)
+        return gallery.plots.samples(frames[:, 0])
+
+    monkeypatch.setattr(gallery.plots, "traversals", spy)
+    next(p for p in gallery.pictures(run, ready) if p.name == "traversals").draw()
+    z = run.model.encode(gallery.measured_part(ready).x)
+    # the most varied first; the constant one is left out
+    assert [name.split()[0] for name in seen["names"]] == ["z2", "z3"]  # type: ignore[attr-defined]
+    assert seen["names"][0].split()[2] == f"{z[:, 1].std(correction=0):.2g}"  # type: ignore[index]
+    for row, unit in ((0, 1), (1, 2)):
+        code = z.median(0).values.repeat(2, 1)
+        code[:, unit] = torch.quantile(z[:, unit], torch.tensor([0.02, 0.98]))
+        made_of = seen["frames"][row, [0, -1]]  # type: ignore[index]
+        np.testing.assert_allclose(made_of, run.model.decode(code), atol=1e-5)
+    assert (seen["values"][0], seen["values"][-1]) == pytest.approx((0.02, 0.98))  # type: ignore[index]
+
+
+def test_the_grid_of_another_prior_spans_the_codes_in_use() -> None:
+    run, ready = made("vamp_vae", **{"latent.size": 2})
+    _, x, _ = gallery.grid(run, ready.train)
+    low, high = torch.quantile(run.model.encode(ready.train.x)[:, 0], torch.tensor([0.05, 0.95])).tolist()
+    assert (x[0], x[-1]) == pytest.approx((low, high), abs=1e-5)
+
+
+def test_a_denoised_picture_shows_original_corrupted_and_restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    run, ready = made("deep", **{"corruption.kind": "gaussian"})
+    seen: dict[str, object] = {}
+
+    def spy(rows, *, psnr):
+        seen.update(rows=rows, psnr=psnr)
+        return gallery.plots.samples(rows["original"])
+
+    monkeypatch.setattr(gallery.plots, "denoised", spy)
+    next(p for p in gallery.pictures(run, ready) if p.name == "denoised").draw()
+    rows: dict[str, np.ndarray] = seen["rows"]  # type: ignore[assignment]
+    x = gallery.measured_part(ready).x[:12]
+    assert list(rows) == ["original", "corrupted", "restored"]
+    np.testing.assert_array_equal(rows["original"], x)
+    assert rows["corrupted"].min() < 0
+    np.testing.assert_allclose(rows["restored"], run.model.reconstruct(torch.from_numpy(rows["corrupted"])), atol=1e-6)
+    for values, shown in zip(seen["psnr"], ("corrupted", "restored"), strict=True):  # type: ignore[call-overload]
+        error = ((x.numpy() - rows[shown].clip(0, 1)) ** 2).mean((1, 2, 3))
+        np.testing.assert_allclose(values, -10 * np.log10(error), rtol=1e-4)

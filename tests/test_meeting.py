@@ -64,6 +64,22 @@ def test_further_data_out_of_range_is_refused(tmp_path: Path) -> None:
         examples(run, str(tmp_path / "large.npy"))
 
 
+def test_what_is_only_input_is_neither_binarised_nor_held_against_the_likelihood(tmp_path: Path) -> None:
+    np.save(tmp_path / "noisy.npy", GREY * 10 - 3)
+    run = fit("vae", GREY, epochs=1, options={"data.binarise": "static"})
+    x, _ = examples(run, str(tmp_path / "noisy.npy"), clean=False)
+    np.testing.assert_allclose(x[:, 0], GREY * 10 - 3, rtol=1e-6)
+
+
+def test_importance_samples_are_drawn_where_they_are_asked_for(tmp_path: Path) -> None:
+    run = fit("vae", GREY, epochs=1)
+    heard: list[float] = []
+    figures, part = measured(run, data_of(run), importance_samples=3, listener=heard.append)
+    assert "nll" in figures
+    assert heard[-1] == 1.0
+    assert part == "the run's own held-out part of array, 6 examples"
+
+
 def test_a_single_further_example_can_be_measured(tmp_path: Path) -> None:
     np.save(tmp_path / "one.npy", GREY[:1])
     figures, part = measured(run := fit("vae", GREY, epochs=1), data_of(run, tmp_path / "one.npy"))

@@ -28,6 +28,8 @@ MEMBERS = {
     "strip": (lambda a: plots.strip({"a": a, "b": a}, title="t"), IMAGES),
     "reconstructions": (lambda a: plots.reconstructions(a, a), IMAGES),
     "reconstructions of a table": (lambda a: plots.reconstructions(a, a), TABLE),
+    "denoised": (lambda a: plots.denoised({"a": a, "b": a, "c": a}, psnr=(range(14), range(14))), IMAGES),
+    "denoised of a table": (lambda a: plots.denoised({"a": a, "b": a, "c": a}), TABLE),
     "samples": (plots.samples, COLOUR),
     "samples of a table": (plots.samples, TABLE),
     "filters": (plots.filters, COLOUR - 0.5),
@@ -245,6 +247,46 @@ def test_a_history_without_numbers_is_refused():
         plots.curves([])
     with pytest.raises(BadData, match="'loss' of the train history"):
         plots.curves([{"epoch": 1, "train": {"loss": float("nan")}}])
+
+
+def test_denoised_pictures_have_the_decibels_of_both_below_each_other():
+    figure = plots.denoised(
+        {"original": IMAGES[:2], "corrupted": IMAGES[2:4], "restored": IMAGES[4:6]}, psnr=([9.96, 12], [20.04, 7])
+    )
+    assert y_words(figure) == ["original", "corrupted", "restored"]
+    assert x_words(figure) == ["10.0\n20.0", "12.0\n7.0"]
+    assert figure.axes[0].get_xlabel() == "PSNR in dB: corrupted, and restored below"
+    np.testing.assert_array_equal(pixels(figure)[4], IMAGES[4, 0])
+    bare = plots.denoised({"input": IMAGES[:2], "restored": IMAGES[2:4]})
+    assert x_words(bare) == []
+    assert bare.axes[0].get_xlabel() == ""
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_a_denoised_table_draws_what_lies_between_in_a_colour_of_its_own(wide: bool):
+    table = RNG.random((3, 60 if wide else 5))
+    figure = plots.denoised({"original": table, "corrupted": table + 1, "restored": table + 2})
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend == ["original", "corrupted", "restored"]
+    lines = figure.axes[0].get_lines()
+    np.testing.assert_allclose(lines[-2].get_ydata(), table[0] + 1)
+    np.testing.assert_allclose(lines[-1].get_ydata(), table[0] + 2)
+    assert (lines[-2].get_color(), lines[-1].get_color()) == ("#D55E00", "#0072B2")
+    assert len(figure.axes[0].patches) == (0 if wide else 5)
+
+
+def test_what_is_denoised_must_be_of_one_shape_and_have_one_psnr_each():
+    with pytest.raises(ShapeError, match="one shape is needed"):
+        plots.denoised({"input": TABLE, "restored": TABLE[:3]})
+    with pytest.raises(ShapeError, match="The PSNR came with shape"):
+        plots.denoised({"a": IMAGES, "b": IMAGES, "c": IMAGES}, psnr=([1.0], [1.0]))
+    with pytest.raises(BadData, match="no rows of pictures"):
+        plots.denoised({})
+
+
+def test_a_traversal_says_what_its_values_are():
+    assert plots.traversals(WALKS, range(5), values_name="share").axes[0].get_xlabel() == "share"
+    assert plots.traversals(WALKS, range(5)).axes[0].get_xlabel() == "value of the latent"
 
 
 def test_codes_are_coloured_by_class_with_a_legend_outside():

@@ -11,9 +11,10 @@ from torch import nn
 
 from isthmus.corruptions import CORRUPTIONS
 from isthmus.errors import BadOption, IncompatibleParts, IsthmusError, UnknownName
+from isthmus.fidelities import FIDELITIES
 from isthmus.latents import LATENTS
 from isthmus.likelihoods import LIKELIHOODS
-from isthmus.nets import NETS
+from isthmus.nets import NETS, critic
 from isthmus.objective import Objective
 from isthmus.overrides import parse_pairs, read_value
 from isthmus.penalties import PENALTIES
@@ -27,6 +28,7 @@ TABLES = {
     "latent": LATENTS,
     "likelihood": LIKELIHOODS,
     "corruption": CORRUPTIONS,
+    "fidelity": FIDELITIES,
     "prior": PRIORS,
     "penalties": PENALTIES,
 }
@@ -72,7 +74,7 @@ def test_a_weight_is_the_same_after_a_way_through_text(weight):
 
 def test_a_constant_weight_is_written_as_a_number_and_a_schedule_as_a_mapping():
     r = recipe("vae")
-    assert r.to_dict()["penalties"] == {"kl": {"kind": "kl", "weight": 1.0}}
+    assert r.to_dict()["penalties"] == {"kl": {"kind": "kl", "weight": 1.0, "free_bits": 0.0}}
     rising = r.with_options({"penalties.kl.weight": {"value": 2, "shape": "linear", "fraction": 0.1}})
     assert rising.to_dict()["penalties"]["kl"]["weight"] == {
         "value": 2.0,
@@ -88,6 +90,7 @@ def test_a_recipe_of_the_bare_minimum_is_filled_with_the_defaults_of_its_kinds()
     assert r.to_dict()["net"] == {
         "kind": "conv",
         "channels": [16, 8, 8],
+        "blocks": 0,
         "kernel": 3,
         "down": "stride",
         "up": "transposed",
@@ -144,12 +147,12 @@ def test_a_part_of_plain_data_makes_the_part_of_its_kind(family, kind):
     latent, likelihood, prior = (
         TABLES[f][k]() for f, k in (("latent", "gaussian"), ("likelihood", "bernoulli"), ("prior", "standard_normal"))
     )
-    made = part.make(shape=(1, 8, 8), size=2, latent=latent, likelihood=likelihood, prior=prior)
+    made = part.make(shape=(1, 8, 8), size=20, latent=latent, likelihood=likelihood, prior=prior, critic=critic)
     if inspect.isclass(TABLES[family][kind]):
         assert type(made) is TABLES[family][kind]
     else:
         assert isinstance(made.encoder, nn.Module)
-        assert made.code == (2,)
+        assert made.code == (20,)
 
 
 def test_every_family_of_parts_has_its_table():
@@ -244,7 +247,10 @@ def test_the_size_of_a_code_is_given_or_a_share_of_the_values_of_an_example(opti
         (
             {"penalties.other.kind": "kl", "penalties.other.weight": "3"},
             "penalties",
-            {"kl": {"kind": "kl", "weight": 1.0}, "other": {"kind": "kl", "weight": 3.0}},
+            {
+                "kl": {"kind": "kl", "weight": 1.0, "free_bits": 0.0},
+                "other": {"kind": "kl", "weight": 3.0, "free_bits": 0.0},
+            },
         ),
         ({"likelihood": "gaussian"}, "likelihood", {"kind": "gaussian", "scale": 1.0}),
         ({"likelihood.kind": "gaussian", "likelihood.scale": "0.1"}, "likelihood.scale", 0.1),
@@ -322,9 +328,9 @@ def test_a_penalty_may_be_added_where_there_was_none_and_then_removed():
             r"^There is no latent of kind 'gausian'; did you mean 'gaussian'\? K",
         ),
         ({"corruption": "identty"}, UnknownName, r"^There is no corruption of kind 'identty'; did you mean 'identity'"),
-        ({"prior.kind": "x"}, UnknownName, r"^There is no prior of kind 'x'\. Known: standard_normal\.$"),
+        ({"prior.kind": "x"}, UnknownName, r"^There is no prior of kind 'x'\. Known: mixture, stand"),
         ({"latent.kind": None}, UnknownName, r"^There is no latent of kind 'None'"),
-        ({"penalties.zz.weight": "2"}, UnknownName, r"^There is no penalty of kind 'zz'\. Known: kl\.$"),
+        ({"penalties.zz.weight": "2"}, UnknownName, r"^There is no penalty of kind 'zz'\. Known: adversarial, ca"),
         ({"penalties.zz": "2"}, UnknownName, r"^There is no option 'penalties\.zz'; did you mean 'penalties\.kl'"),
         ({"penalties.kl.weight.zz": 1}, UnknownName, r"^There is no option 'penalties\.kl\.weight\.zz'; did you mean "),
         (
@@ -383,7 +389,7 @@ def test_a_change_without_meaning_is_refused_in_one_sentence(changes, error, mes
         (
             {"latent": "deterministic"},
             IncompatibleParts,
-            r"^Penalty kl needs a diagonal Gaussian q\(z\|x\), but the lat",
+            r"^Penalty kl needs a density q\(z\|x\), but the latent Determ",
         ),
         (
             {"net.activation": "tahn"},
@@ -653,7 +659,7 @@ def test_a_refusal_stays_short_where_what_came_is_long():
         (DEEP, r"^The recipe is not JSON: .* Write it with Recipe\.to_json\(\)\.$"),
         (
             '{"extra": 3}',
-            r"^There is no option 'extra'; did you mean .* Known: corruption, data, latent, likelihood, na",
+            r"^There is no option 'extra'; did you mean .* Known: corruption, data, fidelity, latent, likeli",
         ),
         (
             '{"training": {"extra": 3}}',

@@ -79,8 +79,11 @@ def fit(
     with seeded(stream(seed, "weights")):
         objective = what if isinstance(what, Objective) else recipe.build(ready.shape)
     objective.model.join(ready.shape)
+    objective.rehearse()
     check_range_of(objective, ready, recipe.data)
     valid = None if ready.valid is None else ready.valid.x
+    with seeded(stream(seed, "weights", "data")):
+        objective.meet(ready.train.x)
     engine = Engine(objective, recipe.training, ready.train.x, valid, seed=seed, dynamic=ready.dynamic)
     recipe = recipe.with_options({"training.epochs": engine.epochs})
     facts = replace(facts_of(ready, seed, source_of(data)), by_hand=isinstance(what, Objective))

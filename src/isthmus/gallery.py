@@ -1,7 +1,8 @@
 r"""The pictures of a run: a model's answers turned into arrays, and these into figures.
 
-Which pictures apply depends on what the run is: every run has training curves and reconstructions; a first dense or
-convolutional layer has filters; two latent dimensions have a plane; a prior can be drawn from.
+Which pictures apply depends on what the run is: every run has training curves and reconstructions, one that denoises
+what it restored too; a first dense or convolutional layer has filters; two latent dimensions have a plane; a code of
+real numbers can be walked through; a prior can be drawn from.
 """
 
 import warnings
@@ -19,13 +20,19 @@ from isthmus import plots
 from isthmus.data.base import Array
 from isthmus.data.prepare import Part, Prepared
 from isthmus.errors import BadData
-from isthmus.metrics.variational import moments
+from isthmus.meeting import measured_part
+from isthmus.metrics.denoising import corrupted, is_denoising
+from isthmus.metrics.reconstruction import are_pictures
+from isthmus.metrics.variational import is_standard, kl_by_latent
 from isthmus.run import Run
+from isthmus.trace import Offer
 
 SHOWN, ROWS, STEPS, SIDE = 12, 6, 11, 20
 """Examples in a strip, walks, steps of a walk, and pictures along each side of a plane."""
 UNUSED = 0.05
 """Nats below which a latent is taken for unused."""
+UNMOVED = 1e-6
+"""Share of the largest variance of a code value below which a latent is taken for unused, where nats are not known."""
 POINTS = 5000
 """Codes drawn in a scatter plot, at most."""
 
@@ -42,7 +49,7 @@ class Picture:
 
 def pictures(run: Run, data: Prepared) -> Iterator[Picture]:
     """The pictures that apply to ``run``, on the part of ``data`` that evaluation uses."""
-    part = data.test or data.valid or data.train
+    part = measured_part(data)
     if run.history:
         yield Picture(
             "curves",
@@ -57,6 +64,13 @@ def pictures(run: Run, data: Prepared) -> Iterator[Picture]:
         "units.",
         lambda: _reconstructions(run, part),
     )
+    if is_denoising(run.model):
+        yield Picture(
+            "denoised",
+            "Corrupted and restored",
+            "Clean examples, what the run's own corruption makes of them, and what the model restores from that.",
+            lambda: _denoised(run, part),
+        )
     weights = first_layer(run)
     if weights is not None:
         yield Picture(
@@ -65,12 +79,13 @@ def pictures(run: Run, data: Prepared) -> Iterator[Picture]:
             "The incoming weights of first-layer units, each scaled to its own largest weight.",
             lambda: plots.filters(weights),
         )
-    yield Picture(
-        "interpolation",
-        "From one example to another",
-        "The straight line between two codes, decoded.",
-        lambda: plots.interpolation(run.drawn(interpolate(run, *ends(part, ROWS), STEPS))),
-    )
+    if is_real(run):
+        yield Picture(
+            "interpolation",
+            "From one example to another",
+            "The straight line between two codes, decoded.",
+            lambda: plots.interpolation(run.drawn(interpolate(run, *ends(part, ROWS), STEPS))),
+        )
     yield from _of_plane(run, part)
     yield from _of_prior(run, part)
 
@@ -89,12 +104,12 @@ def _of_plane(run: Run, part: Part) -> Iterator[Picture]:
             label_names=run.facts.label_names,
         ),
     )
-    if run.facts.images:
+    if run.facts.images and is_real(run):
         yield Picture(
             "manifold",
             "The plane, decoded",
-            "A grid of codes, decoded: through the inverse Gaussian distribution function where there is a prior, "
-            "else evenly over the codes in use.",
+            "A grid of codes, decoded: through the inverse Gaussian distribution function where the prior is the "
+            "standard normal, else evenly over the codes in use.",
             lambda: _manifold(run, part),
         )
 
@@ -109,14 +124,19 @@ def _of_prior(run: Run, part: Part) -> Iterator[Picture]:
         "New examples: codes drawn from the prior, decoded.",
         lambda: plots.samples(run.drawn(run.model.sample(64, seed=run.facts.seed)), title="Samples from the prior"),
     )
-    if run.model.code is not None and len(run.model.code) == 1 and run.facts.images:
+    if run.model.code is not None and len(run.model.code) == 1 and run.facts.images and is_real(run):
         yield Picture(
             "traversals",
             "One latent at a time",
-            "Each row moves one latent dimension and leaves the others at 0; those that carry most nats come first, "
-            "and those that carry none are left out.",
+            "Each row moves one latent dimension and leaves the others where they are usual. The dimensions that carry "
+            "most nats come first, or where nats are not known those that vary most; unused ones are left out.",
             lambda: _traversals(run, part),
         )
+
+
+def is_real(run: Run) -> bool:
+    """Whether codes are real numbers, so that points between two of them are codes too."""
+    return Offer.REAL in run.model.latent.offers  # type: ignore[operator]
 
 
 def interpolate(run: Run, start: Tensor, end: Tensor, steps: int) -> Tensor:
@@ -152,10 +172,10 @@ def first_layer(run: Run) -> Array | None:
 def grid(run: Run, part: Part) -> tuple[Tensor, list[float], list[float]]:
     r"""Codes of a plane, top row first, and the coordinates of its columns and rows.
 
-    With a prior the coordinates are :math:`\Phi^{-1}` of evenly spaced shares from 0.05 to 0.95, so each picture
-    stands for an equal share of the prior; without one they are evenly spaced over the middle 90 % of the codes.
+    With a standard normal prior the coordinates are :math:`\Phi^{-1}` of evenly spaced shares from 0.05 to 0.95, so
+    each picture stands for an equal share of the prior; else they are evenly spaced over the middle 90 % of the codes.
     """
-    if run.model.generative:
+    if is_standard(run.model):
         ticks = torch.special.ndtri(torch.linspace(0.05, 0.95, SIDE))
         x, y = ticks, ticks
     else:
@@ -168,7 +188,7 @@ def grid(run: Run, part: Part) -> tuple[Tensor, list[float], list[float]]:
 
 def _manifold(run: Run, part: Part) -> Figure:
     codes, x, y = grid(run, part)
-    through = ", even in probability" if run.model.generative else ""
+    through = ", even in probability" if is_standard(run.model) else ""
     return plots.manifold(
         run.drawn(run.model.decode(codes)),
         x=x,
@@ -184,24 +204,65 @@ def _reconstructions(run: Run, part: Part) -> Figure:
     return plots.reconstructions(run.drawn(x), run.drawn(y), error=_array(F.squared_error(x, y.cpu())))
 
 
+def denoised(run: Run, rows: dict[str, Tensor]) -> Figure:
+    """Pictures or rows of a table above each other, the restored last; with PSNR where the first are clean images."""
+    clean, *others = rows.values()
+    psnr: list[Array] = []
+    if len(others) == 2 and are_pictures(clean):
+        psnr = [_array(F.psnr(clean, y.to(clean).clamp(0, 1))) for y in others]
+    return plots.denoised({name: run.drawn(x) for name, x in rows.items()}, psnr=psnr)
+
+
+def _denoised(run: Run, part: Part) -> Figure:
+    x = part.x[:SHOWN]
+    x_in = corrupted(run.model, x, seed=run.facts.seed)
+    return denoised(run, {"original": x, "corrupted": x_in, "restored": run.model.reconstruct(x_in)})
+
+
 def _traversals(run: Run, part: Part) -> Figure:
-    """Latents in the order of the nats they carry, each moved through the prior's quantiles."""
-    loc, log_scale = moments(run.model, part.x)
-    kl = F.kl_standard_normal_by_dimension(loc, log_scale.exp(), log_scale).mean(0).cpu()
+    """Latents in the order of the nats they carry, each from -2.5 to 2.5; where no nats are known, see below."""
+    nats = kl_by_latent(run.model, part.x)
+    if nats is None:
+        return _quantile_traversals(run, part)
+    kl = torch.tensor(nats)
     order = torch.argsort(kl, descending=True)[:SHOWN]
     # a latent that carries nothing changes nothing; at least one row is drawn
     order = order[: max(1, int((kl[order] > UNUSED).sum()))]
     values = torch.linspace(-2.5, 2.5, STEPS)
-    z = torch.zeros(len(order), STEPS, len(kl))
-    for row, unit in enumerate(order.tolist()):
-        z[row, :, unit] = values
-    frames = run.model.decode(z.flatten(0, 1))
+    z = _walks(torch.zeros(len(kl)), order, values.expand(len(order), STEPS))
     return plots.traversals(
-        run.drawn(frames.reshape(len(order), STEPS, *frames.shape[1:])),
-        _array(values),
-        _array(kl[order]),
-        names=[f"z{unit + 1}" for unit in order.tolist()],
+        run.drawn(_frames(run, z)), _array(values), _array(kl[order]), names=[f"z{unit + 1}" for unit in order.tolist()]
     )
+
+
+def _quantile_traversals(run: Run, part: Part) -> Figure:
+    """Latents in the order of their variance, each through the quantiles of its codes, the others at their medians."""
+    z = run.model.encode(part.x[:POINTS]).cpu()
+    spread = z.std(0, correction=0)
+    order = torch.argsort(spread, descending=True)[:SHOWN]
+    order = order[: max(1, int((spread[order].square() > UNMOVED * spread.max().square()).sum()))]
+    shares = torch.linspace(0.02, 0.98, STEPS)
+    z = _walks(z.median(0).values, order, torch.quantile(z[:, order], shares, dim=0).T)
+    return plots.traversals(
+        run.drawn(_frames(run, z)),
+        _array(shares),
+        names=[f"z{unit + 1}  sd {spread[unit]:.2g}" for unit in order.tolist()],
+        values_name="share of the codes below the latent's value",
+    )
+
+
+def _walks(base: Tensor, order: Tensor, values: Tensor) -> Tensor:
+    """Codes (rows, steps, d): all at ``base`` but one unit in each row, which takes that row's ``values``."""
+    z = base.repeat(*values.shape, 1)
+    for row, unit in enumerate(order.tolist()):
+        z[row, :, unit] = values[row]
+    return z
+
+
+def _frames(run: Run, z: Tensor) -> Tensor:
+    """Decoded codes (rows, steps, d) as (rows, steps, *shape)."""
+    frames = run.model.decode(z.flatten(0, 1))
+    return frames.reshape(*z.shape[:2], *frames.shape[1:])
 
 
 def _array(x: Tensor) -> Array:

@@ -13,6 +13,7 @@ from isthmus.data.splits import HeldOut
 from isthmus.errors import BadData
 from isthmus.fitting import prepared, source_of
 from isthmus.metrics.evaluation import evaluate
+from isthmus.metrics.importance import Listener
 from isthmus.run import Run
 
 
@@ -58,31 +59,49 @@ def data_of(run: Run, data: str | Path | None = None) -> Prepared:
     )
 
 
-def examples(run: Run, source: str) -> tuple[Tensor, Array | None]:
-    """All examples of a data set as the model takes them: train, valid and test part in order; and their labels."""
+def examples(run: Run, source: str, *, clean: bool = True) -> tuple[Tensor, Array | None]:
+    """All examples of a data set as the model takes them: train, valid and test part in order; and their labels.
+
+    What is not ``clean`` is only input, never a target: it is neither binarised nor held against the likelihood.
+    """
     dataset = load(source, run.recipe.data, seed=run.facts.seed)
     parts = [part for part in (dataset.train, dataset.valid, dataset.test) if part is not None]
-    x = torch.cat([_treated(run, part, dataset) for part in parts])
+    x = torch.cat([_treated(run, part, dataset, clean=clean) for part in parts])
     known = [part.labels for part in parts if part.labels is not None]
     return x, np.concatenate(known) if len(known) == len(parts) else None
 
 
-def measured(run: Run, data: Prepared) -> tuple[dict[str, float], str]:
-    """The figures of a run on the part that evaluation uses, and which part that is, with its number of examples."""
-    part = data.test or data.valid or data.train
+def measured_part(data: Prepared) -> Part:
+    """The part that evaluation uses: the test part, or else what was held out, or else all there is."""
+    return data.test or data.valid or data.train
+
+
+def part_name(data: Prepared) -> str:
+    """Which part evaluation uses, in words, with its number of examples."""
+    part = measured_part(data)
     own = {"test part": "the test part", "held-out part": "the run's own held-out part", "none": "all of the data"}
     which = own[data.held_out]
     if data.test is None:
         which = "the validation part" if data.valid is not None else "the training part (nothing is held out)"
-    figures = evaluate(run.objective, part.x, seed=run.facts.seed)
-    return figures, f"{which} of {data.name}, {len(part):,} example{'s' if len(part) > 1 else ''}"
+    return f"{which} of {data.name}, {len(part):,} example{'s' if len(part) > 1 else ''}"
 
 
-def _treated(run: Run, part: Examples, dataset: Dataset) -> Tensor:
-    """Further examples, scaled and binarised as the run's own, and refused where p cannot have made them."""
+def measured(
+    run: Run, data: Prepared, *, importance_samples: int = 0, listener: Listener | None = None
+) -> tuple[dict[str, float], str]:
+    """The figures of a run on the part that evaluation uses, and which part that is, with its number of examples."""
+    x = measured_part(data).x
+    seed = run.facts.seed
+    figures = evaluate(run.objective, x, seed=seed, importance_samples=importance_samples, listener=listener)
+    return figures, part_name(data)
+
+
+def _treated(run: Run, part: Examples, dataset: Dataset, *, clean: bool = True) -> Tensor:
+    """Further examples, scaled as the run's own; as targets also binarised, and refused where p cannot make them."""
     x = run.prepared(part.x, pixels=dataset.pixels)
-    x = binarised(x, run.recipe.data, run.facts.seed, dataset.name)
-    run.model.likelihood.check(x)  # type: ignore[operator]
+    if clean:
+        x = binarised(x, run.recipe.data, run.facts.seed, dataset.name)
+        run.model.likelihood.check(x)  # type: ignore[operator]
     return x
 
 

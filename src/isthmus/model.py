@@ -19,7 +19,7 @@ from torch.distributions import Distribution
 
 from isthmus.corruptions import Identity
 from isthmus.errors import BadOption, IncompatibleParts, ShapeError
-from isthmus.trace import Corruption, Latent, Likelihood, Offer, Shape, Trace, alone
+from isthmus.trace import Corrupted, Corruption, Latent, Likelihood, Prior, Shape, Trace, alone
 
 A = TypeVar("A", Tensor, npt.NDArray[Any])
 """An array of either kind; the answer is of the kind that was given."""
@@ -103,10 +103,15 @@ class Autoencoder(nn.Module):
             )
         self.shape, self.code = tuple(shape), tuple(z.shape[1:])
 
-    def posterior(self, x_in: Float[Tensor, "B *D"]) -> Distribution:
-        """The posterior q(z | x_in)."""
-        q: Distribution = self.latent(self._features(self.encoder, x_in))
+    def posterior(self, x_in: Float[Tensor, "B *D"], progress: float = 1.0) -> Distribution:
+        """The posterior q(z | x_in), when a share ``progress`` of the run is done."""
+        q: Distribution = self.latent(self._features(self.encoder, x_in), progress)
         return q
+
+    def mean_code(self, x_in: Float[Tensor, "B *D"]) -> Float[Tensor, "B *code"]:
+        """The mean of q(z | x_in) in full precision, with its gradient: what derivatives of the code are taken of."""
+        q: Distribution = self.latent(self.encoder(x_in))
+        return q.mean
 
     def output(self, z: Float[Tensor, "B *code"]) -> Distribution:
         """The output distribution p(x | z)."""
@@ -117,15 +122,17 @@ class Autoencoder(nn.Module):
         self,
         x: Float[Tensor, "B *D"],
         *,
+        corrupt: bool | None = None,
         progress: float = 1.0,
         population: int = 0,
         gather: Callable[[Tensor], Tensor] = alone,
     ) -> Trace:
-        """One pass with a drawn code; the corruption acts in training mode only."""
-        x_in: Tensor = self.corruption(x) if self.training else x
-        q = self.posterior(x_in)
+        """One pass with a drawn code; the corruption acts where ``corrupt`` says so, else in training mode only."""
+        acts = self.training if corrupt is None else corrupt
+        x_in, mask = self.corruption(x, progress) if acts else Corrupted(x)
+        q = self.posterior(x_in, progress)
         z = q.rsample()
-        return Trace(x, x_in, q, z, self.output(z), progress, population, gather)
+        return Trace(x, x_in, q, z, self.output(z), mask, progress, population, gather)
 
     def encode(self, x: A, *, sample: bool = False) -> A:
         """The code of each example: the mean of q(z | x), or a draw from it; of the kind (tensor, array) given."""
@@ -158,8 +165,8 @@ class Autoencoder(nn.Module):
 
     @property
     def generative(self) -> bool:
-        """Whether new codes can be drawn: the latent has a density, and an objective compared it with a prior."""
-        return self.prior is not None and Offer.DENSITY in self.latent.offers  # type: ignore[operator]
+        """Whether new codes can be drawn: an objective compared the code with a prior."""
+        return self.prior is not None
 
     def prior_distribution(self) -> Distribution:
         """The prior over one code.
@@ -167,13 +174,13 @@ class Autoencoder(nn.Module):
         Raises:
             IncompatibleParts: there is none.
         """
-        if self.prior is None or not self.generative:
+        if self.prior is None:
             raise IncompatibleParts(
                 "This autoencoder has no prior to draw codes from: nothing in its objective shaped its code. "
-                "Use a variational recipe such as vae, or decode codes of your own."
+                "Use a variational or Wasserstein recipe such as vae, or decode codes of your own."
             )
-        prior: Distribution = self.prior.distribution(self._known("code"), self.like)  # type: ignore[operator]
-        return prior
+        assert isinstance(self.prior, Prior)
+        return self.prior.distribution(self)
 
     def _features(self, net: nn.Module, value: Tensor) -> Tensor:
         """Run a network, in the training precision where one is set; heads always get full precision."""
@@ -188,15 +195,6 @@ class Autoencoder(nn.Module):
     def like(self) -> Tensor:
         """A tensor of the model's device and precision."""
         return next(self.parameters(), torch.zeros(()))
-
-    def _known(self, name: str) -> Shape:
-        shape: Shape | None = getattr(self, name)
-        if shape is None:
-            raise ShapeError(
-                f"The model has not met data yet, so its {name} is unknown. Fit it, or call model.join((1, 28, 28)) "
-                "with the shape of one example."
-            )
-        return shape
 
     def _answer(self, given: A, x: Tensor, ask: Callable[[Tensor], Tensor]) -> A:
         """Ask in chunks, and answer in the kind that was given."""

@@ -63,8 +63,11 @@ def override(tree: Tree, path: str, value: object, fresh: Callable[[str, str], T
     *groups, last = (f"{path}.kind" if path in families - {"penalties"} else path).split(".")
     node: Any = tree
     for depth, key in enumerate(groups):
-        if key == "weight" and isinstance(node.get("weight"), int | float):
-            node["weight"] = dict.fromkeys(WEIGHT) | {"shape": "constant", "start": 0.0, "value": node["weight"]}
+        inside = [*groups, last][depth + 1]
+        number = isinstance(node.get(key), int | float) and not isinstance(node[key], bool)
+        if number and (key == "weight" or inside in WEIGHT):
+            # a plain number into which a path goes becomes a schedule
+            node[key] = dict.fromkeys(WEIGHT) | {"shape": "constant", "start": 0.0, "value": node[key]}
         if groups[:depth] == ["penalties"] and key not in node:
             node[key] = fresh("penalties", str(value) if last == "kind" else key)
         if key not in node:

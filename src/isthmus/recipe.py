@@ -27,25 +27,40 @@ from torch import nn
 
 from isthmus.corruptions import CORRUPTIONS
 from isthmus.errors import BadOption, IsthmusError, unknown
+from isthmus.fidelities import FIDELITIES
 from isthmus.latents import LATENTS
 from isthmus.likelihoods import LIKELIHOODS
 from isthmus.model import Autoencoder
-from isthmus.nets import NETS, Pair
+from isthmus.nets import NETS, Pair, critic
 from isthmus.objective import Objective
 from isthmus.options import DataOptions, Options, TrainingOptions, refuse_truth
 from isthmus.overrides import override
 from isthmus.penalties import PENALTIES
 from isthmus.priors import PRIORS
-from isthmus.schedules import Schedule
+from isthmus.schedules import Schedule, Scheduled
 from isthmus.trace import Shape
 
-HANDED = frozenset({"self", "shape", "size", "latent", "likelihood", "prior"})
+HANDED = frozenset({"self", "shape", "size", "latent", "likelihood", "prior", "critic"})
 """Arguments that a part is handed where the parts meet; the rest are its options."""
 
 MOST_WEIGHTS = 2**31
 """Weights that a recipe may ask for: 8 GiB."""
 
 Factory = Callable[..., Any]
+
+
+def _schedule(value: Any) -> Any:
+    return {"value": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def _plain(schedule: Schedule | float) -> float | dict[str, Any]:
+    if not isinstance(schedule, Schedule):
+        return schedule
+    return schedule.value if schedule.shape == "constant" else dict(vars(schedule))
+
+
+Weight = Annotated[Schedule, BeforeValidator(_schedule), PlainSerializer(_plain)]
+"""A weight, or another number that may change over the run: a number, or a schedule as a mapping."""
 
 
 @cache
@@ -55,7 +70,7 @@ def options_of(factory: Factory) -> type[BaseModel]:
     hints = typing.get_type_hints(target)
     parameters = inspect.signature(target).parameters
     fields: dict[str, Any] = {
-        name: (hints[name], ... if p.default is p.empty else p.default)
+        name: (Weight if hints[name] == Scheduled else hints[name], ... if p.default is p.empty else p.default)
         for name, p in parameters.items()
         if name not in HANDED and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
     }
@@ -97,7 +112,10 @@ class Part(BaseModel):
         """The part itself, given what it needs from others; what it does not take is left out."""
         factory = self.table[self.kind]
         taken = inspect.signature(factory).parameters
-        return factory(**(self.model_extra or {}), **{k: v for k, v in handed.items() if k in taken})
+        # once more through its model, for what is stored is plain data, and a schedule is not
+        checked = options_of(factory).model_validate(self.model_extra or {})
+        chosen = {name: getattr(checked, name) for name in type(checked).model_fields}
+        return factory(**chosen, **{k: v for k, v in handed.items() if k in taken})
 
 
 class NetPart(Part):
@@ -148,16 +166,11 @@ class PriorPart(Part):
     table = PRIORS
 
 
-def _schedule(value: Any) -> Any:
-    return {"value": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
+class FidelityPart(Part):
+    """The term that asks the output to be like the input."""
 
-
-def _plain(schedule: Schedule) -> float | dict[str, Any]:
-    return schedule.value if schedule.shape == "constant" else dict(vars(schedule))
-
-
-Weight = Annotated[Schedule, BeforeValidator(_schedule), PlainSerializer(_plain)]
-"""A weight: a number, or a schedule as a mapping."""
+    family = "fidelity"
+    table = FIDELITIES
 
 
 class PenaltyPart(Part):
@@ -185,6 +198,7 @@ class Recipe(Options):
     latent: LatentPart = LatentPart(kind="deterministic", size=16)
     likelihood: LikelihoodPart = LikelihoodPart(kind="bernoulli")
     corruption: CorruptionPart = CorruptionPart(kind="identity")
+    fidelity: FidelityPart = FidelityPart(kind="likelihood")
     prior: PriorPart = PriorPart(kind="standard_normal")
     penalties: dict[str, PenaltyPart] = Field(default_factory=dict)
     training: TrainingOptions = TrainingOptions()
@@ -199,7 +213,7 @@ class Recipe(Options):
         size = self.latent.width(shape)
         latent: nn.Module = self.latent.make(size=size, shape=shape)
         likelihood: nn.Module = self.likelihood.make(shape=shape)
-        prior: nn.Module = self.prior.make()
+        prior: nn.Module = self.prior.make(shape=shape, size=size)
         handed = {"shape": shape, "size": size, "latent": latent, "likelihood": likelihood}
         with torch.device("meta"):
             # on no device at all: only the count of weights is wanted, before any memory is taken
@@ -209,11 +223,11 @@ class Recipe(Options):
         model = Autoencoder(pair.encoder, pair.decoder, latent, likelihood, corruption, shape=shape)
         penalties: dict[nn.Module, Schedule] = {}
         for name, part in self.penalties.items():
-            penalty: nn.Module = part.make(prior=prior)
+            penalty: nn.Module = part.make(prior=prior, size=size, shape=shape, critic=critic)
             # the recipe's word for it, in losses and messages
             penalty.name = name  # type: ignore[assignment]
             penalties[penalty] = part.weight
-        return Objective(model, penalties)
+        return Objective(model, penalties, self.fidelity.make(prior=prior))
 
     def with_options(self, changes: Mapping[str, object]) -> "Recipe":
         """This recipe with some options changed by path, as ``{"latent.size": 2}``; text is read as ``--set`` does.
@@ -269,6 +283,7 @@ PARTS: dict[str, type[Part]] = {
     "latent": LatentPart,
     "likelihood": LikelihoodPart,
     "corruption": CorruptionPart,
+    "fidelity": FidelityPart,
     "prior": PriorPart,
     "penalties": PenaltyPart,
 }

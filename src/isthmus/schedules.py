@@ -76,6 +76,31 @@ class Schedule:
         rise = t if self.shape == "linear" else (1 - math.cos(math.pi * t)) / 2
         return self.start + (self.value - self.start) * rise
 
+    def at(self, progress: float) -> float:
+        """The weight when a share ``progress`` of the run is done; for lengths given as a fraction."""
+        return self(progress, 1)
+
     def unfinished(self, total: int) -> bool:
         """Whether a run of ``total`` steps ends before the weight reaches ``value``."""
         return self.length(total) > total
+
+
+Scheduled = float | Schedule
+"""An option of a part: a number, or a schedule over the run."""
+
+
+def scheduled(option: str, value: Scheduled, low: float = -math.inf, high: float = math.inf) -> Schedule:
+    """An option as a schedule over the run's progress, all of whose values lie between ``low`` and ``high``.
+
+    Raises:
+        BadOption: a value out of range, or a length in steps, which the progress of a run cannot tell.
+
+    >>> scheduled("corruption.fraction", 0.5, 0, 1).at(0.0)
+    0.5
+    """
+    schedule = value if isinstance(value, Schedule) else Schedule(float(value))
+    if schedule.steps is not None:
+        raise BadOption(f"{option} was given a length of {schedule.steps} steps. Give it as a fraction of the run.")
+    for end in (schedule.value,) if schedule.shape == "constant" else (schedule.start, schedule.value):
+        check_range(option, end, low, high)
+    return schedule

@@ -9,7 +9,7 @@ another. What a penalty needs of a latent is declared (:class:`Offer`) and check
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 from torch.distributions import Distribution
@@ -20,8 +20,10 @@ Shape = tuple[int, ...]
 class Offer(StrEnum):
     """What a latent can promise of its code, and a penalty may need."""
 
+    REAL = "a code of real numbers"
     DENSITY = "a density q(z|x)"
-    GAUSSIAN = "a diagonal Gaussian q(z|x)"
+    GAUSSIAN = "a Gaussian q(z|x)"
+    DIAGONAL = "a diagonal Gaussian q(z|x)"
     UNIT_INTERVAL = "a code in [0, 1]"
     DIFFERENTIABLE = "a code that is a smooth function of the input"
 
@@ -41,6 +43,7 @@ class Trace:
         q: posterior q(z | x_in).
         z: the code that was decoded, shape (B, *code).
         p: output distribution p(x | z) over shape *D.
+        mask: where ``x_in`` was corrupted, True or False of the shape of ``x``; ``None`` where nothing was.
         progress: how far the run is, 0 to 1.
         population: number of training examples, 0 where unknown.
         gather: joins the batches of all processes; the identity on one.
@@ -51,6 +54,7 @@ class Trace:
     q: Distribution
     z: Tensor
     p: Distribution
+    mask: Tensor | None = None
     progress: float = 1.0
     population: int = 0
     gather: Callable[[Tensor], Tensor] = alone
@@ -70,10 +74,21 @@ class Head(Protocol):
 
 
 @runtime_checkable
-class Latent(Head, Protocol):
-    """A head that gives the posterior q(z | x)."""
+class Latent(Protocol):
+    """A head that gives the posterior q(z | x); ``progress`` is how far the run is, for what is annealed.
+
+    A head may also bring a term of its own: ``own_name``, and ``own_term(model, trace)`` as a penalty of weight 1.
+    """
 
     offers: frozenset[Offer]
+
+    def width(self, d: int) -> int:
+        """Features needed along axis 1 for ``d`` values there."""
+        ...
+
+    def __call__(self, h: Tensor, progress: float = 1.0) -> Distribution:
+        """The posterior that features (B, width(d), ...) describe."""
+        ...
 
 
 @runtime_checkable
@@ -85,12 +100,19 @@ class Likelihood(Head, Protocol):
         ...
 
 
+class Corrupted(NamedTuple):
+    """A corrupted copy of a batch, and where it was touched (``None``: nowhere)."""
+
+    x: Tensor
+    mask: Tensor | None = None
+
+
 @runtime_checkable
 class Corruption(Protocol):
     """What is done to the input before the encoder sees it; the target stays clean."""
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """A corrupted copy of ``x``, of the same shape."""
+    def __call__(self, x: Tensor, progress: float = 1.0) -> Corrupted:
+        """A corrupted copy of ``x``, of the same shape, and its mask."""
         ...
 
 
@@ -102,9 +124,19 @@ class Model(Protocol):
     decoder: nn.Module
     latent: nn.Module
     likelihood: nn.Module
+    code: Shape | None
 
-    def posterior(self, x_in: Tensor) -> Distribution:
+    @property
+    def like(self) -> Tensor:
+        """A tensor of the model's device and precision."""
+        ...
+
+    def posterior(self, x_in: Tensor, progress: float = 1.0) -> Distribution:
         """The posterior q(z | x_in)."""
+        ...
+
+    def mean_code(self, x_in: Tensor) -> Tensor:
+        """The mean of q(z | x_in) in full precision, with its gradient."""
         ...
 
     def output(self, z: Tensor) -> Distribution:
@@ -113,8 +145,23 @@ class Model(Protocol):
 
 
 @runtime_checkable
+class Prior(Protocol):
+    """What the code is compared with, and what new codes are drawn from."""
+
+    name: str
+
+    def distribution(self, model: Model) -> Distribution:
+        """The prior over one code of ``model``."""
+        ...
+
+
+@runtime_checkable
 class Penalty(Protocol):
-    r"""A term :math:`\Omega` of the objective, in nats (or as its docstring says), one value for each example."""
+    r"""A term :math:`\Omega` of the objective, in nats (or as its docstring says), one value for each example.
+
+    An adversarial penalty is a player too: it owns a module ``critic`` and a ``critic_loss(model, trace)``, and its
+    own value never sends a gradient into the critic. A fidelity keeps the same protocol.
+    """
 
     name: str
     needs: frozenset[Offer]

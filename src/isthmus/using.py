@@ -4,6 +4,7 @@ Each function returns the file and the shape of what it wrote. Arrays come back 
 last, tables in their own units.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,16 @@ from isthmus import gallery, plots
 from isthmus.data.base import Array
 from isthmus.data.binary import read_npy, read_npz
 from isthmus.data.tables import read_table
-from isthmus.errors import BadData, check_range
+from isthmus.errors import BadData, BadOption, IncompatibleParts, check_range
 from isthmus.fitting import check_seed
-from isthmus.meeting import data_of, examples
+from isthmus.meeting import data_of, examples, measured_part, part_name
+from isthmus.metrics.denoising import corrupted, is_denoising
+from isthmus.metrics.importance import Listener
+from isthmus.metrics.scores import meaning, scores
 from isthmus.model import seeded
 from isthmus.output import check_ending, write_array, write_figure
 from isthmus.run import Run
+from isthmus.trace import Offer
 
 PICTURES = 64
 """Pictures that one PNG shows."""
@@ -56,6 +61,79 @@ def reconstruct(run: Run, source: str, out: Path, *, sample: bool = False, seed:
     return _write(run, out, y, "")
 
 
+def denoise(run: Run, source: str, out: Path, *, corrupt: bool = False, seed: int = 0) -> Written:
+    """What the model restores from each example of ``source``, taken as it is: it may leave the range of clean data.
+
+    With ``corrupt`` the examples are clean, and the run's own corruption is put on them first.
+
+    Raises:
+        BadOption: ``corrupt``, and the run has no corruption.
+    """
+    check_ending(out, picture=True)
+    check_seed(seed)
+    if corrupt and not is_denoising(run.model):
+        raise BadOption(
+            "This run was trained without a corruption, so there is none for --corrupt to draw from. Leave it out, or "
+            "use a run that denoises."
+        )
+    x, _ = examples(run, source, clean=corrupt)
+    picture = out.suffix.lower() == ".png"
+    x = x[: gallery.SHOWN] if picture else x
+    x_in = corrupted(run.model, x, seed=seed) if corrupt else x
+    y = run.model.reconstruct(x_in)
+    if not picture:
+        return _write(run, out, y, "")
+    rows = {"original": x, "corrupted": x_in} if corrupt else {"input": x_in}
+    return write_figure(out, gallery.denoised(run, rows | {"restored": y})), tuple(y.shape)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The score of each example, (N,), what it means, which examples they are, and their labels where known."""
+
+    values: Array
+    meaning: str
+    part: str
+    labels: Array | None = None
+
+    def summary(self) -> dict[str, float]:
+        """The spread of the scores."""
+        low, middle, high = np.quantile(self.values, [0, 0.5, 1])
+        figures = {"n": len(self.values), "mean": float(self.values.mean()), "least": float(low)}
+        return figures | {"median": float(middle), "greatest": float(high)}
+
+    def highest(self, count: int = 10) -> list[int]:
+        """Numbers of the examples with the highest scores, counted from 0, the highest first."""
+        order: list[int] = np.argsort(-self.values, kind="stable")[:count].tolist()
+        return order
+
+
+def score(
+    run: Run,
+    data: str | None = None,
+    *,
+    seed: int = 0,
+    importance_samples: int = 0,
+    listener: Listener | None = None,
+) -> Scored:
+    """How unusual each example is to the run: all examples of ``data``, else the part that evaluation uses."""
+    check_seed(seed)
+    if data is None:
+        ready = data_of(run)
+        part, which = measured_part(ready), part_name(ready)
+        x, labels = part.x, part.labels
+    else:
+        x, labels = examples(run, data)
+        which = f"{data}, all {len(x):,} examples in order"
+    values = scores(run.model, x, seed, importance_samples=importance_samples, listener=listener)
+    return Scored(values.cpu().numpy(), meaning(run.model, importance_samples), which, labels)
+
+
+def write_scores(scored: Scored, out: Path) -> Written:
+    """Write scores as ``.npy``, ``.npz`` (with labels, where known) or ``.csv``."""
+    return write_array(out, scored.values, name="score", labels=scored.labels), scored.values.shape
+
+
 def sample(run: Run, out: Path, *, number: int, seed: int = 0) -> Written:
     """New examples, drawn from the prior."""
     check_ending(out, picture=True)
@@ -71,8 +149,12 @@ def interpolate(run: Run, out: Path, *, data: str | None, rows: int, steps: int)
     check_ending(out, picture=True)
     check_range("--rows", rows, 1, 1000)
     check_range("--steps", steps, 2, 1000)
-    ready = data_of(run, data)
-    part = ready.test or ready.valid or ready.train
+    if not gallery.is_real(run):
+        raise IncompatibleParts(
+            f"A line between codes needs {Offer.REAL}, but this run's latent ({run.recipe.latent.kind}) gives another "
+            "kind of code. Use a run with another latent."
+        )
+    part = measured_part(data_of(run, data))
     frames = gallery.interpolate(run, *gallery.ends(part, rows), steps).cpu()
     if out.suffix.lower() == ".png":
         return write_figure(out, plots.interpolation(run.drawn(frames))), tuple(frames.shape)

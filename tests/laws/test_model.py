@@ -15,7 +15,7 @@ from isthmus.model import CHUNK, Autoencoder, seeded
 from isthmus.objective import Objective
 from isthmus.penalties import KL
 from isthmus.priors import StandardNormal
-from isthmus.trace import Model
+from isthmus.trace import Corrupted, Model
 
 SHAPE = (3, 4, 5)
 
@@ -23,8 +23,8 @@ SHAPE = (3, 4, 5)
 class Shift(nn.Module):
     """A corruption for tests that is easily seen."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return x + 1
+    def forward(self, x: Tensor, progress: float = 1.0) -> Corrupted:
+        return Corrupted(x + progress, torch.ones_like(x, dtype=torch.bool))
 
 
 def variational(
@@ -60,10 +60,11 @@ def test_one_pass_records_input_posterior_code_and_output_in_this_order():
     torch.manual_seed(2)
     trace = model(x, progress=0.25, population=9)
     torch.manual_seed(2)
-    h = model.encoder(x + 1)
+    h = model.encoder(x + 0.25)
     z = h[:, :2] + h[:, 2:].exp() * torch.randn(4, 2)
     assert trace.x is x
-    assert trace.x_in.equal(x + 1)
+    assert trace.x_in.equal(x + 0.25)
+    assert bool(trace.mask.all())
     torch.testing.assert_close(trace.q.mean, h[:, :2])
     torch.testing.assert_close(trace.z, z)
     torch.testing.assert_close(trace.p.mean, torch.sigmoid(model.decoder(z)))
@@ -74,7 +75,10 @@ def test_the_corruption_acts_in_training_alone_and_never_on_the_target_or_in_inf
     model, x = variational(corruption=Shift()), torch.rand(4, *SHAPE)
     before = x.clone()
     assert model.train()(x).x_in.equal(before + 1)
+    assert model(x, corrupt=False).x_in.equal(before)
     assert model.eval()(x).x_in.equal(before)
+    assert model(x).mask is None
+    assert model(x, corrupt=True).x_in.equal(before + 1)
     assert x.equal(before)
     torch.testing.assert_close(model.train().encode(x), mean_by_hand(model, x))
     torch.testing.assert_close(model.reconstruct(x), torch.sigmoid(model.decoder(mean_by_hand(model, x))))
@@ -343,10 +347,10 @@ def test_a_model_without_a_prior_has_nothing_to_sample_from():
     model = plain()
     with pytest.raises(IncompatibleParts, match=message):
         model.sample(2)
-    model.prior = StandardNormal()
-    with pytest.raises(IncompatibleParts, match=message):
-        model.sample(2)
     assert not model.generative
+    model.prior = StandardNormal()
+    assert model.generative
+    assert model.sample(2).shape == (2, *SHAPE)
     assert variational().generative
 
 

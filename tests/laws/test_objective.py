@@ -14,7 +14,7 @@ from isthmus.objective import Objective, log_importance_weights
 from isthmus.penalties import KL
 from isthmus.priors import StandardNormal
 from isthmus.schedules import Schedule
-from isthmus.trace import Trace, alone
+from isthmus.trace import Corrupted, Trace, alone
 
 EPS = torch.finfo(torch.float64).eps
 SHAPE = (2, 3)
@@ -94,8 +94,8 @@ def test_the_total_is_the_reconstruction_plus_each_weight_of_the_step_times_its_
 
 def test_the_loss_of_a_corrupted_input_is_measured_against_the_clean_one():
     class Double(nn.Module):
-        def forward(self, x: Tensor) -> Tensor:
-            return 2 * x
+        def forward(self, x: Tensor, progress: float = 1.0) -> Corrupted:
+            return Corrupted(2 * x)
 
     model, x = autoencoder(gaussian=False), data()
     model.corruption = Double()
@@ -213,5 +213,8 @@ def test_importance_weights_need_a_density_and_a_prior():
         log_importance_weights(autoencoder(), data(), 2)
     point = autoencoder(gaussian=False)
     point.prior = StandardNormal()
+    message = (
+        r"^Importance weights need a density q\(z\|x\), but the latent Deterministic gives none\. Use a variational"
+    )
     with pytest.raises(IncompatibleParts, match=message):
         log_importance_weights(point, data(), 2)

@@ -4,11 +4,12 @@ import math
 
 import pytest
 import torch
-from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
+from torch.distributions import Bernoulli, Independent, MultivariateNormal, Normal, kl_divergence
 
 from isthmus import evaluate, exact, zoo
 from isthmus.metrics.evaluation import MEANINGS
-from isthmus.model import CHUNK
+from isthmus.metrics.variational import kl_by_latent
+from isthmus.model import CHUNK, seeded
 
 X = torch.rand(40, 1, 6, 5, generator=torch.Generator().manual_seed(3))
 
@@ -17,8 +18,14 @@ def objective(name: str = "vae", **options: object):
     return zoo.recipe(name).with_options({"latent.size": 3, **options}).build((1, 6, 5)).eval()
 
 
-def test_every_figure_has_a_meaning_with_its_unit() -> None:
-    assert evaluate(objective(), X).keys() <= MEANINGS.keys()
+@pytest.mark.parametrize(
+    ("recipe", "options"),
+    [("vae", {}), ("simple", {}), ("simple", {"corruption.kind": "masking"}), ("linear", {})],
+)
+def test_every_figure_has_a_meaning_with_its_unit(recipe: str, options: dict[str, object]) -> None:
+    draws = 2 if recipe == "vae" else 0
+    x = (X > 0.5).float()
+    assert evaluate(objective(recipe, **options), x, importance_samples=draws).keys() <= MEANINGS.keys()
 
 
 def test_squared_error_mse_psnr_and_cross_entropy_follow_their_formulas() -> None:
@@ -54,6 +61,100 @@ def test_elbo_kl_and_active_units_follow_their_formulas() -> None:
     assert figures["active_units"] == int((q.loc.var(0, correction=0) > 0.01).sum())
 
 
+def test_the_fraction_of_variance_unexplained_is_that_of_the_mean_example() -> None:
+    """One minus R squared, as scikit-learn weighs features by their variance."""
+    from sklearn.metrics import r2_score
+
+    made = objective("simple")
+    y = made.model.reconstruct(X).flatten(1)
+    expected = 1 - r2_score(X.flatten(1), y, multioutput="variance_weighted")
+    assert evaluate(made, X)["fvu"] == pytest.approx(expected, rel=1e-5)
+    assert "fvu" not in evaluate(made, X[:1].repeat(4, 1, 1, 1))
+
+
+def test_pca_leaves_the_share_of_the_discarded_eigenvalues_unexplained() -> None:
+    from isthmus.objective import Objective
+
+    x = torch.randn(2 * CHUNK + 5, 6) @ torch.randn(6, 6) + 3
+    eigenvalues = torch.linalg.eigvalsh(torch.cov(x.double().T, correction=0)).flip(0)
+    figures = evaluate(Objective(exact.pca(x, 2)), x)
+    assert figures["fvu"] == pytest.approx((eigenvalues[2:].sum() / eigenvalues.sum()).item(), rel=1e-4)
+
+
+def test_nats_by_latent_add_up_to_the_kl_and_are_unknown_where_it_is_no_sum() -> None:
+    made = objective()
+    x = torch.rand(CHUNK + 1, 1, 6, 5)
+    nats = kl_by_latent(made.model, x)
+    assert nats is not None
+    with torch.no_grad():
+        q = made.model.posterior(x)
+    expected = kl_divergence(Normal(q.loc, q.scale), Normal(0.0, 1.0)).mean(0)
+    assert nats == pytest.approx(expected.tolist(), rel=1e-4, abs=1e-6)
+    assert sum(nats) == pytest.approx(evaluate(made, x)["kl"], rel=1e-5)
+    for recipe in ("simple", "vamp_vae", "wae_mmd"):
+        assert kl_by_latent(objective(recipe).model, x) is None
+    assert kl_by_latent(objective(**{"latent.kind": "full_gaussian"}).model, x) is None
+
+
+def test_a_full_gaussian_has_the_kl_and_bound_that_torch_gives() -> None:
+    made = objective(**{"latent.kind": "full_gaussian"})
+    figures = evaluate(made, X, seed=5)
+    with seeded(5), torch.no_grad():
+        q = made.model.posterior(X)
+        log_p = made.model.output(q.sample()).log_prob(X)
+        known = MultivariateNormal(q.loc, scale_tril=q.scale_tril)
+        kl = kl_divergence(known, MultivariateNormal(torch.zeros(3), torch.eye(3)))
+    assert figures["kl"] == pytest.approx(kl.mean().item(), rel=1e-4)
+    assert figures["elbo"] == pytest.approx((log_p - kl).mean().item(), rel=1e-5)
+
+
+def test_without_a_closed_form_the_kl_is_of_the_draw_that_was_decoded() -> None:
+    made = objective("vamp_vae")
+    figures = evaluate(made, X, seed=5)
+    with seeded(5), torch.no_grad():
+        q = made.model.posterior(X)
+        z = q.sample()
+        kl = q.log_prob(z) - made.model.prior_distribution().log_prob(z)
+        log_p = made.model.output(z).log_prob(X)
+    assert figures["kl"] == pytest.approx(kl.mean().item(), rel=1e-4)
+    assert figures["elbo"] == pytest.approx((log_p - kl).mean().item(), rel=1e-5)
+
+
+def test_a_categorical_code_has_a_bound_too() -> None:
+    made = objective("categorical_vae", **{"latent.size": 20})
+    figures = evaluate(made, X, importance_samples=3)
+    with torch.no_grad():
+        logits = made.model.encoder(X).reshape(40, 2, 10).log_softmax(-1)
+    kl = (logits.exp() * (logits + math.log(10))).sum((1, 2)).mean().item()
+    assert figures["kl"] == pytest.approx(kl, rel=1e-3)
+    assert {"elbo", "nll", "active_units"} <= figures.keys()
+
+
+def test_bits_per_dimension_take_the_tightest_bound_there_is() -> None:
+    x, bits = (X > 0.5).float(), 30 * math.log(2)
+    made = objective()
+    figures = evaluate(made, x, importance_samples=4)
+    assert figures["bits_per_dim"] == pytest.approx(figures["nll"] / bits)
+    figures = evaluate(made, x)
+    assert figures["bits_per_dim"] == pytest.approx(-figures["elbo"] / bits)
+    figures = evaluate(objective("simple"), x)
+    assert figures["bits_per_dim"] == pytest.approx(figures["cross_entropy"] / bits)
+
+
+def test_grey_pixels_under_a_bernoulli_likelihood_and_densities_have_no_bits() -> None:
+    assert "bits_per_dim" not in evaluate(objective(), X)
+    assert "bits_per_dim" not in evaluate(objective("linear"), (X > 0.5).float())
+
+
+def test_a_score_over_256_levels_is_at_most_8_bits_for_uniform_outputs() -> None:
+    made = objective("deep", **{"likelihood.kind": "categorical"})
+    with torch.no_grad():
+        for parameter in made.model.decoder.parameters():
+            parameter.zero_()
+    x = (X * 255).round() / 255
+    assert evaluate(made, x)["bits_per_dim"] == pytest.approx(8, rel=1e-5)
+
+
 def test_the_loss_of_a_vae_estimates_its_negative_elbo() -> None:
     """Both draw one code for each example, by different generators: they agree within five standard errors."""
     made = objective()
@@ -84,7 +185,7 @@ def test_the_same_weights_and_seed_give_the_same_figures() -> None:
 def test_a_gaussian_likelihood_has_no_cross_entropy_and_a_table_no_psnr() -> None:
     made = zoo.recipe("linear").with_options({"latent.size": 2}).build((7,)).eval()
     figures = evaluate(made, torch.randn(30, 7))
-    assert figures.keys() == {"n", "loss", "squared_error", "mse"}
+    assert figures.keys() == {"n", "loss", "squared_error", "mse", "fvu", "jacobian_norm"}
 
 
 def test_probabilistic_pca_has_the_elbo_of_its_closed_form() -> None:

@@ -127,7 +127,7 @@ CASES: dict[str, tuple[Make, str]] = {
     "bad precision": (fit("vae", "--precision", "64"), "training.precision cannot be"),
     "no epochs": (fit("vae", "--epochs", "0"), "training.epochs cannot be 0"),
     "negative seed": (fit("vae", "--seed", "-1"), "The seed must be at least 0"),
-    "misfit penalty": (fit("simple", "--set", "penalties.kl.weight=1"), "Penalty kl needs a diagonal Gaussian"),
+    "misfit penalty": (fit("simple", "--set", "penalties.kl.weight=1"), "Penalty kl needs a density"),
     "schedule without length": (fit("vae", "--set", "penalties.kl.weight.shape=linear"), "take exactly one"),
     "too many halvings": (fit("conv", "--set", "net.kernel=4", "--set", "net.down=stride"), "net.kernel=4 is even"),
     "conv on a table": (fit_file("t.npy", save(GREY.reshape(40, 36)), "conv"), "needs images"),

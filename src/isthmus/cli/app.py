@@ -7,7 +7,7 @@ from typing import Annotated, cast
 import typer
 
 from isthmus import __version__
-from isthmus.cli import looking, making, using
+from isthmus.cli import doctoring, looking, making, reproducing, using
 from isthmus.errors import Diverged, IsthmusError
 
 app = typer.Typer(
@@ -28,10 +28,15 @@ for verb in (
     using.encode,
     using.decode,
     using.reconstruct,
+    using.denoise,
+    using.score,
     using.sample,
     using.interpolate,
     looking.plot,
+    doctoring.doctor,
     looking.recipes,
+    reproducing.cite,
+    reproducing.reproduce,
     looking.data,
 ):
     app.command()(verb)

@@ -1,25 +1,32 @@
 """The verbs that look: evaluate, plot, recipes, data."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from isthmus.cli.options import Changes, Data, Json, RunFolder, print_json, print_table
+from isthmus.cli.using import Draws
 
 
-def evaluate(folder: RunFolder, data: Data = None, as_json: Json = False) -> None:
+def evaluate(folder: RunFolder, data: Data = None, importance_samples: Draws = 0, as_json: Json = False) -> None:
     """Measure a run on the test part of its data, or on its own held-out part."""
     from isthmus import meeting
+    from isthmus.metrics.progress import shown
+    from isthmus.metrics.variational import kl_by_latent
     from isthmus.run import load
 
     run = load(folder)
-    figures, part = meeting.measured(run, meeting.data_of(run, data))
-    if as_json:
-        print_json({"run": str(folder), "part": part, **figures})
-    else:
+    ready = meeting.data_of(run, data)
+    with shown("importance samples") if importance_samples else nullcontext() as listener:
+        figures, part = meeting.measured(run, ready, importance_samples=importance_samples, listener=listener)
+    if not as_json:
         print_figures(figures, part)
+        return
+    nats = kl_by_latent(run.model, meeting.measured_part(ready).x)
+    print_json({"run": str(folder), "part": part, **figures, **({} if nats is None else {"kl_by_latent": nats})})
 
 
 def print_figures(figures: Mapping[str, float], part: str) -> None:

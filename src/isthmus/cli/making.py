@@ -60,17 +60,24 @@ def fit(
 
 def _show(run: "Run", folder: Path, as_json: bool) -> None:
     """Measure the run, draw it, report it, and say what there is."""
+    from dataclasses import asdict
+
     from isthmus import gallery, meeting, reporting
+    from isthmus.cli.doctoring import tell
     from isthmus.cli.looking import print_figures
+    from isthmus.diagnosis import diagnose
 
     ready = meeting.data_of(run)
     figures, part = meeting.measured(run, ready)
     drawn = gallery.draw(run, ready, folder / "figures")
     report = reporting.write(run, figures, drawn, part=part, folder=folder)
     outcome = run.facts.outcome
+    found = diagnose(run, ready)
     if as_json:
         written = {"pictures": [str(path) for _, path in drawn], "report": str(report)}
-        print_json({"run": str(folder), "part": part, "figures": figures, "outcome": outcome, **written})
+        findings = [asdict(finding) for finding in found]
+        said = {"run": str(folder), "part": part, "figures": figures, "outcome": outcome, "findings": findings}
+        print_json({**said, **written})
         return
     typer.echo(f"Stopped: {outcome['stopped']}; kept the weights of epoch {outcome['kept_epoch']}.")
     print_figures(figures, part)
@@ -78,6 +85,7 @@ def _show(run: "Run", folder: Path, as_json: bool) -> None:
     for picture, path in drawn:
         typer.echo(f"  {path}  {picture.title.lower()}")
     typer.echo(f"Report:\n  {report}")
+    tell([finding for finding in found if finding.severity == "problem"], err=True)
 
 
 def _recipe(name: str) -> "Recipe":

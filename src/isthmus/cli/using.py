@@ -1,11 +1,21 @@
-"""The verbs that use a trained model: encode, decode, reconstruct, sample, interpolate."""
+"""The verbs that use a trained model: encode, decode, reconstruct, denoise, sample, interpolate, score."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from isthmus.cli.options import Data, Input, Output, RunFolder, Sample, Seed
+from isthmus.cli.options import Data, Input, Json, Output, RunFolder, Sample, Seed, print_json, print_table
+
+Draws = Annotated[
+    int,
+    typer.Option(
+        "--importance-samples",
+        metavar="K",
+        help="Estimate -log p(x) from K codes for each example; 5000 is usual, 0 for none.",
+    ),
+]
 
 
 def encode(folder: RunFolder, source: Input, out: Output, sample: Sample = False, seed: Seed = 0) -> None:
@@ -34,6 +44,64 @@ def reconstruct(folder: RunFolder, source: Input, out: Output, sample: Sample = 
     from isthmus.run import load
 
     _said(using.reconstruct(load(folder), source, out, sample=sample, seed=seed))
+
+
+def denoise(
+    folder: RunFolder,
+    source: Input,
+    out: Output,
+    corrupt: Annotated[
+        bool, typer.Option("--corrupt", help="Put the run's own corruption on clean examples first.")
+    ] = False,
+    seed: Seed = 0,
+) -> None:
+    """Write what is restored from noisy examples, taken as they are (.npy, .npz, .csv or .png).
+
+    Any run may be asked; one that was trained with a corruption was made for it.
+    """
+    from isthmus import using
+    from isthmus.run import load
+
+    _said(using.denoise(load(folder), source, out, corrupt=corrupt, seed=seed))
+
+
+def score(
+    folder: RunFolder,
+    out: Annotated[
+        Path | None, typer.Argument(metavar="OUT", help="File to write (.npy, .npz or .csv).", show_default=False)
+    ] = None,
+    data: Data = None,
+    importance_samples: Draws = 0,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Tell how unusual each example is: its negative log-likelihood, higher for the more anomalous.
+
+    Without --data the run's own test or held-out part is scored; with it every example, all parts in order.
+    """
+    from isthmus import using
+    from isthmus.metrics.progress import shown
+    from isthmus.output import check_ending
+    from isthmus.run import load
+
+    if out is not None:
+        check_ending(out)
+    with shown("importance samples") if importance_samples else nullcontext() as listener:
+        scored = using.score(load(folder), data, seed=seed, importance_samples=importance_samples, listener=listener)
+    written = None if out is None else using.write_scores(scored, out)
+    highest = scored.highest()
+    if as_json:
+        content = {"run": str(folder), "part": scored.part, "meaning": scored.meaning, **scored.summary()}
+        print_json(content | {"highest": highest, "written": None if written is None else str(written[0])})
+        return
+    rows = [
+        (name, f"{value:,}" if isinstance(value, int) else f"{value:.5g}") for name, value in scored.summary().items()
+    ]
+    typer.echo(f"Scores of {scored.part}:")
+    print_table({"score": "left", scored.meaning: "right"}, rows)
+    typer.echo(f"Highest, counted from 0: {', '.join(map(str, highest))}")
+    if written is not None:
+        _said(written)
 
 
 def sample(

@@ -8,27 +8,35 @@ from isthmus.likelihoods import Bernoulli
 from isthmus.model import CHUNK, Autoencoder, inference
 
 
-def reconstruction(model: Autoencoder, x: Tensor) -> dict[str, float]:
-    r"""Squared error, its mean over features, and what the likelihood makes of them.
+def are_pictures(x: Tensor) -> bool:
+    """Whether examples are images in [0, 1]."""
+    return x.ndim == 4 and bool((x.min() >= 0) & (x.max() <= 1))
 
-    ``squared_error`` is the sum over features, mean over examples; ``mse`` the same divided by the features.
-    With a Bernoulli likelihood ``cross_entropy`` is :math:`-\log p(x|z)` in nats per example and
-    ``cross_entropy_floor`` the entropy of the pixels, below which no model can get. For images in [0, 1], ``psnr``
-    is the mean over images, in dB.
+
+def reconstruction(model: Autoencoder, x: Tensor) -> dict[str, float]:
+    r"""Squared error, its mean over features, its share of the variance, and what the likelihood makes of it.
+
+    ``squared_error`` is the sum over features, mean over examples; ``mse`` the same divided by the features; ``fvu``
+    the fraction of variance unexplained, :math:`\sum_n\lVert x_n - \hat x_n\rVert^2 / \sum_n\lVert x_n - \bar
+    x\rVert^2`, which is left out where the examples do not vary. With a Bernoulli likelihood ``cross_entropy`` is
+    :math:`-\log p(x|z)` in nats per example and ``cross_entropy_floor`` the entropy of the pixels, below which no
+    model can get. For images in [0, 1], ``psnr`` is the mean over images, in dB.
 
     Args:
         model: the trained model.
         x: examples (N, *D), prepared as the model takes them.
     """
     bernoulli = isinstance(model.likelihood, Bernoulli)
-    pictures = x.ndim == 4 and bool((x.min() >= 0) & (x.max() <= 1))
-    sums = dict.fromkeys(("squared_error", "psnr", "cross_entropy", "floor"), 0.0)
+    pictures = are_pictures(x)
+    sums = dict.fromkeys(("squared_error", "variance", "psnr", "cross_entropy", "floor"), 0.0)
+    mean = x.mean(0, keepdim=True).to(model.like.device, model.like.dtype)
     for chunk in torch.split(x, CHUNK):
         chunk = chunk.to(model.like.device, model.like.dtype)
         with inference(model):
             p = model.output(model.encode(chunk))
             y = p.mean
             sums["squared_error"] += F.squared_error(chunk, y).sum().item()
+            sums["variance"] += F.squared_error(chunk, mean.expand_as(chunk)).sum().item()
             if pictures:
                 sums["psnr"] += F.psnr(chunk, y).sum().item()
             if bernoulli:
@@ -36,6 +44,8 @@ def reconstruction(model: Autoencoder, x: Tensor) -> dict[str, float]:
                 sums["floor"] += F.binary_entropy(chunk).sum().item()
     n, features = len(x), x[0].numel()
     figures = {"squared_error": sums["squared_error"] / n, "mse": sums["squared_error"] / n / features}
+    if sums["variance"] > 0:
+        figures["fvu"] = sums["squared_error"] / sums["variance"]
     if pictures:
         figures["psnr"] = sums["psnr"] / n
     if bernoulli:

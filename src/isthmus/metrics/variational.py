@@ -1,46 +1,91 @@
 r"""The bound of a variational model and its parts, in nats per example, with codes drawn from q by a fixed seed."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from isthmus import functional as F
 from isthmus.distributions import DiagonalGaussian
-from isthmus.model import CHUNK, Autoencoder, inference
+from isthmus.model import CHUNK, Autoencoder, inference, seeded
+from isthmus.penalties.divergence import divergence
+from isthmus.trace import Offer
+
+
+class Bound(NamedTuple):
+    """The evidence lower bound of each example and the KL in it, (N,) each in float64, and E[z|x], (N, *code)."""
+
+    elbo: Tensor
+    kl: Tensor
+    loc: Tensor
+
+
+def has_bound(model: Autoencoder) -> bool:
+    """Whether log p(x) has a bound: the code has a density q(z|x) and a prior p(z)."""
+    return model.generative and Offer.DENSITY in model.latent.offers  # type: ignore[operator]
+
+
+def is_standard(model: Autoencoder) -> bool:
+    """Whether the prior is the standard normal."""
+    return getattr(model.prior, "name", None) == "standard_normal"
 
 
 def variational(model: Autoencoder, x: Tensor, *, seed: int = 0) -> dict[str, float]:
-    r"""The evidence lower bound :math:`\mathbb E_q[\log p(x|z)] - \mathrm{KL}(q\,\|\,\mathcal N(0,I))` and its parts.
+    r"""The evidence lower bound :math:`\mathbb E_q[\log p(x|z)] - \mathrm{KL}(q\,\|\,p(z))` and its parts.
 
-    ``elbo`` takes one draw from q for each example, ``kl`` is exact, ``active_units`` counts the latent dimensions
-    whose posterior mean has a variance above 0.01 over the examples.
+    ``elbo`` takes one draw from q for each example, ``kl`` is exact where a closed form is known and else of
+    that draw (:func:`isthmus.penalties.divergence.divergence`), ``active_units`` counts the latent dimensions whose
+    posterior mean has a variance above 0.01 over the examples.
 
     References:
         Auto-encoding variational Bayes (Kingma & Welling, 2014)
         Importance weighted autoencoders (Burda et al., 2016), section 5.2
     """
-    loc, log_scale = moments(model, x)
-    scale = log_scale.exp()
-    kl = F.kl_standard_normal(loc, scale, log_scale)
-    generator = torch.Generator().manual_seed(seed)
-    log_p = 0.0
-    with inference(model):
-        for start in range(0, len(x), CHUNK):
-            part = slice(start, start + CHUNK)
-            noise = torch.randn(loc[part].shape, generator=generator).to(loc)
-            log_p += model.output(loc[part] + scale[part] * noise).log_prob(x[part].to(loc)).sum().item()
+    bound = bounds(model, x, seed=seed)
     return {
-        "elbo": log_p / len(x) - kl.mean().item(),
-        "kl": kl.mean().item(),
-        "active_units": int(F.active_units(loc).sum().item()),
+        "elbo": bound.elbo.mean().item(),
+        "kl": bound.kl.mean().item(),
+        "active_units": int(F.active_units(bound.loc).sum().item()),
     }
 
 
-def moments(model: Autoencoder, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and log standard deviation of the Gaussian q(z | x) of each example, (N, *code) each."""
-    pairs = []
+def bounds(model: Autoencoder, x: Tensor, *, seed: int = 0) -> Bound:
+    """The evidence lower bound of each example of ``x`` (N, *D), from one draw."""
+    parts = []
+    with inference(model), seeded(seed):
+        prior = model.prior_distribution()
+        for chunk in torch.split(x, CHUNK):
+            chunk = chunk.to(model.like.device, model.like.dtype)
+            q = model.posterior(chunk)
+            z = q.sample()
+            kl = _kl(q, prior, z, standard=is_standard(model)).cpu().double()
+            parts.append(Bound(model.output(z).log_prob(chunk).cpu().double() - kl, kl, q.mean))
+    return Bound(*(torch.cat(columns) for columns in zip(*parts, strict=True)))
+
+
+def _kl(q: Distribution, prior: Distribution, z: Tensor, *, standard: bool) -> Tensor:
+    """KL of each example from the prior, in nats; finite where the scale of a Gaussian underflows."""
+    if standard and isinstance(q, DiagonalGaussian):
+        return F.kl_standard_normal(q.loc, q.scale, q.log_scale)
+    return divergence(q, prior, z)
+
+
+def kl_by_latent(model: Autoencoder, x: Tensor) -> list[float] | None:
+    """Nats that each latent dimension carries, mean over examples; ``None`` where the KL is no sum over them.
+
+    That is where the posterior is no diagonal Gaussian, or the prior not the standard normal.
+    """
+    if not (has_bound(model) and is_standard(model) and Offer.DIAGONAL in model.latent.offers):  # type: ignore[operator]
+        return None
+    total: Tensor | None = None
     with inference(model):
         for chunk in torch.split(x, CHUNK):
             q = model.posterior(chunk.to(model.like.device, model.like.dtype))
-            assert isinstance(q, DiagonalGaussian)
-            pairs.append((q.loc, q.log_scale))
-    return torch.cat([loc for loc, _ in pairs]), torch.cat([log_scale for _, log_scale in pairs])
+            if not isinstance(q, DiagonalGaussian):
+                return None
+            kl = F.kl_standard_normal_by_dimension(q.loc, q.scale, q.log_scale).cpu().double().sum(0)
+            total = kl if total is None else total + kl
+    assert total is not None
+    means: list[float] = (total / len(x)).flatten().tolist()
+    return means

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from isthmus.nets.conv import conv
+from isthmus.nets.critic import critic
 from isthmus.nets.layers import Pair
 from isthmus.nets.linear import linear
 from isthmus.nets.mlp import mlp
@@ -10,4 +11,4 @@ from isthmus.nets.mlp import mlp
 NETS: dict[str, Callable[..., Pair]] = {"linear": linear, "mlp": mlp, "conv": conv}
 """Networks by their name in a recipe."""
 
-__all__ = ["NETS", "Pair", "conv", "linear", "mlp"]
+__all__ = ["NETS", "Pair", "conv", "critic", "linear", "mlp"]

@@ -2,8 +2,8 @@ r"""Convolutional encoder and decoder for images of any height, width and number
 
 Each level halves the image (rounding up): by a stride of 2, or by a convolution and a 2x2 max-pooling. The decoder
 goes the same sizes back: by transposed convolutions, or by repeating pixels and a convolution (which leaves no
-checkerboard: Odena et al., 2016). Without ``size`` the code is the innermost map; with it, a vector behind a dense
-layer.
+checkerboard: Odena et al., 2016). Residual blocks may deepen every level (He et al., 2016). Without ``size`` the code
+is the innermost map; with it, a vector behind a dense layer.
 """
 
 import math
@@ -19,7 +19,7 @@ from isthmus.nets.layers import Activation, Pair, initialise, normalisation
 from isthmus.trace import Head, Shape
 
 Behind = Callable[[int], list[nn.Module]]
-"""What follows a level of so many maps: normalisation and activation."""
+"""What follows a level of so many maps: residual blocks, normalisation and activation."""
 
 
 class Upsample(nn.Module):
@@ -40,6 +40,38 @@ class Upsample(nn.Module):
         return large[..., : self.size[0], : self.size[1]]
 
 
+class Residual(nn.Module):
+    r"""A residual block, :math:`h + W_2 s(W_1 s(h))`, that starts as the identity: :math:`W_2` is 0 at first.
+
+    Args:
+        width: maps in and out.
+        before: gives what stands before each convolution: normalisation and activation.
+
+    References:
+        Identity mappings in deep residual networks (He et al., 2016)
+
+    >>> import torch
+    >>> Residual(2, lambda width: [nn.ReLU()])(torch.ones(1, 2, 3, 3)).equal(torch.ones(1, 2, 3, 3))
+    True
+    """
+
+    def __init__(self, width: int, before: Behind) -> None:
+        super().__init__()
+        first, last = (nn.Conv2d(width, width, 3, 1, 1) for _ in range(2))
+        self.inner = nn.Sequential(*before(width), first, *before(width), last)
+        self.silence()
+
+    def silence(self) -> None:
+        """Set what is added to 0, so that signal and gradient pass unchanged in a net of any depth."""
+        for parameter in self.inner[-1].parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, h: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
+        """The maps and what the block adds to them."""
+        out: Tensor = h + self.inner(h)
+        return out
+
+
 def conv(
     shape: Shape,
     size: int | None,
@@ -53,6 +85,7 @@ def conv(
     activation: str = "relu",
     norm: str = "none",
     weights: str = "glorot",
+    blocks: int = 0,
 ) -> Pair:
     r"""A convolutional pair with one level for each entry of ``channels``.
 
@@ -68,6 +101,7 @@ def conv(
         activation: between levels, by name.
         norm: ``none``, ``batch``, ``layer`` or ``group``, before the activation.
         weights: initial weights by name.
+        blocks: residual blocks of two 3x3 convolutions at each level, of the encoder and of the decoder.
 
     Raises:
         ShapeError: the data is not images, or too small for so many levels.
@@ -78,23 +112,35 @@ def conv(
     (8, 4, 4)
     """
     _check(shape, channels, kernel, down, up)
+    check_range("net.blocks", blocks, 0, 100)
     sizes = _sizes(shape, kernel, len(channels), down)
     inner = (channels[-1], *sizes[-1])
     flat = math.prod(inner)
 
-    def behind(width: int) -> list[nn.Module]:
+    def before(width: int) -> list[nn.Module]:
         return [*normalisation(norm, width, maps=True), Activation(activation)]
 
+    def residuals(width: int) -> list[nn.Module]:
+        return [Residual(width, before) for _ in range(blocks)]
+
+    def behind(width: int) -> list[nn.Module]:
+        return [*residuals(width), *before(width)]
+
     last = channels[-1] if size is not None else latent.width(channels[-1])
-    encoder = _down([shape[0], *channels[:-1], last], kernel, down, behind)
+    encoder = [*_down([shape[0], *channels[:-1], last], kernel, down, behind), *residuals(last)]
     decoder = _up(list(reversed(channels)), likelihood.width(shape[0]), sizes, kernel, up, behind)
+    if up == "transposed" and blocks:
+        # its first layer already leaves the code's size, where an upsampling one convolves before
+        decoder = [*behind(channels[-1]), *decoder]
     if size is not None:
         check_range("latent.size", size, 1, 1 << 20)
-        encoder += [*behind(last), nn.Flatten(), nn.Linear(flat, latent.width(size))]
-        decoder = [nn.Linear(size, flat), nn.Unflatten(1, inner), *behind(last), *decoder]
+        encoder += [*before(last), nn.Flatten(), nn.Linear(flat, latent.width(size))]
+        decoder = [nn.Linear(size, flat), nn.Unflatten(1, inner), *before(last), *decoder]
     pair = Pair(nn.Sequential(*encoder), nn.Sequential(*decoder), inner if size is None else (size,))
-    initialise(pair.encoder, weights)
-    initialise(pair.decoder, weights)
+    for net in (pair.encoder, pair.decoder):
+        initialise(net, weights)
+        for block in (m for m in net.modules() if isinstance(m, Residual)):
+            block.silence()
     return pair
 
 

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -46,6 +47,22 @@ class TiedLinear(nn.Module):
         return F.linear(h, self._source[0].weight[: self.width].t(), self.bias)
 
 
+class UnitLinear(nn.Linear):
+    r"""A layer whose columns have unit norm: :math:`y = \sum_j h_j\, w_j / \lVert w_j \rVert + b`.
+
+    The weight is divided in the forward pass, so the norm is exact at every step, and the gradient of a column has no
+    part along it. A sparse code then cannot shrink while its decoder grows.
+
+    >>> import torch
+    >>> UnitLinear(2, 5, bias=False)(torch.eye(2)).norm(dim=1).allclose(torch.ones(2))
+    True
+    """
+
+    def forward(self, h: Float[Tensor, "B d"]) -> Float[Tensor, "B D"]:
+        """The product with the normalised weight."""
+        return F.linear(h, F.normalize(self.weight, dim=0), self.bias)
+
+
 def mlp(
     shape: Shape,
     size: int | None,
@@ -58,6 +75,7 @@ def mlp(
     dropout: float = 0.0,
     weights: str = "glorot",
     tied: bool = False,
+    unit_norm: bool = False,
 ) -> Pair:
     r"""A fully connected pair: D - widths - code - reversed widths - D.
 
@@ -72,12 +90,14 @@ def mlp(
         dropout: share of hidden values set to zero in training, in [0, 1).
         weights: initial weights by name (:data:`isthmus.nets.layers.INITIAL_WEIGHTS`).
         tied: the decoder's weights are the transposes of the encoder's, with biases of its own.
+        unit_norm: the columns of the decoder's first layer, one for each code value, have unit norm, and the
+            encoder's last layer starts as their transpose where the shapes allow it (Gao et al., 2025, appendix A.1).
 
     Returns:
         Encoder (B, *shape) -> (B, latent.width(d)) and decoder (B, d) -> (B, likelihood.width(C), *space).
 
     Raises:
-        BadOption: no size, a width below 1, or an unknown name.
+        BadOption: no size, a width below 1, an unknown name, or unit norm of a tied decoder.
 
     >>> from isthmus import latents, likelihoods
     >>> mlp((1, 28, 28), 16, latents.Gaussian(), likelihoods.Bernoulli()).code
@@ -92,11 +112,8 @@ def mlp(
 
     data = math.prod(shape)
     out_shape = (likelihood.width(shape[0]), *shape[1:])
-    if tied and math.prod(out_shape) != data:
-        raise BadOption(
-            f"Tied weights need a likelihood with one feature for each value, but {type(likelihood).__name__} needs "
-            f"{math.prod(out_shape)} for {data}. Set net.tied=false."
-        )
+    if tied:
+        _check_tied(data, math.prod(out_shape), likelihood, unit_norm=unit_norm)
     inwards = [data, *widths, latent.width(size)]
     outwards = [size, *reversed(widths), math.prod(out_shape)]
     down = [nn.Linear(a, b) for a, b in pairwise(inwards)]
@@ -104,7 +121,8 @@ def mlp(
     if tied:
         up = [TiedLinear(layer, width) for layer, width in zip(reversed(down), outwards, strict=False)]
     else:
-        up = [nn.Linear(a, b) for a, b in pairwise(outwards)]
+        first = UnitLinear if unit_norm else nn.Linear
+        up = [(first if i == 0 else nn.Linear)(a, b) for i, (a, b) in enumerate(pairwise(outwards))]
 
     def hidden(width: int) -> list[nn.Module]:
         drop = [nn.Dropout(dropout)] if dropout else []
@@ -114,7 +132,35 @@ def mlp(
     decoder = nn.Sequential(*_interleave(up, [hidden(w) for w in reversed(widths)]), nn.Unflatten(1, out_shape))
     initialise(encoder, weights)
     initialise(decoder, weights)
+    if unit_norm:
+        _start_as_transpose(down[-1], up[0])
     return Pair(encoder, decoder, (size,))
+
+
+def _start_as_transpose(reader: nn.Module, writer: nn.Module) -> None:
+    """Let each code unit first look for the direction that it writes, where the two layers fit.
+
+    Units that look for something else than they write are rarely among the largest, and many never learn.
+    """
+    assert isinstance(reader, nn.Linear)
+    assert isinstance(writer, nn.Linear)
+    if reader.weight.shape == writer.weight.t().shape:
+        with torch.no_grad():
+            reader.weight.copy_(F.normalize(writer.weight, dim=0).t())
+
+
+def _check_tied(data: int, outputs: int, likelihood: Head, *, unit_norm: bool) -> None:
+    """Refuse tied weights where the decoder cannot have them."""
+    if outputs != data:
+        raise BadOption(
+            f"Tied weights need a likelihood with one feature for each value, but {type(likelihood).__name__} needs "
+            f"{outputs} for {data}. Set net.tied=false."
+        )
+    if unit_norm:
+        raise BadOption(
+            "net.unit_norm=true asks for columns of the decoder's own, but with net.tied=true it has none. "
+            "Set one of them to false."
+        )
 
 
 def _interleave(layers: Sequence[nn.Module], between: Sequence[list[nn.Module]]) -> list[nn.Module]:

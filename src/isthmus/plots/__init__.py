@@ -7,16 +7,23 @@ first (values outside are clipped for display only); tables are ``(N, D)``. Matp
 """
 
 from isthmus.plots.canvas import save
+from isthmus.plots.field import field
+from isthmus.plots.grids import followed
 from isthmus.plots.history import curves
 from isthmus.plots.latent import codes, manifold
+from isthmus.plots.lines import lines
 from isthmus.plots.paths import interpolation, traversals
-from isthmus.plots.pictures import filters, reconstructions, samples, strip
+from isthmus.plots.pictures import denoised, filters, reconstructions, samples, strip
 
 __all__ = [
     "codes",
     "curves",
+    "denoised",
+    "field",
     "filters",
+    "followed",
     "interpolation",
+    "lines",
     "manifold",
     "reconstructions",
     "samples",

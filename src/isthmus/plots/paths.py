@@ -64,6 +64,7 @@ def traversals(
     kl: npt.ArrayLike | None = None,
     *,
     names: Sequence[str] = (),
+    values_name: str = "value of the latent",
     title: str = "One latent at a time",
 ) -> Figure:
     """Walks along one latent each, in the order given, so give the most used first. Tables become heat maps.
@@ -73,6 +74,7 @@ def traversals(
         values: the latent's value at each step, (steps,).
         kl: nats that each latent carries, (d,), printed beside its name.
         names: name of each row; "z1", "z2", ... when not given.
+        values_name: what the values are.
         title: what the figure is called.
     """
     walks = finite(frames, "The traversal")
@@ -82,8 +84,8 @@ def traversals(
     labels = _row_labels(len(walks), names, kl)
     steps = [short(value) for value in places]
     if walks.ndim == 3:
-        return _heat_panels(walks, labels, steps, "value of the latent", title)
-    return _film(walks, labels, steps, "value of the latent", title)[0]
+        return _heat_panels(walks, labels, steps, values_name, title)
+    return _film(walks, labels, steps, values_name, title)[0]
 
 
 def _row_labels(count: int, names: Sequence[str], kl: npt.ArrayLike | None) -> list[str]:

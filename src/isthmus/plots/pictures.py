@@ -16,6 +16,7 @@ from isthmus.plots.canvas import (
     SIGNED,
     SMALL_SIZE,
     SQUARE,
+    VERMILION,
     Array,
     Colours,
     canvas,
@@ -53,7 +54,7 @@ def strip(
         captions_name: what the captions say.
     """
     arrays = {name: finite(values, f"Row {name!r}") for name, values in rows.items()}
-    _check_rows(arrays)
+    _check_rows(arrays, {4: PICTURES})
     columns = min(MOST_COLUMNS, len(next(iter(arrays.values()))))
     tiles = np.concatenate([displayed(pictures[:columns]) for pictures in arrays.values()])
     figure, axes, grid = mosaic(tiles, columns, title)
@@ -63,12 +64,12 @@ def strip(
     return figure
 
 
-def _check_rows(arrays: dict[str, Array]) -> None:
+def _check_rows(arrays: dict[str, Array], ranks: dict[int, str]) -> None:
     if not arrays:
         raise BadData("There are no rows of pictures, but a figure needs at least one. Give label -> pictures.")
     shapes = {name: pictures.shape for name, pictures in arrays.items()}
     for name, pictures in arrays.items():
-        check_shape(pictures, {4: PICTURES}, f"Row {name!r}")
+        check_shape(pictures, ranks, f"Row {name!r}")
     if len(set(shapes.values())) > 1:
         raise ShapeError(f"The rows have the shapes {shapes}, but one shape is needed. Cut them alike.")
 
@@ -92,10 +93,36 @@ def reconstructions(
             "needed. Compare a reconstruction with what it was made from."
         )
     notes = [] if error is None else _errors(error, len(original))
+    rows = {"original": original, "reconstruction": made}
     if original.ndim == 2:
-        return _table_reconstructions(original, made, notes, title)
-    name = "squared error" if notes else ""
-    return strip({"original": original, "reconstruction": made}, title=title, captions=notes, captions_name=name)
+        return _table_panels(rows, [f", squared error {note}" for note in notes], title)
+    return strip(rows, title=title, captions=notes, captions_name="squared error" if notes else "")
+
+
+def denoised(
+    rows: Mapping[str, npt.ArrayLike], *, psnr: Sequence[npt.ArrayLike] = (), title: str = "Denoised"
+) -> Figure:
+    """What a corruption did and what a model undid, one row each; for tables panels of the first 6 examples.
+
+    Args:
+        rows: label -> (N, C, H, W) or (N, D), all of one shape, from the clean to the restored.
+        psnr: of the corrupted and of the restored pictures, in dB, (N,) each, printed below each other.
+        title: what the figure is called.
+    """
+    arrays = {name: finite(values, f"Row {name!r}") for name, values in rows.items()}
+    _check_rows(arrays, {4: PICTURES, 2: TABLE})
+    first = next(iter(arrays.values()))
+    if first.ndim == 2:
+        return _table_panels(arrays, [], title)
+    captions = ["\n".join(pair) for pair in zip(*(_decibels(values, len(first)) for values in psnr), strict=True)]
+    name = "PSNR in dB: corrupted, and restored below" if psnr else ""
+    return strip(arrays, title=title, captions=captions, captions_name=name)
+
+
+def _decibels(values: npt.ArrayLike, count: int) -> list[str]:
+    decibels = finite(values, "The PSNR")
+    check_count(decibels, count, "The PSNR", "example")
+    return [f"{value:.1f}" for value in decibels]
 
 
 def _errors(error: npt.ArrayLike, count: int) -> list[str]:
@@ -107,37 +134,49 @@ def _errors(error: npt.ArrayLike, count: int) -> list[str]:
     return [f"{value:.{min(decimals, 6)}f}" for value in errors]
 
 
-def _table_reconstructions(x: Array, y: Array, notes: Sequence[str], title: str) -> Figure:
-    count = min(MOST_PANELS, len(x))
+def _table_panels(rows: Mapping[str, Array], notes: Sequence[str], title: str) -> Figure:
+    """One panel for each example: the first row as bars or a line, the others as marks or lines over it."""
+    first = next(iter(rows.values()))
+    count = min(MOST_PANELS, len(first))
     columns = panel_columns(count)
-    rows = math.ceil(count / columns)
-    figure = canvas(3.3 * columns + 0.5, 2.1 * rows + 1.0)
-    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    height = math.ceil(count / columns)
+    figure = canvas(3.3 * columns + 0.5, 2.1 * height + 1.0)
+    panels = figure.subplots(height, columns, sharex=True, sharey=True, squeeze=False).ravel()
     for k, axes in enumerate(panels):
         axes.set_visible(k < count)
         if k < count:
-            _compare(axes, x[k], y[k])
-            name = f"example {k}" + (f", squared error {notes[k]}" if notes else "")
+            _compare(axes, {name: table[k] for name, table in rows.items()})
+            name = f"example {k}" + (notes[k] if notes else "")
             axes.set_title(name, loc="left", fontsize=SMALL_SIZE, color=QUIET)
             last = k + columns >= count
             axes.tick_params(labelbottom=last)
             label(axes, "feature" if last else "", "value" if k % columns == 0 else "")
     marks, names = panels[0].get_legend_handles_labels()
-    order = [names.index("original"), names.index("reconstruction")]
-    legend = figure.legend([marks[k] for k in order], [names[k] for k in order], loc="outside lower right", ncols=2)
+    order = [names.index(name) for name in rows]
+    legend = figure.legend(
+        [marks[k] for k in order], [names[k] for k in order], loc="outside lower right", ncols=len(rows)
+    )
     legend.set_frame_on(False)
     head(figure, title)
     return figure
 
 
-def _compare(axes: Axes, x: Array, y: Array) -> None:
-    features = np.arange(len(x))
-    if len(x) <= MOST_BARS:
-        axes.bar(features, x, width=0.8, color=FRAME, label="original")
-        axes.plot(features, y, "o", color=BLUE, ms=3.5, label="reconstruction")
+def _compare(axes: Axes, rows: Mapping[str, Array]) -> None:
+    """One example: what is to be met in grey, what came of it in blue, what lies between in vermilion."""
+    (first, target), *others = rows.items()
+    features = np.arange(len(target))
+    few = len(target) <= MOST_BARS
+    if few:
+        axes.bar(features, target, width=0.8, color=FRAME, label=first)
     else:
-        axes.plot(features, x, color="#9a9a9a", lw=1.6, label="original")
-        axes.plot(features, y, color=BLUE, lw=0.9, label="reconstruction")
+        axes.plot(features, target, color="#9a9a9a", lw=1.6, label=first)
+    for number, (name, values) in enumerate(others, 1):
+        last = number == len(others)
+        colour, mark = (BLUE, "o") if last else (VERMILION, "x")
+        if few:
+            axes.plot(features, values, mark, color=colour, ms=3.5, label=name)
+        else:
+            axes.plot(features, values, color=colour, lw=0.9 if last else 0.6, label=name)
     quiet(axes)
     whole_ticks(axes, x=True)
 

@@ -31,7 +31,7 @@ def locate(objective: Objective, x: Tensor, step: int, total: int) -> str:
             watch(name, layer)
     try:
         with torch.no_grad():
-            parts = objective(x, step=step, total=total).parts
+            parts = objective(x, step=step, total=total, corrupt=True).parts
     finally:
         for handle in handles:
             handle.remove()

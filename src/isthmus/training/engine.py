@@ -95,6 +95,7 @@ class Engine:
         self.total, self.epochs = run_length(options, len(self.batches))
         _check_batches(objective, self.batches)
         self.look = 1 if self.fabric.device.type == "cpu" else LOOK
+        self.players = objective.players()
         self.parameters = list(objective.parameters())
         self.step = 0
 
@@ -182,21 +183,25 @@ class Engine:
         self, x: Tensor, module: torch.nn.Module, tools: list[Optimizer], epoch: int, batch: int
     ) -> dict[str, Tensor]:
         """One update; the named losses of the batch, without gradient."""
-        total, parts = module(x, step=self.step, total=self.total, population=len(self.train))
+        total, parts, critics = module(x, step=self.step, total=self.total, population=len(self.train))
         if self.step % self.look == 0 and not math.isfinite(total.detach().item()):
             where = locate(self.objective, x, self.step, self.total)
             raise self._diverged(epoch, where, f", batch {batch + 1} of {len(self.batches)}")
         for parameter in self.parameters:
             parameter.grad = None
+        # players share no parameter and send each other no gradient, so one pass backward serves them all
+        everything = sum(critics.values(), total)
         if self.fabric.world_size == 1:
-            total.backward()
+            everything.backward()
         else:
-            self.fabric.backward(total)
+            self.fabric.backward(everything)
         if self.options.clip is not None:
-            torch.nn.utils.clip_grad_norm_(self.parameters, self.options.clip)
+            for members in self.players.values():
+                torch.nn.utils.clip_grad_norm_(members, self.options.clip)
         for tool in tools:
             tool.step()
-        return {"loss": total.detach(), **{name: value.detach() for name, value in parts.items()}}
+        named = {"loss": total, **parts, **critics}
+        return {name: value.detach() for name, value in named.items()}
 
     def _validate(self) -> dict[str, float] | None:
         """Losses of the validation part with final weights and always the same draws, so epochs compare."""
@@ -251,13 +256,14 @@ def _check_batches(objective: Objective, batches: Batches) -> None:
 def losses(objective: Objective, x: Tensor, *, seed: int = 0) -> dict[str, float]:
     """Named losses of ``x`` with final weights: means over examples by count, in nats, in float32.
 
-    Codes are drawn with a seed of their own, so that the same weights give the same figures.
+    Codes, and corruptions where the run has one, are drawn with a seed of their own, so that the same weights give
+    the same figures.
     """
     sums: dict[str, float] = {}
     like = objective.model.like
     with inference(objective), seeded(seed):
         for chunk in torch.split(x, CHUNK):
-            total, parts = objective(chunk.to(like.device, like.dtype))
+            total, parts, _ = objective(chunk.to(like.device, like.dtype), corrupt=True)
             for name, value in {"loss": total, **parts}.items():
                 sums[name] = sums.get(name, 0.0) + value.item() * len(chunk)
     return {name: value / len(x) for name, value in sums.items()}

@@ -8,20 +8,44 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from isthmus.objective import AUTOENCODER, CRITIC, Objective
 from isthmus.options import TrainingOptions
 
 WIDE = 1024
 """Inputs of a layer up to which it learns at the full rate."""
 
 
-def optimisers(options: TrainingOptions, module: nn.Module) -> list[Optimizer]:
-    """The optimisers that ``options`` ask for; two with ``muon``, which takes matrices only.
+CRITIC_BETAS = (0.5, 0.9)
+"""Decay rates of Adam for a critic: its target moves, so it forgets faster (Kim & Mnih, 2018)."""
+
+
+def optimisers(options: TrainingOptions, objective: nn.Module) -> list[Optimizer]:
+    """The optimisers of all players: what ``options`` ask for, and Adam for each critic at its share of the rate.
 
     References:
         Adam: a method for stochastic optimization (Kingma & Ba, 2015)
         Decoupled weight decay regularization (Loshchilov & Hutter, 2019)
         Muon: an optimizer for hidden layers in neural networks (Jordan et al., 2024)
     """
+    made = _chosen(options, objective)
+    for name, members in _players(objective).items():
+        if isinstance(objective, Objective) and name != AUTOENCODER and members:
+            penalty = objective.critics[name.removesuffix(CRITIC)]
+            share = float(getattr(penalty, "critic_share", 1.0))
+            group = {"params": members, "share": share}
+            made.append(torch.optim.Adam([group], options.rate * share, betas=CRITIC_BETAS, fused=True))
+    return made
+
+
+def _players(module: nn.Module) -> dict[str, list[nn.Parameter]]:
+    """Trainable parameters by player; a module that is no objective plays alone."""
+    if isinstance(module, Objective):
+        return module.players()
+    return {AUTOENCODER: [p for p in module.parameters() if p.requires_grad]}
+
+
+def _chosen(options: TrainingOptions, module: nn.Module) -> list[Optimizer]:
+    """The optimisers of the autoencoder; two with ``muon``, which takes matrices only."""
     parameters = groups(module)
     decay, rate = options.weight_decay, options.rate
     if options.optimiser == "adam":
@@ -30,15 +54,21 @@ def optimisers(options: TrainingOptions, module: nn.Module) -> list[Optimizer]:
         return [torch.optim.AdamW(parameters, rate, weight_decay=decay, fused=True)]
     if options.optimiser == "sgd":
         return [torch.optim.SGD(parameters, rate, momentum=options.momentum, weight_decay=decay, fused=True)]
-    trained = [p for p in module.parameters() if p.requires_grad]
-    matrices = [p for p in trained if p.ndim == 2]
-    others = [p for p in trained if p.ndim != 2]
+    trained, inside = _players(module)[AUTOENCODER], _of_networks(module)
+    matrices = [p for p in trained if p.ndim == 2 and id(p) in inside]
+    others = [p for p in trained if p.ndim != 2 or id(p) not in inside]
     both: list[Optimizer] = []
     if matrices:
         both.append(torch.optim.Muon(matrices, rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"))
     if others:
         both.append(torch.optim.AdamW(others, rate, weight_decay=decay, fused=True))
     return both
+
+
+def _of_networks(module: nn.Module) -> set[int]:
+    """The parameters of encoder and decoder: a matrix elsewhere (a codebook, a prior's means) maps nothing."""
+    networks = (module.model.encoder, module.model.decoder) if isinstance(module, Objective) else (module,)
+    return {id(p) for network in networks for p in network.parameters()}
 
 
 def groups(module: nn.Module) -> list[dict[str, Any]]:
@@ -51,10 +81,10 @@ def groups(module: nn.Module) -> list[dict[str, Any]]:
         Tensor programs V: tuning large neural networks via zero-shot hyperparameter transfer (Yang et al., 2021)
     """
     by_share: dict[float, list[nn.Parameter]] = {}
-    for parameter in module.parameters():
-        if parameter.requires_grad:
-            inputs = parameter.shape[1] if parameter.ndim == 2 else 1
-            by_share.setdefault(min(1.0, WIDE / inputs), []).append(parameter)
+    inside = _of_networks(module)
+    for parameter in _players(module)[AUTOENCODER]:
+        inputs = parameter.shape[1] if parameter.ndim == 2 and id(parameter) in inside else 1
+        by_share.setdefault(min(1.0, WIDE / inputs), []).append(parameter)
     return [{"params": members, "share": share} for share, members in by_share.items()]
 
 

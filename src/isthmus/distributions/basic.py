@@ -1,9 +1,4 @@
-r"""Distributions that ``torch.distributions`` lacks, and two of its own in the form that training needs.
-
-A deterministic code is a random variable all the same: :class:`Dirac` puts its whole mass on one point, so a plain
-autoencoder and a variational one share one forward pass. The diagonal Gaussian and the Bernoulli are here for speed
-and are tested against torch's; everything else comes from ``torch.distributions``.
-"""
+r"""The point mass, and the diagonal Gaussian and Bernoulli in the form that training needs."""
 
 import math
 
@@ -117,6 +112,10 @@ class DiagonalGaussian(Distribution):
         values = -0.5 * (z.square() + math.log(2 * math.pi)) - self.log_scale
         return values.flatten(-len(self.event_shape)).sum(-1)
 
+    def detached(self) -> "DiagonalGaussian":
+        """The same Gaussian, through which no gradient reaches its parameters."""
+        return DiagonalGaussian(self.loc.detach(), self.log_scale.detach())
+
     def entropy(self) -> Tensor:
         """Differential entropy of each example, in nats."""
         return (self.log_scale + 0.5 * math.log(2 * math.pi * math.e)).flatten(1).sum(1)
@@ -169,3 +168,7 @@ class IndependentBernoulli(Distribution):
         logits = self.logits if value.shape == self.logits.shape else self.logits.expand(value.shape)
         error = F.binary_cross_entropy_with_logits(logits, value, reduction="none")
         return -error.flatten(-len(self.event_shape)).sum(-1)
+
+    def by_feature(self, value: Tensor) -> Tensor:
+        """Log-probability of each pixel, in nats, of the shape of ``value``."""
+        return -F.binary_cross_entropy_with_logits(self.logits.expand(value.shape), value, reduction="none")

@@ -1,8 +1,4 @@
-r"""The formulas, as pure functions of tensors. Each states its unit, sign and reduction.
-
-Every sum over features is a sum, never a mean, and what is returned keeps one value for each example: the caller
-averages over examples, by count. Units are nats unless said otherwise.
-"""
+r"""Errors of a reconstruction, the bound over samples, and which latent dimensions are in use."""
 
 import math
 from collections.abc import Callable
@@ -45,41 +41,6 @@ def squared_error(x: Float[Tensor, "B *D"], y: Float[Tensor, "B *D"]) -> Float[T
     1.0
     """
     return per_example((x - y).square())
-
-
-def kl_standard_normal(
-    loc: Float[Tensor, "B *d"], scale: Float[Tensor, "B *d"], log_scale: Float[Tensor, "B *d"] | None = None
-) -> Float[Tensor, " B"]:
-    r"""KL divergence of a diagonal Gaussian from the standard normal, in nats.
-
-    .. math:: \frac12 \sum_i \left( \mu_i^2 + \sigma_i^2 - 2 \log \sigma_i - 1 \right)
-
-    It is zero exactly where :math:`\mu = 0` and :math:`\sigma = 1`. Where :math:`\log\sigma` is known it saves the
-    logarithm, and the value stays finite where :math:`\sigma` underflows.
-
-    References:
-        Auto-encoding variational Bayes (Kingma & Welling, 2014), appendix B
-
-    >>> kl_standard_normal(torch.zeros(1, 3), torch.ones(1, 3)).item()
-    0.0
-    """
-    return per_example(kl_standard_normal_by_dimension(loc, scale, log_scale))
-
-
-def kl_standard_normal_by_dimension(
-    loc: Float[Tensor, "B *d"], scale: Float[Tensor, "B *d"], log_scale: Float[Tensor, "B *d"] | None = None
-) -> Float[Tensor, "B *d"]:
-    """The summands of :func:`kl_standard_normal`: nats for each latent dimension."""
-    return 0.5 * (loc.square() + scale.square() - 1) - (scale.log() if log_scale is None else log_scale)
-
-
-def entropy_gaussian(scale: Float[Tensor, "B *d"]) -> Float[Tensor, " B"]:
-    r"""Differential entropy of a diagonal Gaussian, :math:`\sum_i \frac12 \log(2 \pi e \sigma_i^2)`, in nats.
-
-    >>> round(entropy_gaussian(torch.ones(1, 1)).item(), 4)
-    1.4189
-    """
-    return per_example(0.5 * math.log(2 * math.pi * math.e) + scale.log())
 
 
 def log_mean_exp(log_w: Float[Tensor, "K *B"]) -> Float[Tensor, " *B"]:

@@ -1,9 +1,4 @@
-r"""Latent heads: features of the encoder become a posterior :math:`q(z \mid \tilde x)`.
-
-A head says how many features it needs (:meth:`width`), and promises what the code can be used for (``offers``); it
-never knows which network feeds it. Axis 1 holds the code's width, so a head serves vectors (B, d) and maps
-(B, d, H, W) alike.
-"""
+r"""Codes of real numbers, one head for each way to be certain of them: a point, or a Gaussian."""
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -33,7 +28,7 @@ class Deterministic(nn.Module):
         super().__init__()
         check_choice("The code's activation", activation, ACTIVATIONS)
         self.activation = activation
-        offers = {Offer.DIFFERENTIABLE}
+        offers = {Offer.REAL, Offer.DIFFERENTIABLE}
         if activation == "sigmoid":
             offers.add(Offer.UNIT_INTERVAL)
         self.offers = frozenset(offers)
@@ -42,7 +37,7 @@ class Deterministic(nn.Module):
         """One feature for each code value: ``d``."""
         return d
 
-    def forward(self, h: Float[Tensor, "B d *space"]) -> Distribution:
+    def forward(self, h: Float[Tensor, "B d *space"], progress: float = 1.0) -> Distribution:
         """The point mass on s(h)."""
         return Dirac(ACTIVATIONS[self.activation](h))
 
@@ -63,13 +58,13 @@ class Gaussian(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.offers = frozenset({Offer.DENSITY, Offer.GAUSSIAN, Offer.DIFFERENTIABLE})
+        self.offers = frozenset({Offer.REAL, Offer.DENSITY, Offer.GAUSSIAN, Offer.DIAGONAL, Offer.DIFFERENTIABLE})
 
     def width(self, d: int) -> int:
         """Mean and log standard deviation: ``2 d``."""
         return 2 * d
 
-    def forward(self, h: Float[Tensor, "B features *space"]) -> Distribution:
+    def forward(self, h: Float[Tensor, "B features *space"], progress: float = 1.0) -> Distribution:
         """The Gaussian whose mean is the first half of the features, log standard deviation the second."""
         if h.shape[1] % 2:
             raise ShapeError(
@@ -78,7 +73,3 @@ class Gaussian(nn.Module):
             )
         loc, log_scale = h.chunk(2, 1)
         return DiagonalGaussian(loc, log_scale)
-
-
-LATENTS: dict[str, type[nn.Module]] = {"deterministic": Deterministic, "gaussian": Gaussian}
-"""Latent heads by their name in a recipe."""

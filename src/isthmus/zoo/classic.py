@@ -1,19 +1,10 @@
-r"""Known autoencoders: each is a choice of parts, one short function that returns a :class:`Recipe`.
+r"""The classic autoencoders: one layer or many, tied, narrower or wider than the data, convolutional."""
 
-Every recipe adapts to the shape of the data it meets. The table :data:`RECIPES` is what ``isthmus recipes`` prints.
-"""
+from collections.abc import Sequence
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
-
-from pydantic import ValidationError
-
-from isthmus.errors import unknown
 from isthmus.options import TrainingOptions
-from isthmus.recipe import LatentPart, LikelihoodPart, NetPart, Part, PenaltyPart, Recipe, readable
-
-P = TypeVar("P", bound=Part)
+from isthmus.recipe import LatentPart, LikelihoodPart, NetPart, Recipe
+from isthmus.zoo.entries import Entry, part
 
 
 def linear(latent: int = 30, *, tied: bool = False) -> Recipe:
@@ -26,9 +17,9 @@ def linear(latent: int = 30, *, tied: bool = False) -> Recipe:
     """
     return Recipe(
         name="linear",
-        net=_part(NetPart, "linear", tied=tied),
-        latent=_part(LatentPart, "deterministic", size=latent),
-        likelihood=_part(LikelihoodPart, "gaussian"),
+        net=part(NetPart, "linear", tied=tied),
+        latent=part(LatentPart, "deterministic", size=latent),
+        likelihood=part(LikelihoodPart, "gaussian"),
         training=TrainingOptions(rate=2e-3, schedule="cosine", precision="32"),
     )
 
@@ -41,8 +32,8 @@ def logistic_pca(latent: int = 30) -> Recipe:
     """
     return Recipe(
         name="logistic_pca",
-        net=_part(NetPart, "linear"),
-        latent=_part(LatentPart, "deterministic", size=latent),
+        net=part(NetPart, "linear"),
+        latent=part(LatentPart, "deterministic", size=latent),
         training=TrainingOptions(rate=2e-3, schedule="cosine"),
     )
 
@@ -55,7 +46,7 @@ def simple(latent: int = 32) -> Recipe:
     """
     return Recipe(
         name="simple",
-        net=_part(NetPart, "linear"),
+        net=part(NetPart, "linear"),
         latent=_relu(latent),
         training=TrainingOptions(rate=2e-3, schedule="cosine"),
     )
@@ -72,8 +63,8 @@ def deep(latent: int = 32, hidden: Sequence[int] = (128, 64)) -> Recipe:
     """
     return Recipe(
         name="deep",
-        net=_part(NetPart, "mlp", widths=list(hidden)),
-        latent=_part(LatentPart, "deterministic", size=latent),
+        net=part(NetPart, "mlp", widths=list(hidden)),
+        latent=part(LatentPart, "deterministic", size=latent),
         training=TrainingOptions(rate=5e-3, schedule="cosine"),
     )
 
@@ -86,8 +77,8 @@ def tied(latent: int = 32, hidden: Sequence[int] = (256,)) -> Recipe:
     """
     return Recipe(
         name="tied",
-        net=_part(NetPart, "mlp", widths=list(hidden), tied=True),
-        latent=_part(LatentPart, "deterministic", size=latent),
+        net=part(NetPart, "mlp", widths=list(hidden), tied=True),
+        latent=part(LatentPart, "deterministic", size=latent),
         training=TrainingOptions(schedule="cosine"),
     )
 
@@ -102,7 +93,7 @@ def overcomplete(ratio: float = 2.0) -> Recipe:
     """
     return Recipe(
         name="overcomplete",
-        net=_part(NetPart, "linear"),
+        net=part(NetPart, "linear"),
         latent=LatentPart(kind="deterministic", ratio=ratio, activation="relu"),
         training=TrainingOptions(schedule="cosine"),
     )
@@ -118,7 +109,7 @@ def conv(channels: Sequence[int] = (16, 8, 8)) -> Recipe:
     """
     return Recipe(
         name="conv",
-        net=_part(NetPart, "conv", channels=list(channels), down="maxpool", up="upsample"),
+        net=part(NetPart, "conv", channels=list(channels), down="maxpool", up="upsample"),
         latent=LatentPart(kind="deterministic", activation="relu"),
         training=TrainingOptions(rate=3e-3, schedule="cosine"),
     )
@@ -133,104 +124,75 @@ def transposed_conv(latent: int = 64, channels: Sequence[int] = (32, 64, 128, 12
     """
     return Recipe(
         name="transposed_conv",
-        net=_part(NetPart, "conv", channels=list(channels), down="stride", up="transposed"),
-        latent=_part(LatentPart, "deterministic", size=latent),
+        net=part(NetPart, "conv", channels=list(channels), down="stride", up="transposed"),
+        latent=part(LatentPart, "deterministic", size=latent),
         training=TrainingOptions(schedule="cosine"),
     )
 
 
-def vae(latent: int = 16, hidden: Sequence[int] = (512,)) -> Recipe:
-    r"""Variational autoencoder: :math:`\mathbb E_q[-\log p(x|z)] + \mathrm{KL}(q(z|x)\,\|\,\mathcal N(0, I))`.
-
-    References:
-        Auto-encoding variational Bayes (Kingma & Welling, 2014)
-    """
-    return Recipe(
-        name="vae",
-        net=_part(NetPart, "mlp", widths=list(hidden)),
-        latent=_part(LatentPart, "gaussian", size=latent),
-        penalties={"kl": PenaltyPart(kind="kl")},
-        training=TrainingOptions(batch=100, rate=4e-3, schedule="cosine"),
-    )
-
-
-def _part(family: type[P], kind: str, **options: object) -> P:
-    """A part with options; pydantic checks them."""
-    try:
-        return family.model_validate({"kind": kind, **options})
-    except ValidationError as error:
-        raise readable(error) from error
-
-
 def _relu(latent: int) -> LatentPart:
-    return _part(LatentPart, "deterministic", size=latent, activation="relu")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A row of the table of recipes: what makes it, its formula in plain text, its paper, and one sentence."""
-
-    make: Callable[[], Recipe]
-    summary: str
-    formula: str
-    paper: str
+    return part(LatentPart, "deterministic", size=latent, activation="relu")
 
 
 _KERAS = "Chollet, Building autoencoders in Keras (2016)"
 _SCIENCE = "Hinton & Salakhutdinov, Science 313:504 (2006)"
 
-RECIPES: dict[str, Entry] = {
+ENTRIES: dict[str, Entry] = {
     "linear": Entry(
         linear,
         "one matrix in, one out: finds the space of PCA",
         "1/2 |x - W'(Wx+b) - b'|^2",
         "Baldi & Hornik, Neural Networks 2:53 (1989)",
+        ("baldi1989",),
     ),
     "logistic_pca": Entry(
-        logistic_pca, "a linear code wired to logistic outputs", "-log Bernoulli(x; W'(Wx+b) + b')", _SCIENCE
+        logistic_pca,
+        "a linear code wired to logistic outputs",
+        "-log Bernoulli(x; W'(Wx+b) + b')",
+        _SCIENCE,
+        ("hinton2006",),
     ),
     "simple": Entry(
-        simple, "one hidden layer that is the code (784-32-784)", "-log Bernoulli(x; W' relu(Wx+b) + b')", _KERAS
+        simple,
+        "one hidden layer that is the code (784-32-784)",
+        "-log Bernoulli(x; W' relu(Wx+b) + b')",
+        _KERAS,
+        ("chollet2016",),
     ),
-    "deep": Entry(deep, "784-128-64-32 and back", "-log Bernoulli(x; g(f(x))), three layers each", _SCIENCE),
+    "deep": Entry(
+        deep,
+        "784-128-64-32 and back",
+        "-log Bernoulli(x; g(f(x))), three layers each",
+        _SCIENCE,
+        ("hinton2006", "chollet2016"),
+    ),
     "tied": Entry(
         tied,
         "decoder matrices are the encoder's, transposed",
         "-log Bernoulli(x; g(f(x))), W' = W^T",
         "Vincent et al., ICML (2008)",
+        ("vincent2008",),
     ),
     "overcomplete": Entry(
         overcomplete,
         "a code twice as wide as the data",
         "-log Bernoulli(x; g(f(x))), d = 2D",
         "Goodfellow et al., Deep Learning, 14.2 (2016)",
+        ("goodfellow2016",),
     ),
-    "conv": Entry(conv, "16-8-8 maps, max-pooling and upsampling", "-log Bernoulli(x; g(f(x))), convolutions", _KERAS),
+    "conv": Entry(
+        conv,
+        "16-8-8 maps, max-pooling and upsampling",
+        "-log Bernoulli(x; g(f(x))), convolutions",
+        _KERAS,
+        ("chollet2016",),
+    ),
     "transposed_conv": Entry(
         transposed_conv,
         "four strided convolutions, four transposed",
         "-log Bernoulli(x; g(f(x))), transposed convolutions",
         "Radford et al., ICLR (2016)",
-    ),
-    "vae": Entry(
-        vae,
-        "a Gaussian code close to N(0, I): one can sample",
-        "E_q[-log p(x|z)] + KL(q(z|x) || N(0, I))",
-        "Kingma & Welling, ICLR (2014)",
+        ("radford2016",),
     ),
 }
-"""Known recipes by name."""
-
-
-def recipe(name: str) -> Recipe:
-    """The recipe called ``name``, with its default options.
-
-    Raises:
-        UnknownName: no such recipe.
-
-    >>> recipe("vae").latent.kind
-    'gaussian'
-    """
-    if name not in RECIPES:
-        raise unknown("recipe", name, RECIPES)
-    return RECIPES[name].make()
+"""Rows of the table of recipes."""

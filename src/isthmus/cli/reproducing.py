@@ -1,0 +1,72 @@
+"""The verbs about papers: reproduce remakes their figures, cite names them."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from isthmus.cli.options import Changes, Json, Seed, print_json, print_table
+
+
+def reproduce(
+    name: Annotated[str | None, typer.Argument(metavar="[PAPER]", help="Key of a paper; none lists them.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A small form, under two minutes.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for pieces and results; runs/PAPER by default.", show_default=False)
+    ] = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Remake the figures of a paper; stopped and called again, it goes on where it was."""
+    from isthmus.papers import PAPERS, paper
+    from isthmus.papers.sitting import Sitting
+    from isthmus.papers.sitting import reproduce as run
+
+    if name is None:
+        known = [paper(key) for key in PAPERS]
+        if as_json:
+            print_json([{"name": p.name, "title": p.title, "claim": p.claim, "quick": p.quick} for p in known])
+            return
+        print_table({"paper": "left", "claim": "left"}, [(p.name, p.claim) for p in known])
+        typer.echo("Try one: isthmus reproduce higgins2017 --quick")
+        return
+    chosen = paper(name)
+    folder = out or Path("runs") / (f"{name}-quick" if quick else name)
+    results = run(chosen, Sitting(folder, seed, quick, lambda text: typer.echo(text, err=True)))
+    if as_json:
+        print_json(results)
+        return
+    print_table(
+        {"figure": "left", "published": "right", "ours": "right", "best known": "right", "bar": "left", "met": "left"},
+        [_row(row) for row in results["rows"]],
+        f"{chosen.title}{' (quick form)' if quick else ''}",
+    )
+    typer.echo(f"Budget: {results['budget']}")
+    for picture in results["pictures"]:
+        typer.echo(f"  {folder / picture}")
+    typer.echo(f"Results:\n  {folder / 'results.json'}")
+
+
+def cite(
+    what: Annotated[str, typer.Argument(metavar="RECIPE|RUN", help="Name of a recipe, or folder of a run.")],
+    changes: Changes = None,
+) -> None:
+    """Print the BibTeX of the papers behind a recipe or a run, and behind each of its parts."""
+    from isthmus.citations import bibtex, keys
+    from isthmus.overrides import parse_pairs
+    from isthmus.run import load
+    from isthmus.zoo import RECIPES, recipe
+
+    chosen = recipe(what) if what in RECIPES or not Path(what).is_dir() else load(what).recipe
+    typer.echo(bibtex(keys(chosen.with_options(parse_pairs(changes or [])))), nl=False)
+
+
+def _row(row: dict[str, Any]) -> tuple[str, ...]:
+    ours = _figure(row["ours"]) + (f" ± {row['spread']:.2g}" if row["spread"] is not None else "")
+    what = f"{row['what']}, {row['unit']}" if row["unit"] else str(row["what"])
+    met = {None: "", True: "yes", False: "no"}[row["met"]]
+    return what, _figure(row["published"]), ours, str(row["known"]), str(row["bar"]), met
+
+
+def _figure(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.4g}"

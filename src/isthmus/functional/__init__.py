@@ -1,0 +1,79 @@
+r"""The formulas, as pure functions of tensors. Each states its unit, sign and reduction.
+
+Every sum over features is a sum, never a mean, and what is returned keeps one value for each example: the caller
+averages over examples, by count. Units are nats unless said otherwise.
+"""
+
+from isthmus.functional.basics import (
+    ACTIVATIONS,
+    active_units,
+    binary_entropy,
+    log_mean_exp,
+    per_example,
+    psnr,
+    squared_error,
+)
+from isthmus.functional.gaussians import (
+    entropy_full_gaussian,
+    entropy_gaussian,
+    kl_full_gaussian,
+    kl_full_standard_normal,
+    kl_gaussian,
+    kl_standard_normal,
+    kl_standard_normal_by_dimension,
+    squared_wasserstein,
+    squared_wasserstein_full,
+)
+from isthmus.functional.images import ssim
+from isthmus.functional.jacobians import (
+    chain_factor,
+    jacobian_norm,
+    jacobian_rows,
+    squared_jacobian_norm,
+    squared_layer_norm,
+    squared_product_norm,
+    value_and_slope,
+)
+from isthmus.functional.samples import (
+    AggregateDensity,
+    kernel_matrix,
+    log_aggregate_posterior,
+    random_directions,
+    sliced_wasserstein,
+    squared_mmd,
+    total_correlation,
+)
+
+__all__ = [
+    "ACTIVATIONS",
+    "AggregateDensity",
+    "active_units",
+    "binary_entropy",
+    "chain_factor",
+    "entropy_full_gaussian",
+    "entropy_gaussian",
+    "jacobian_norm",
+    "jacobian_rows",
+    "kernel_matrix",
+    "kl_full_gaussian",
+    "kl_full_standard_normal",
+    "kl_gaussian",
+    "kl_standard_normal",
+    "kl_standard_normal_by_dimension",
+    "log_aggregate_posterior",
+    "log_mean_exp",
+    "per_example",
+    "psnr",
+    "random_directions",
+    "sliced_wasserstein",
+    "squared_error",
+    "squared_jacobian_norm",
+    "squared_layer_norm",
+    "squared_mmd",
+    "squared_product_norm",
+    "squared_wasserstein",
+    "squared_wasserstein_full",
+    "ssim",
+    "total_correlation",
+    "value_and_slope",
+]

@@ -1,0 +1,51 @@
+r"""What the code is like: how many of its values are in use, and how far a step in the input moves it."""
+
+import torch
+from torch import Tensor
+
+from isthmus.functional.jacobians import jacobian_norm
+from isthmus.model import CHUNK, Autoencoder, inference
+from isthmus.trace import Offer
+
+WIDEST = 2048
+"""Values of a code above which its Jacobian is not measured."""
+EXAMPLES, ROWS = 500, 2**16
+"""Examples whose Jacobian is measured, at most, and rows of Jacobians: long codes are measured on fewer examples."""
+
+
+def sparsity(model: Autoencoder, x: Tensor) -> dict[str, float]:
+    """How many values of a code with exact zeros are in use; nothing where no value is exactly zero.
+
+    ``l0`` is the number of values that are not zero, mean over examples; ``dead_fraction`` the share of the code's
+    values that are zero on every example. Neither is given where the code is not of real numbers: on the grid of a
+    finite scalar code zero is a level like any other.
+    """
+    if Offer.REAL not in model.latent.offers:  # type: ignore[operator]
+        return {}
+    used: Tensor | None = None
+    count = 0
+    for chunk in torch.split(x, CHUNK):
+        here = model.encode(chunk).flatten(1) != 0
+        count += int(here.sum().item())
+        used = here.any(0) if used is None else used | here.any(0)
+    assert used is not None
+    if count == len(x) * len(used):
+        return {}
+    return {"l0": count / len(x), "dead_fraction": 1 - used.double().mean().item()}
+
+
+def sensitivity(model: Autoencoder, x: Tensor) -> dict[str, float]:
+    r"""Mean Frobenius norm of the encoder's Jacobian, :math:`\lVert\partial\,\mathbb E[z|x] / \partial x\rVert_F`.
+
+    It is exact, one backward pass for each value of the code, over the first examples alone: 500, and fewer for codes
+    above 131 values. Nothing is given for codes that are no smooth function of the input, or wider than 2,048.
+
+    References:
+        Contractive auto-encoders: explicit invariance during feature extraction (Rifai et al., 2011)
+    """
+    width = torch.Size(model.code or ()).numel()
+    if Offer.DIFFERENTIABLE not in model.latent.offers or width > WIDEST:  # type: ignore[operator]
+        return {}
+    x = x[: min(EXAMPLES, ROWS // width)].to(model.like.device, model.like.dtype)
+    with inference(model):
+        return {"jacobian_norm": jacobian_norm(model.mean_code, x).mean().item()}

@@ -1,0 +1,24 @@
+"""Published figures, each remade by one command: the paper's table as data, its run as a short story.
+
+Every module here has ``PAPER`` and is listed in :data:`PAPERS`; nothing in it computes what the library does not.
+"""
+
+import importlib
+
+from isthmus.errors import unknown
+from isthmus.papers.sitting import Paper
+
+PAPERS = ("vincent2008", "rifai2011", "burda2016", "higgins2017")
+"""Modules of this folder, by the key of their paper."""
+
+
+def paper(name: str) -> Paper:
+    """The paper called ``name``.
+
+    Raises:
+        UnknownName: no such paper.
+    """
+    if name not in PAPERS:
+        raise unknown("reproduced paper", name, PAPERS)
+    found: Paper = importlib.import_module(f"isthmus.papers.{name}").PAPER
+    return found

@@ -1,0 +1,153 @@
+"""A reproduction that survives being stopped: its work is cut into pieces, and finished pieces are never done again.
+
+``pieces/NAME.json`` holds the figures of one finished piece, ``results.json`` the table with budget, seed and
+machine, and pictures lie beside it.
+"""
+
+import hashlib
+import json
+import re
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from isthmus import __version__
+from isthmus.data.prepare import Part, Prepared
+from isthmus.errors import BadRun
+from isthmus.files import write_text
+from isthmus.fitting import prepared
+from isthmus.recipe import Recipe
+from isthmus.training.hardware import describe
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure of a paper: as published, as reached here, and the best known from anyone.
+
+    ``bar`` says in words what ours should do, and ``met`` whether it does; ``None`` where no bar is set. ``ours`` is
+    a mean over ``seeds`` where there are several, with their standard deviation in ``spread``.
+    """
+
+    what: str
+    ours: float | str
+    published: float | str = "-"
+    known: str = "-"
+    unit: str = ""
+    bar: str = ""
+    met: bool | None = None
+    spread: float | None = None
+
+
+@dataclass
+class Sitting:
+    """What one call of a reproduction works with: its folder, its seed, how much it may spend, and whom it tells."""
+
+    out: Path
+    seed: int = 0
+    quick: bool = False
+    say: Callable[[str], None] = print
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def piece(self, name: str, make: Callable[[], Mapping[str, Any]], **settings: Any) -> dict[str, Any]:
+        """The figures of a piece of work: read where the same settings were finished before, else made and kept."""
+        if not re.fullmatch(r"[A-Za-z0-9_.-]{1,80}", name):
+            raise ValueError(f"a piece cannot be called {name!r}")
+        plan = json.loads(json.dumps({"settings": settings, "seed": self.seed, "quick": self.quick}))
+        path = self.out / "pieces" / f"{name}.json"
+        known = self._known(path)
+        if known is not None and known.get("plan") == plan:
+            self.seconds[name] = float(known["seconds"])
+            self.say(f"{name}: done before")
+            return dict(known["figures"])
+        self.say(f"{name} ...")
+        started = time.perf_counter()
+        figures = json.loads(json.dumps(dict(make())))
+        self.seconds[name] = round(time.perf_counter() - started, 1)
+        write_text(path, json.dumps({"plan": plan, "seconds": self.seconds[name], "figures": figures}, indent=2) + "\n")
+        self.say(f"{name}: {self.seconds[name]:.0f} s")
+        return dict(figures)
+
+    def _known(self, path: Path) -> dict[str, Any] | None:
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            return content if isinstance(content["figures"], dict) and float(content["seconds"]) >= 0 else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def place(self, name: str) -> Path:
+        """A path in the folder of this reproduction."""
+        return self.out / name
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A reproduced paper: its key, what it claims, what its quick form leaves out, and how it is run."""
+
+    name: str
+    title: str
+    claim: str
+    quick: str
+    run: Callable[[Sitting], list[Row]]
+    budget: str = ""
+
+
+def reproduce(paper: Paper, sitting: Sitting) -> dict[str, Any]:
+    """Run a reproduction to its end and keep its table; what comes back is the content of results.json.
+
+    Raises:
+        BadRun: the folder holds another reproduction.
+    """
+    path = sitting.out / "results.json"
+    if path.is_file():
+        try:
+            other = json.loads(path.read_text(encoding="utf-8")).get("paper", paper.name)
+        except (ValueError, AttributeError):
+            other = None
+        if other != paper.name:
+            raise BadRun(f"{str(sitting.out)!r} holds another reproduction, {other}. Choose another --out.")
+    rows = paper.run(sitting)
+    flags = f" --seed {sitting.seed}" * bool(sitting.seed) + " --quick" * sitting.quick
+    results: dict[str, Any] = {
+        "paper": paper.name,
+        "title": paper.title,
+        "command": f"isthmus reproduce {paper.name}{flags}",
+        "budget": paper.quick if sitting.quick else paper.budget,
+        "seed": sitting.seed,
+        "seconds": sitting.seconds,
+        "machine": {"isthmus": __version__, **describe()},
+        "rows": [asdict(row) for row in rows],
+        "pictures": {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(sitting.out.glob("*.png"))},
+    }
+    write_text(path, json.dumps(results, indent=2) + "\n")
+    return results
+
+
+def images_of(
+    sitting: Sitting, name: str, recipe: Recipe, *, quick_train: int = 6000, quick_test: int = 1000
+) -> Prepared:
+    """A named data set as ``recipe`` takes it; in a quick form only its first examples."""
+    ready = prepared(name, recipe.data, sitting.seed)
+    if not sitting.quick:
+        return ready
+    return replace(
+        ready,
+        train=_first(ready.train, quick_train),
+        valid=None if ready.valid is None else _first(ready.valid, quick_test),
+        test=None if ready.test is None else _first(ready.test, quick_test),
+    )
+
+
+def _first(part: Part, rows: int) -> Part:
+    return Part(part.x[:rows], None if part.labels is None else part.labels[:rows])
+
+
+def mean_and_spread(values: Sequence[float]) -> tuple[float, float | None]:
+    """Mean over seeds, and their standard deviation where there are several.
+
+    >>> mean_and_spread([1.0, 3.0])
+    (2.0, 1.4142135623730951)
+    """
+    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None

@@ -1,0 +1,69 @@
+"""Named lines over one axis, beside levels to compare them with: learning curves, sweeps over an option."""
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.figure import Figure
+
+from isthmus.errors import ShapeError
+from isthmus.plots.canvas import (
+    BLUE,
+    INK,
+    LABEL_SIZE,
+    SMALL_SIZE,
+    VERMILION,
+    canvas,
+    entitle,
+    finite,
+    label,
+    quiet,
+)
+
+Line = tuple[Sequence[float], Sequence[float]]
+COLOURS = (BLUE, VERMILION, "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+MARKERS = ("o", "s", "^", "D", "v", "P")
+
+
+def lines(
+    series: Mapping[str, Line],
+    *,
+    title: str,
+    axis_labels: tuple[str, str],
+    levels: Mapping[str, float] | None = None,
+    x_names: Sequence[str] = (),
+    log_x: bool = False,
+) -> Figure:
+    """Lines through points, each with a colour and a marker of its own, and dashed levels in the same colours.
+
+    Args:
+        series: the points (x, y) of each line by its name; equal lengths, finite.
+        title: what the figure is called.
+        axis_labels: names of the axes, with units.
+        levels: heights to compare with, by name; the first has the colour of the first line, and so on.
+        x_names: what stands at x = 0, 1, ... instead of numbers.
+        log_x: whether x is drawn on a logarithmic scale.
+
+    Raises:
+        ShapeError: a line whose x and y differ in length.
+        BadData: nothing to draw, or values that are not finite.
+    """
+    figure = canvas(6.6, 4.0)
+    axes = figure.add_subplot()
+    for number, (name, (x, y)) in enumerate(series.items()):
+        across, up = finite(x, f"x of {name}"), finite(y, f"y of {name}")
+        if across.shape != up.shape:
+            raise ShapeError(f"The line {name!r} has {across.size} x and {up.size} y, but needs as many of each.")
+        colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+        axes.plot(across, up, color=colour, marker=marker, ms=4, lw=1.6, label=name)
+    for number, (name, height) in enumerate((levels or {}).items()):
+        axes.axhline(height, color=COLOURS[number % len(COLOURS)], lw=1.1, ls="--", label=name)
+    if x_names:
+        axes.set_xticks(range(len(x_names)), x_names, parse_math=False)
+    if log_x:
+        axes.set_xscale("log")
+    entitle(axes, title)
+    label(axes, *axis_labels)
+    quiet(axes)
+    axes.margins(y=0.12)
+    axes.legend(frameon=False, fontsize=SMALL_SIZE, labelcolor=INK)
+    axes.tick_params(labelsize=LABEL_SIZE - 1)
+    return figure

@@ -1,0 +1,94 @@
+r"""Known autoencoders: each is a choice of parts, one short function that returns a :class:`Recipe`.
+
+Every recipe adapts to the shape of the data it meets. The table :data:`RECIPES` is what ``isthmus recipes`` prints.
+"""
+
+from isthmus.errors import unknown
+from isthmus.recipe import Recipe
+from isthmus.zoo import classic, discrete, disentangled, likelihood, mixed, variational, wasserstein
+from isthmus.zoo.classic import conv, deep, linear, logistic_pca, overcomplete, simple, tied, transposed_conv
+from isthmus.zoo.contractive import ENTRIES as CONTRACTIVE
+from isthmus.zoo.contractive import contractive, contractive_h
+from isthmus.zoo.denoising import ENTRIES as DENOISING
+from isthmus.zoo.denoising import conv_denoising, conv_denoising_overcomplete, denoising, dropout
+from isthmus.zoo.discrete import categorical_vae, fsq, vq_vae
+from isthmus.zoo.disentangled import beta_tc_vae, dip_vae, factor_vae
+from isthmus.zoo.entries import Entry
+from isthmus.zoo.likelihood import sigma_vae
+from isthmus.zoo.mixed import robust_wae, sparse_denoising_vae, top_k_inpainting
+from isthmus.zoo.sparse import ENTRIES as SPARSE
+from isthmus.zoo.sparse import batch_top_k, jump_relu, k_sparse, sparse_kl, sparse_l1, top_k
+from isthmus.zoo.variational import beta_vae, capacity_vae, iwae, vae, vamp_vae
+from isthmus.zoo.wasserstein import sliced_wae, wae_gan, wae_mmd
+
+RECIPES: dict[str, Entry] = (
+    classic.ENTRIES
+    | variational.ENTRIES
+    | likelihood.ENTRIES
+    | CONTRACTIVE
+    | DENOISING
+    | SPARSE
+    | discrete.ENTRIES
+    | disentangled.ENTRIES
+    | wasserstein.ENTRIES
+    | mixed.ENTRIES
+)
+"""Known recipes by name."""
+
+__all__ = [
+    "RECIPES",
+    "Entry",
+    "batch_top_k",
+    "beta_tc_vae",
+    "beta_vae",
+    "capacity_vae",
+    "categorical_vae",
+    "contractive",
+    "contractive_h",
+    "conv",
+    "conv_denoising",
+    "conv_denoising_overcomplete",
+    "deep",
+    "denoising",
+    "dip_vae",
+    "dropout",
+    "factor_vae",
+    "fsq",
+    "iwae",
+    "jump_relu",
+    "k_sparse",
+    "linear",
+    "logistic_pca",
+    "overcomplete",
+    "recipe",
+    "robust_wae",
+    "sigma_vae",
+    "simple",
+    "sliced_wae",
+    "sparse_denoising_vae",
+    "sparse_kl",
+    "sparse_l1",
+    "tied",
+    "top_k",
+    "top_k_inpainting",
+    "transposed_conv",
+    "vae",
+    "vamp_vae",
+    "vq_vae",
+    "wae_gan",
+    "wae_mmd",
+]
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe called ``name``, with its default options.
+
+    Raises:
+        UnknownName: no such recipe.
+
+    >>> recipe("vae").latent.kind
+    'gaussian'
+    """
+    if name not in RECIPES:
+        raise unknown("recipe", name, RECIPES)
+    return RECIPES[name].make()

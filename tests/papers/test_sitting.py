@@ -1,0 +1,109 @@
+"""A reproduction in pieces: finished pieces are kept, and a table is written whole."""
+
+import json
+
+import pytest
+
+from isthmus.errors import BadRun, UnknownName
+from isthmus.papers import PAPERS, paper
+from isthmus.papers.sitting import Paper, Row, Sitting, mean_and_spread, reproduce
+
+
+class Worker:
+    """Counts how often a piece is really made."""
+
+    def __init__(self, value: float = 1.0) -> None:
+        self.calls, self.value = 0, value
+
+    def __call__(self) -> dict[str, float]:
+        self.calls += 1
+        return {"value": self.value}
+
+
+def quiet(_text: str) -> None:
+    """Tell nobody."""
+
+
+def story(work: Worker) -> Paper:
+    def run(sitting: Sitting) -> list[Row]:
+        found = sitting.piece("only", work, epochs=3)
+        return [Row("a figure", found["value"], 2.0, bar="at most 2", met=found["value"] <= 2)]
+
+    return Paper("toy", "A toy", "nothing", "the same", run, budget="none")
+
+
+def test_a_finished_piece_is_read_and_not_made_again(tmp_path):
+    work = Worker(0.5)
+    for _ in range(2):
+        assert Sitting(tmp_path, say=quiet).piece("a", work, epochs=3) == {"value": 0.5}
+    assert work.calls == 1
+
+
+@pytest.mark.parametrize("other", [{"seed": 1}, {"quick": True}])
+def test_a_piece_of_another_seed_or_form_is_made_again(tmp_path, other):
+    work = Worker()
+    Sitting(tmp_path, say=quiet).piece("a", work)
+    Sitting(tmp_path, say=quiet, **other).piece("a", work)
+    assert work.calls == 2
+
+
+def test_a_piece_of_other_settings_is_made_again(tmp_path):
+    work, sitting = Worker(), Sitting(tmp_path, say=quiet)
+    sitting.piece("a", work, epochs=3)
+    sitting.piece("a", work, epochs=4)
+    assert work.calls == 2
+
+
+def test_a_piece_that_fails_leaves_nothing_and_the_others_stay(tmp_path):
+    def fails() -> dict[str, float]:
+        raise KeyboardInterrupt
+
+    work, sitting = Worker(), Sitting(tmp_path, say=quiet)
+    sitting.piece("a", work)
+    with pytest.raises(KeyboardInterrupt):
+        sitting.piece("b", fails)
+    assert [path.name for path in (tmp_path / "pieces").iterdir()] == ["a.json"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"figures": 3, "seconds": 1}', '{"figures": {}, "seconds": "x"}'])
+def test_a_spoiled_piece_is_made_again(tmp_path, text):
+    work, sitting = Worker(), Sitting(tmp_path, say=quiet)
+    sitting.piece("a", work)
+    (tmp_path / "pieces" / "a.json").write_text(text)
+    assert sitting.piece("a", work) == {"value": 1.0}
+    assert work.calls == 2
+
+
+def test_results_hold_rows_budget_seed_and_command(tmp_path):
+    results = reproduce(story(Worker(1.5)), Sitting(tmp_path, 3, quick=True, say=quiet))
+    assert results == json.loads((tmp_path / "results.json").read_text())
+    assert results["command"] == "isthmus reproduce toy --seed 3 --quick"
+    assert (results["paper"], results["budget"], results["seed"]) == ("toy", "the same", 3)
+    assert results["rows"][0]["met"] is True
+    assert set(results["seconds"]) == {"only"}
+
+
+def test_a_folder_of_another_reproduction_is_refused(tmp_path):
+    (tmp_path / "results.json").write_text('{"paper": "other"}')
+    with pytest.raises(BadRun, match=r"holds another reproduction, other\. Choose another --out\.$"):
+        reproduce(story(Worker()), Sitting(tmp_path, say=quiet))
+
+
+def test_the_spread_is_that_of_several_seeds_alone():
+    assert mean_and_spread([4.0]) == (4.0, None)
+    assert mean_and_spread([1.0, 3.0]) == pytest.approx((2.0, 2**0.5))
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_every_paper_is_found_and_says_what_it_claims(name):
+    found = paper(name)
+    assert found.name == name
+    assert found.title
+    assert found.claim
+    assert found.quick
+    assert found.budget
+
+
+def test_an_unknown_paper_is_refused():
+    with pytest.raises(UnknownName, match=r"^There is no reproduced paper 'burda'; did you mean 'burda2016'\?"):
+        paper("burda")
