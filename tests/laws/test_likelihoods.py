@@ -171,6 +171,16 @@ def test_an_optimal_gaussian_stops_at_the_least_scale():
         torch.testing.assert_close(got, Gaussian(LEAST)(h).log_prob(x), rtol=64 * EPS, atol=64 * EPS)
 
 
+def test_an_optimal_gaussian_in_evaluation_stops_at_the_least_scale_too():
+    head, h = OptimalGaussian().double(), torch.randn(6, 3, dtype=torch.float64)
+    head(h).log_prob(h)
+    x = h + 1e-3
+    # the running error is 0 now, whose logarithm is not to be taken
+    assert head.error.item() == 0
+    got = head.eval()(h).log_prob(x)
+    torch.testing.assert_close(got, Gaussian(LEAST)(h).log_prob(x), rtol=64 * EPS, atol=64 * EPS)
+
+
 def test_a_perfect_reconstruction_has_a_gradient_of_zero_and_not_of_nan():
     h = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
     OptimalGaussian().double()(h).log_prob(h.detach()).sum().backward()
@@ -259,6 +269,8 @@ def test_a_learned_scale_starts_at_what_the_mean_example_leaves(head):
     torch.testing.assert_close(p.variance[0, 0, 0], (x - x.mean(0)).square().mean(), rtol=1e-12, atol=0)
     # data that never changes leaves nothing: the start is then just above the least scale
     part.meet(torch.full((5, 3), 0.25, dtype=torch.float64))
+    # a parameter of minus infinity would have that scale too, and no gradient to leave it by
+    assert all(bool(torch.isfinite(v).all()) for v in part.state_dict().values())
     scale = part(torch.zeros(1, 3, dtype=torch.float64)).variance.max().sqrt().item()
     assert LEAST * (1 - 1e-12) <= scale <= 1.0011 * LEAST
 
@@ -380,11 +392,14 @@ def test_a_categorical_is_that_of_torch_and_keeps_the_logits_of_a_level_side_by_
     torch.testing.assert_close(Categorical(5)(h).log_prob(index / 4.0), expected, rtol=64 * EPS, atol=0)
 
 
-def test_grey_levels_in_single_precision_find_their_own_level():
-    logits = torch.randn(1, 256, 256, dtype=torch.float64)
-    x = (torch.arange(256, dtype=torch.uint8).float() / 255)[None]
+@pytest.mark.parametrize("levels", [50, 256])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_grey_levels_find_their_own_level_though_they_are_rounded(levels, dtype):
+    """1/49 times 49 is below 1 in both precisions: a level is the nearest, not the one below."""
+    logits = torch.randn(1, levels, levels, dtype=torch.float64)
+    x = (torch.arange(levels, dtype=torch.uint8).to(dtype) / (levels - 1))[None]
     expected = torch.log_softmax(logits, 1)[0].diagonal()[None]
-    assert Categorical()(logits.flatten(1)).by_feature(x).equal(expected)
+    assert Categorical(levels)(logits.flatten(1)).by_feature(x).equal(expected)
 
 
 def test_the_mass_of_a_mixture_is_the_sum_over_components_of_differences_of_sigmoids():

@@ -37,10 +37,17 @@ def reproduce(
         print_json(results)
         return
     print_table(
-        {"figure": "left", "published": "right", "ours": "right", "best known": "right", "bar": "left", "met": "left"},
+        {"figure": "left", "published": "right", "ours": "right"},
         [_row(row) for row in results["rows"]],
         f"{chosen.title}{' (quick form)' if quick else ''}",
     )
+    for row in results["rows"]:
+        if row["known"] != "-":
+            typer.echo(f"Best known: {row['what']}: {row['known']}")
+    for row in results["rows"]:
+        if row["bar"]:
+            verdict = {None: "not asked of this form", True: "met", False: "not met"}[row["met"]]
+            typer.echo(f"Bar: {row['what']}: {row['bar']}: {verdict}")
     typer.echo(f"Budget: {results['budget']}")
     for picture in results["pictures"]:
         typer.echo(f"  {folder / picture}")
@@ -64,8 +71,7 @@ def cite(
 def _row(row: dict[str, Any]) -> tuple[str, ...]:
     ours = _figure(row["ours"]) + (f" ± {row['spread']:.2g}" if row["spread"] is not None else "")
     what = f"{row['what']}, {row['unit']}" if row["unit"] else str(row["what"])
-    met = {None: "", True: "yes", False: "no"}[row["met"]]
-    return what, _figure(row["published"]), ours, str(row["known"]), str(row["bar"]), met
+    return what, _figure(row["published"]), ours
 
 
 def _figure(value: float | str) -> str:

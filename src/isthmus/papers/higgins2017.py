@@ -17,7 +17,7 @@ from isthmus.zoo import vae
 
 BETAS = (1, 2, 4, 8)
 SEEDS = (0, 1, 2)
-EPOCHS = 20
+EPOCHS = 6
 
 
 def recipe(beta: float) -> Recipe:

@@ -1,14 +1,19 @@
 r"""Contractive auto-encoders (Rifai et al., 2011), table 1: how much each kind of autoencoder contracts on MNIST.
 
 One tied sigmoid layer of 1,000 units and cross-entropy for all; they differ in what keeps them from copying: nothing,
-weight decay, masking noise, Gaussian noise, or the contractive penalty. The figure is the mean Frobenius norm of the
-encoder's Jacobian over test images. The paper's column is on a scale of its own, so the order is what is compared.
+weight decay, masking noise, Gaussian noise, or the contractive penalty. As in the paper each kind gets the strength
+with which its codes classify best: here by a ridge classifier on the validation images. The figure is the mean
+Frobenius norm of the encoder's Jacobian over test images. The paper's column is on a scale of its own, so the order is
+what is compared.
 """
 
 from itertools import pairwise
 from typing import Any
 
+from sklearn.linear_model import RidgeClassifier
+
 from isthmus import plots
+from isthmus.data.prepare import Prepared
 from isthmus.fitting import fit
 from isthmus.metrics.evaluation import evaluate
 from isthmus.papers.sitting import Paper, Row, Sitting, images_of, mean_and_spread
@@ -17,43 +22,39 @@ from isthmus.zoo import contractive
 
 PUBLISHED = {"CAE": 0.73, "DAE-g": 0.86, "AE + weight decay": 5.00, "DAE-b": 7.87, "AE": 17.5}
 """Mean norm, times 1e-4 in the paper's scale, in the order that is claimed."""
-CHANGES: dict[str, dict[str, object]] = {
-    "CAE": {},
-    "DAE-g": {"penalties.contractive": None, "corruption.kind": "gaussian", "corruption.scale": 0.5},
-    "AE + weight decay": {
-        "penalties.contractive": None,
-        "training.optimiser": "adamw",
-        "training.weight_decay": 0.3,
-    },
-    "DAE-b": {"penalties.contractive": None, "corruption.kind": "masking", "corruption.fraction": 0.25},
-    "AE": {"penalties.contractive": None},
+NO_PENALTY: dict[str, object] = {"penalties.contractive": None}
+KINDS: dict[str, tuple[dict[str, object], str, tuple[float, ...]]] = {
+    "CAE": ({}, "penalties.contractive.weight", (0.1, 0.3, 1.0)),
+    "DAE-g": ({**NO_PENALTY, "corruption.kind": "gaussian"}, "corruption.scale", (0.1, 0.3, 0.5)),
+    "AE + weight decay": ({**NO_PENALTY, "training.optimiser": "adamw"}, "training.weight_decay", (0.1, 0.3, 1.0)),
+    "DAE-b": ({**NO_PENALTY, "corruption.kind": "masking"}, "corruption.fraction", (0.1, 0.25, 0.5)),
+    "AE": (NO_PENALTY, "training.weight_decay", (0.0,)),
 }
-"""What each kind changes in the contractive recipe."""
+"""What each kind changes in the contractive recipe, the option that holds its strength, and the strengths tried."""
 SEEDS = (0, 1, 2)
-EPOCHS = 20
+EPOCHS = 6
+CLASSIFIED = 20_000
+"""Training images whose codes the classifier learns from."""
 
 
-def recipe(kind: str) -> Recipe:
+def recipe(kind: str, strength: float) -> Recipe:
     """One of the five kinds of table 1."""
-    return contractive().with_options({"latent.size": 1000, **CHANGES[kind]})
+    changes, option, _ = KINDS[kind]
+    return contractive().with_options({"latent.size": 1000, **changes, option: strength})
 
 
 def run(sitting: Sitting) -> list[Row]:
-    """Train each kind with each seed; the order of their Jacobian norms."""
-    seeds, epochs = ((0,), 3) if sitting.quick else (SEEDS, EPOCHS)
-    found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in PUBLISHED}
+    """Choose each kind's strength on the validation images, then measure it with each seed on the test images."""
+    seeds, epochs = ((0,), 2) if sitting.quick else (SEEDS, EPOCHS)
     data = images_of(sitting, "mnist", contractive())
-    assert data.test is not None
-    test = data.test.x
-    for kind in PUBLISHED:
-        for seed in seeds:
-
-            def trained(kind: str = kind, seed: int = seed) -> dict[str, Any]:
-                done = fit(recipe(kind), data, epochs=epochs, seed=sitting.seed + seed)
-                return evaluate(done.objective, test, seed=sitting.seed)
-
-            name = f"{kind.lower().replace(' ', '').replace('+', '-')}-seed{seed}"
-            found[kind].append(sitting.piece(name, trained, epochs=epochs, changes=CHANGES[kind]))
+    found: dict[str, list[dict[str, Any]]] = {}
+    chosen: dict[str, float] = {}
+    for kind, (_, _, strengths) in KINDS.items():
+        tried = {v: _piece(sitting, data, kind, v, 0, epochs) for v in (strengths[1:2] if sitting.quick else strengths)}
+        tried = tried or {strengths[0]: _piece(sitting, data, kind, strengths[0], 0, epochs)}
+        chosen[kind] = max(tried, key=lambda v: float(tried[v]["accuracy"]))
+        others = [_piece(sitting, data, kind, chosen[kind], seed, epochs) for seed in seeds[1:]]
+        found[kind] = [tried[chosen[kind]], *others]
     norms = {kind: mean_and_spread([f["jacobian_norm"] for f in figures]) for kind, figures in found.items()}
     losses = {kind: mean_and_spread([f["cross_entropy"] for f in figures]) for kind, figures in found.items()}
     kinds = [float(place) for place in range(len(PUBLISHED))]
@@ -67,7 +68,25 @@ def run(sitting: Sitting) -> list[Row]:
         x_names=list(PUBLISHED),
     )
     plots.save(figure, sitting.place("jacobian.png"))
-    return _rows(norms) + [Row(f"cross-entropy, {k}", v, unit="nats", spread=s) for k, (v, s) in losses.items()]
+    rows = _rows(norms) + [Row(f"cross-entropy, {k}", v, unit="nats", spread=s) for k, (v, s) in losses.items()]
+    return rows + [Row(f"{KINDS[k][1]} chosen for {k}", v) for k, v in chosen.items() if len(KINDS[k][2]) > 1]
+
+
+def _piece(sitting: Sitting, data: Prepared, kind: str, strength: float, seed: int, epochs: int) -> dict[str, Any]:
+    """Train one model; its test figures, and how well its codes classify the validation images."""
+
+    def trained() -> dict[str, Any]:
+        assert data.test is not None
+        assert data.valid is not None
+        done = fit(recipe(kind, strength), data, epochs=epochs, seed=sitting.seed + seed)
+        z, labels = done.model.encode(data.train.x[:CLASSIFIED]).numpy(), data.train.labels
+        assert labels is not None
+        classifier = RidgeClassifier(alpha=10.0).fit(z, labels[:CLASSIFIED])
+        accuracy = classifier.score(done.model.encode(data.valid.x).numpy(), data.valid.labels)
+        return evaluate(done.objective, data.test.x, seed=sitting.seed) | {"accuracy": accuracy}
+
+    name = f"{kind.lower().replace(' ', '').replace('+', '-')}-{strength:g}-seed{seed}"
+    return sitting.piece(name, trained, epochs=epochs)
 
 
 def _rows(norms: dict[str, tuple[float, float | None]]) -> list[Row]:
@@ -90,7 +109,7 @@ PAPER = Paper(
     name="rifai2011",
     title="Rifai et al. (2011), table 1: the Jacobian's norm on MNIST",
     claim="mean Jacobian norm: CAE < DAE-g < AE with weight decay < DAE-b < AE",
-    quick="6,000 training and 1,000 test images, 3 epochs, one seed",
+    quick="6,000 training and 1,000 test images, 2 epochs, one strength, one seed",
     run=run,
-    budget=f"{EPOCHS} epochs, seeds {', '.join(map(str, SEEDS))}, 1,000 tied sigmoid units",
+    budget=f"{EPOCHS} epochs, seeds {', '.join(map(str, SEEDS))}, 1,000 tied sigmoid units; strengths by validation",
 )

@@ -65,9 +65,10 @@ def field(
     left.plot(*cloud.T, "x", color=BLUE, ms=3.0, mew=0.7, label="data", zorder=1)
     left.plot(*before.T, ".", color=INK, ms=4.0, label="corrupted", zorder=3)
     right.plot(*cloud.T, "x", color=QUIET, ms=2.2, mew=0.5, alpha=0.5, zorder=1)
-    _arrows(right, places, theirs, BLUE, names[1], width=0.0062)
-    _arrows(right, places, ours, VERMILION, names[0], width=0.0028)
-    for axes, words in ((left, "corrupted points, and where they are brought"), (right, "the field over the plane")):
+    _arrows(right, places, theirs / 2, BLUE, names[1], width=0.0075)
+    _arrows(right, places, ours / 2, VERMILION, names[0], width=0.0028)
+    said = "corrupted points, and where they are brought", "the field near the data, arrows at half length"
+    for axes, words in zip((left, right), said, strict=True):
         axes.set_title(words, loc="left", fontsize=LABEL_SIZE, color=INK)
         axes.set_aspect("equal")
         label(axes, "x1", "x2" if axes is left else "")
