@@ -39,7 +39,7 @@ def write_array(path: Path, values: Array, *, name: str, labels: Array | None = 
             np.savez(temporary, allow_pickle=False, **arrays)
         else:
             rows = values.reshape(len(values), -1)
-            header = ",".join(f"{name}{i + 1}" for i in range(rows.shape[1]))
+            header = name if values.ndim == 1 else ",".join(f"{name}{i + 1}" for i in range(rows.shape[1]))
             np.savetxt(temporary, rows, delimiter=",", header=header, comments="", fmt="%.9g")
     return path
 

@@ -18,7 +18,7 @@ from isthmus.errors import ShapeError, check_range
 from isthmus.likelihoods.ranges import check_finite
 
 LEAST = math.exp(-6)
-r"""Smallest scale that is learned, :math:`e^{-6} = 0.0025`: half a grey level of 8-bit pixels in [0, 1]."""
+r"""Smallest scale that is learned, :math:`e^{-6} = 0.0025`: 0.6 of a grey level of 8-bit pixels in [0, 1]."""
 
 SHARE = 0.05
 """How much a batch moves the running error, once there have been 20."""

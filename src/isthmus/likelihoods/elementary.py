@@ -34,7 +34,7 @@ class Bernoulli(nn.Module):
         BadOption: ``from_mean`` without a shape.
 
     References:
-        Importance weighted autoencoders (Burda et al., 2016), appendix C: the start of the output biases
+        Importance weighted autoencoders (Burda et al., 2016), whose code starts its output biases so
 
     >>> p = Bernoulli()(torch.zeros(1, 4))
     >>> round(-p.log_prob(torch.ones(1, 4)).item(), 4)  # 4 log 2

@@ -31,7 +31,7 @@ class Categorical(nn.Module):
         BadOption: levels out of range.
 
     References:
-        Pixel recurrent neural networks (van den Oord et al., 2016), section 3.2
+        Pixel recurrent neural networks (van den Oord et al., 2016)
 
     >>> p = Categorical(levels=4)(torch.zeros(1, 8))
     >>> round(-p.log_prob(torch.ones(1, 2)).item(), 4)  # 2 log 4

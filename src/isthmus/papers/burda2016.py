@@ -30,9 +30,17 @@ PUBLISHED = {1: 86.76, 50: 84.78}
 ACTIVE = {1: 19, 50: 25}
 WITHIN = 0.5
 BATCH, VALIDATION = 100, 400
-RATES = (4e-3, 3e-3, 2e-3, 1.4e-3, 1e-3, 6e-4, 3e-4, 1e-4)
-EPOCHS = {1: (60, 100, 100, 100, 100, 80, 120, 60), 50: (10, 16, 16, 16, 16, 12, 8, 6)}
-"""Rate of each stage, and its epochs by the number of samples."""
+STAGES: dict[int, tuple[tuple[float, int], ...]] = {
+    1: (
+        *((4e-3, 60), (3e-3, 100), (2e-3, 100), (1.4e-3, 100), (1e-3, 100), (6e-4, 80), (3e-4, 40), (1e-4, 20)),
+        *((3e-4, 100), (1e-4, 60)),
+    ),
+    50: (
+        *((4e-3, 10), (3e-3, 16), (2e-3, 16), (1.4e-3, 16), (1e-3, 16), (6e-4, 12), (3e-4, 8), (1e-4, 6)),
+        *((1.4e-3, 16), (6e-4, 12), (2e-4, 8)),
+    ),
+}
+"""Rate and epochs of each stage, by the number of samples; a second line is a restart, added in a later sitting."""
 DRAWS, WATCHED = 5000, 100
 """Importance samples of the final figure, and of the curve on the validation images."""
 
@@ -85,8 +93,9 @@ def run(sitting: Sitting) -> list[Row]:
 
 def _stages(sitting: Sitting, samples: int) -> list[tuple[float, int]]:
     if sitting.quick:
-        return [(RATES[0], 2 if samples == 1 else 1), (RATES[-3], 2 if samples == 1 else 1)]
-    return list(zip(RATES, EPOCHS[samples], strict=True))
+        epochs = 2 if samples == 1 else 1
+        return [(4e-3, epochs), (6e-4, epochs)]
+    return list(STAGES[samples])
 
 
 def _draws(sitting: Sitting, full: int) -> int:
@@ -158,6 +167,6 @@ PAPER = Paper(
     claim="-log p(x) on MNIST: VAE 86.76, IWAE with K = 50 84.78 nats",
     quick="6,000 training and 500 test images, 4 and 2 epochs, 50 importance samples; the bars do not apply",
     run=run,
-    budget=f"{sum(EPOCHS[1])} epochs with K = 1 and {sum(EPOCHS[50])} with K = 50 at batch {BATCH} "
-    "(the paper: 3,280 epochs at batch 20)",
+    budget=f"{sum(e for _, e in STAGES[1])} epochs with K = 1 and {sum(e for _, e in STAGES[50])} with K = 50 at batch "
+    f"{BATCH} (the paper: 3,280 epochs at batch 20)",
 )
