@@ -165,12 +165,12 @@ def main() -> None:
         "--quick", action="store_true", help="a few images and steps: does it run at all; keeps nothing"
     )
     args = parser.parse_args()
-    record = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for task in args.task:
         key = f"{args.data}, {task}"
         figures = table(task, args)
         if args.quick:
             continue
+        record = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
         methods = record.get(key, {}).get("methods", {}) | figures["methods"]  # type: ignore[operator]
         made = {"date": date.today().isoformat(), "machine": describe(), "scikit-image": version("scikit-image")}
         record[key] = figures | {"methods": methods, "seeds": args.seeds, **made}

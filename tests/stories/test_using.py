@@ -74,6 +74,7 @@ def test_scores_of_other_data_come_in_its_order_and_in_every_format(vae: Path, c
     assert content["part"] == "digits, all 1,797 examples in order"
     assert content["written"] == name
     if name.endswith(".csv"):
+        assert Path(name).read_text().splitlines()[0] == "score"
         values = np.loadtxt(name, delimiter=",", skiprows=1)
     else:
         values = np.load(name, allow_pickle=False)

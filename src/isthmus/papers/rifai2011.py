@@ -24,10 +24,10 @@ PUBLISHED = {"CAE": 0.73, "DAE-g": 0.86, "AE + weight decay": 5.00, "DAE-b": 7.8
 """Mean norm, times 1e-4 in the paper's scale, in the order that is claimed."""
 NO_PENALTY: dict[str, object] = {"penalties.contractive": None}
 KINDS: dict[str, tuple[dict[str, object], str, tuple[float, ...]]] = {
-    "CAE": ({}, "penalties.contractive.weight", (0.1, 0.3, 1.0)),
-    "DAE-g": ({**NO_PENALTY, "corruption.kind": "gaussian"}, "corruption.scale", (0.1, 0.3, 0.5)),
-    "AE + weight decay": ({**NO_PENALTY, "training.optimiser": "adamw"}, "training.weight_decay", (0.1, 0.3, 1.0)),
-    "DAE-b": ({**NO_PENALTY, "corruption.kind": "masking"}, "corruption.fraction", (0.1, 0.25, 0.5)),
+    "CAE": ({}, "penalties.contractive.weight", (0.3, 1.0, 3.0)),
+    "DAE-g": ({**NO_PENALTY, "corruption.kind": "gaussian"}, "corruption.scale", (0.3, 0.5, 1.0)),
+    "AE + weight decay": ({**NO_PENALTY, "training.optimiser": "adamw"}, "training.weight_decay", (0.3, 1.0, 3.0)),
+    "DAE-b": ({**NO_PENALTY, "corruption.kind": "masking"}, "corruption.fraction", (0.25, 0.5, 0.75)),
     "AE": (NO_PENALTY, "training.weight_decay", (0.0,)),
 }
 """What each kind changes in the contractive recipe, the option that holds its strength, and the strengths tried."""
