@@ -1,0 +1,60 @@
+"""From a recipe and data to a run: what every part is shown, and what the one engine does with all players."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from isthmus.fitting import fit
+from isthmus.recipe import Recipe
+from isthmus.trace import Corrupted
+from isthmus.training.engine import losses
+
+SMALL = {"net.widths": [8], "latent.size": 3, "training.batch": 20, "training.precision": "32"}
+
+
+def examples(n: int = 60) -> np.ndarray:
+    return np.random.default_rng(0).uniform(0.2, 0.8, size=(n, 6)).astype(np.float32)
+
+
+def recipe(changes: dict[str, object]) -> Recipe:
+    return Recipe().with_options(SMALL | changes)
+
+
+@pytest.mark.parametrize("kind", ["adversarial", "factor"])
+def test_the_engine_trains_critic_and_autoencoder_and_tells_the_loss_of_both(kind):
+    chosen = recipe({f"penalties.{kind}.kind": kind})
+    run = fit(chosen, examples(), epochs=1)
+    row = run.history[-1]["train"]
+    assert {"loss", "reconstruction", kind, f"{kind}_critic"} == set(row)
+    # an epoch more from the same seed: every player has moved on
+    other = fit(chosen, examples(), epochs=1, options={"training.keep": "last"})
+    longer = fit(chosen, examples(), epochs=2, options={"training.keep": "last"})
+    for name, p in longer.objective.named_parameters():
+        assert not p.equal(dict(other.objective.named_parameters())[name]), f"{name} stands still"
+
+
+def test_parts_that_start_from_the_data_are_shown_the_training_examples():
+    run = fit(recipe({"likelihood.from_mean": True}), examples(), epochs=1)
+    torch.testing.assert_close(run.model.likelihood.offset, torch.logit(run.data.train.x.mean(0)))
+
+
+class Half(nn.Module):
+    """A corruption for tests: half the input, everywhere."""
+
+    def forward(self, x: Tensor, progress: float = 1.0) -> Corrupted:
+        return Corrupted(x / 2)
+
+
+def test_validation_measures_a_denoising_run_on_corrupted_inputs():
+    objective = recipe({}).build((6,))
+    x = torch.from_numpy(examples())
+    halved = losses(objective, x / 2)["loss"]
+    objective.model.corruption = Half()
+    objective.eval()
+    with torch.no_grad():
+        target = -objective.model.output(objective.model.posterior(x / 2).mean).log_prob(x).mean().item()
+    found = losses(objective, x)["loss"]
+    # 60 sums of six float32 terms
+    assert found == pytest.approx(target, rel=1e-5)
+    assert found != pytest.approx(halved, rel=1e-3)
