@@ -35,12 +35,12 @@ STAGES: dict[int, tuple[tuple[float, int], ...]] = {
         *((4e-3, 60), (3e-3, 100), (2e-3, 100), (1.4e-3, 100), (1e-3, 100), (6e-4, 80), (3e-4, 40), (1e-4, 20)),
         *((3e-4, 100), (1e-4, 60)),
     ),
-    50: (
-        *((4e-3, 10), (3e-3, 16), (2e-3, 16), (1.4e-3, 16), (1e-3, 16), (6e-4, 12), (3e-4, 8), (1e-4, 6)),
-        *((1.4e-3, 16), (6e-4, 12), (2e-4, 8)),
-    ),
+    50: ((4e-3, 10), (3e-3, 16), (2e-3, 16), (1.4e-3, 16), (1e-3, 16), (6e-4, 12), (3e-4, 8), (1e-4, 6)),
 }
-"""Rate and epochs of each stage, by the number of samples; a second line is a restart, added in a later sitting."""
+"""Rate and epochs of each stage, by the number of samples; a second line is a restart.
+
+More stages at an end are a longer run: finished ones are not done again.
+"""
 DRAWS, WATCHED = 5000, 100
 """Importance samples of the final figure, and of the curve on the validation images."""
 
