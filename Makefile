@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: install demo test check format bench figures clean
+.PHONY: install demo test check format bench faces figures clean
 
 install: .venv/installed
 
@@ -29,6 +29,10 @@ format: install
 
 bench: install
 	$(BIN)/python benchmarks/vae_step.py
+	$(BIN)/python benchmarks/contractive.py
+
+faces: install
+	$(BIN)/python benchmarks/denoising.py
 
 figures: install
 	$(BIN)/python benchmarks/mnist_figures.py
