@@ -87,6 +87,14 @@ def test_a_saturated_code_is_found_at_both_its_ends(activation):
     assert f"bounds of {activation}" in sentence(run, "saturated code")
 
 
+def test_codewords_that_nobody_uses_are_counted():
+    run = trained({"latent.kind": "quantised", "latent.codes": 10, "latent.dimension": 2}, epochs=5)
+    run.model.latent.usage.copy_(torch.tensor([50.0, 30.0, *[1e-4] * 8]))
+    assert sentence(run, "unused codewords").startswith("20% of the 10 codewords are in use")
+    run.model.latent.usage.fill_(7.0)
+    assert "unused codewords" not in names(run)
+
+
 def test_a_model_that_gives_the_mean_is_found():
     run = trained({}, epochs=5)
     with torch.no_grad():

@@ -163,7 +163,8 @@ def _of_code(run: Run, x: Tensor) -> Iterator[Finding]:
             )
     usage = getattr(model.latent, "usage", None)
     if isinstance(usage, Tensor) and usage.numel() > 1:
-        share = float((usage > 0.01 / usage.numel()).float().mean())
+        # in use: more than a hundredth of an even share
+        share = float((usage * usage.numel() > 0.01 * usage.sum()).float().mean())
         if share < 0.25:
             yield Finding(
                 "unused codewords",
