@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from isthmus.training.batches import Batches
+from isthmus.training.batches import Batches, Share
 
 X = torch.arange(10.0)[:, None]
 
@@ -41,3 +41,27 @@ def test_dynamic_draws_are_binary_fresh_and_have_the_right_mean() -> None:
     # five standard errors of a mean of 2,000 Bernoulli(0.3) draws
     assert abs(first.mean().item() - 0.3) < 5 * (0.21 / 2000) ** 0.5
     assert torch.equal(grey, torch.full((2000, 1), 0.3))
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+@pytest.mark.parametrize("start", [0, 1, 2, 3])
+def test_an_epoch_can_be_entered_at_any_batch(start: int, dynamic: bool) -> None:
+    batches = Batches(X / 10, 3, seed=5, dynamic=dynamic)
+    whole = list(batches.epoch(2))
+    entered = list(batches.epoch(2, start))
+    assert len(entered) == len(whole) - start
+    assert all(torch.equal(a, b) for a, b in zip(whole[start:], entered, strict=True))
+
+
+@pytest.mark.parametrize("world", [1, 2, 3])
+@pytest.mark.parametrize("n", [7, 9, 10])
+def test_processes_deal_out_each_batch_and_none_is_left_with_a_single_example(n: int, world: int) -> None:
+    alone = Batches(X[:n], 6, seed=1)
+    shares = [Batches(X[:n], 6, seed=1, share=Share(rank, world)) for rank in range(world)]
+    assert len({len(share) for share in shares}) == 1
+    dealt = list(zip(*(share.epoch(0) for share in shares), strict=True))
+    assert min(len(part) for parts in dealt for part in parts) >= min(2, n // world)
+    assert torch.equal(torch.cat([torch.cat(parts) for parts in dealt]).sort(0).values, X[:n])
+    if len(shares[0]) == len(alone):
+        for whole, parts in zip(alone.epoch(0), dealt, strict=True):
+            assert torch.equal(torch.cat(parts).sort(0).values, whole.sort(0).values)

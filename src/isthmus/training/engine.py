@@ -244,9 +244,8 @@ class Engine:
 
 def _check_batches(objective: Objective, batches: Batches) -> None:
     """Refuse batches too small for what the networks do with them."""
-    smallest = min(end - start for start, end in batches.bounds)
     normed = (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)
-    if smallest < 2 and any(isinstance(m, normed) for m in objective.modules()):
+    if batches.smallest < 2 and any(isinstance(m, normed) for m in objective.modules()):
         raise BadOption(
             "Batch normalisation needs at least two examples in a batch, but a batch here has one. Use another "
             "net.norm, a larger training.batch, or more data."
