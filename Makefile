@@ -27,9 +27,16 @@ format: install
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: install
-	$(BIN)/python benchmarks/vae_step.py
+bench: install .venv-peers/installed
+	$(BIN)/python benchmarks/speed
 	$(BIN)/python benchmarks/contractive.py
+
+# exactly this torch comes first: a looser requirement would fetch gigabytes of CUDA
+.venv-peers/installed: benchmarks/peers.txt constraints.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/pip install --quiet --constraint constraints.txt torch==2.13.0
+	.venv-peers/bin/pip install --quiet --constraint constraints.txt --requirement benchmarks/peers.txt
+	touch $@
 
 faces: install
 	$(BIN)/python benchmarks/denoising.py
@@ -38,4 +45,4 @@ figures: install
 	$(BIN)/python benchmarks/mnist_figures.py
 
 clean:
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-peers build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

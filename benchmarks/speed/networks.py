@@ -1,0 +1,84 @@
+"""The networks of the rows in plain torch, for every competitor that is built on it, and their initial weights."""
+
+import itertools
+
+import torch
+from torch import Tensor, nn
+
+CODE = {"vae": 16, "deep": 30, "conv64": 64}
+WIDTHS = (1000, 500, 250)
+CHANNELS, KERNEL = (32, 64, 128, 256), 4
+
+
+def pair(net: str) -> tuple[nn.Sequential, nn.Sequential]:
+    """Encoder and decoder by the name of the net, with Glorot weights; the decoder gives logits of pixels."""
+    torch.manual_seed(0)
+    encoder, decoder = {"vae": _vae, "deep": _deep, "conv28": _conv28, "conv64": _conv64}[net]()
+    for part in (encoder, decoder):
+        glorot(part)
+    return encoder, decoder
+
+
+def glorot(net: nn.Module) -> None:
+    """Initial weights as Keras and Isthmus draw them: the loss after equal steps depends on them."""
+    for layer in net.modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+
+def _vae() -> tuple[nn.Sequential, nn.Sequential]:
+    encoder = nn.Sequential(nn.Flatten(), nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 32))
+    return encoder, nn.Sequential(nn.Linear(16, 512), nn.ReLU(), nn.Linear(512, 784), nn.Unflatten(1, (1, 28, 28)))
+
+
+def _deep() -> tuple[nn.Sequential, nn.Sequential]:
+    sizes = [784, *WIDTHS, CODE["deep"]]
+    return (
+        nn.Sequential(nn.Flatten(), *_chain(sizes)),
+        nn.Sequential(*_chain(sizes[::-1]), nn.Unflatten(1, (1, 28, 28))),
+    )
+
+
+def _chain(sizes: list[int]) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    for a, b in itertools.pairwise(sizes):
+        layers += [nn.Linear(a, b), nn.ReLU()]
+    return layers[:-1]
+
+
+class Cut(nn.Module):
+    """The first rows and columns of maps."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Maps of ``size`` by ``size``."""
+        return h[..., : self.size, : self.size]
+
+
+def _conv28() -> tuple[nn.Sequential, nn.Sequential]:
+    def level(a: int, b: int) -> list[nn.Module]:
+        return [nn.Conv2d(a, b, 3, 1, 1), nn.ReLU(), nn.MaxPool2d(2, ceil_mode=True)]
+
+    def up(a: int, b: int) -> list[nn.Module]:
+        return [nn.Conv2d(a, b, 3, 1, 1), nn.ReLU(), nn.Upsample(scale_factor=2)]
+
+    encoder = nn.Sequential(*level(1, 16), *level(16, 8), *level(8, 8))
+    return encoder, nn.Sequential(*up(8, 8), Cut(7), *up(8, 8), *up(8, 16), nn.Conv2d(16, 1, 3, 1, 1))
+
+
+def _conv64() -> tuple[nn.Sequential, nn.Sequential]:
+    sizes = [1, *CHANNELS]
+    down: list[nn.Module] = []
+    up: list[nn.Module] = []
+    for a, b in itertools.pairwise(sizes):
+        down += [nn.Conv2d(a, b, KERNEL, 2, 1), nn.ReLU()]
+        up = [nn.ReLU(), nn.ConvTranspose2d(b, a, KERNEL, 2, 1), *up]
+    flat = CHANNELS[-1] * 16
+    return (
+        nn.Sequential(*down, nn.Flatten(), nn.Linear(flat, CODE["conv64"])),
+        nn.Sequential(nn.Linear(CODE["conv64"], flat), nn.Unflatten(1, (CHANNELS[-1], 4, 4)), *up),
+    )
