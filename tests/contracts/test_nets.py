@@ -379,3 +379,21 @@ def test_a_group_normalisation_of_a_narrow_vector_passes_a_gradient(width):
     layer.double()(h).square().mul(torch.randn(64, width)).sum().backward()
     # of n values of variance 1 the square has a slope of order 1; of two it is eps / variance = 1e-5
     assert h.grad.abs().median() > 1e-2
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 8, 8), (2, 1, 9), (3, 9, 1)])
+def test_no_stride_runs_along_an_axis_of_one_pixel(shape: tuple[int, ...]) -> None:
+    """There most of a kernel sees padding only, and in bfloat16 torch leaves the gradient of such weights unset."""
+    pair = conv(shape, None, Deterministic(), Bernoulli(), channels=(4, 4, 4, 4))
+    seen: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
+
+    def watch(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        large = inputs[0] if isinstance(layer, nn.Conv2d) else output
+        seen.append((tuple(large.shape[2:]), layer.stride))  # type: ignore[arg-type]
+
+    for layer in [*pair.encoder, *pair.decoder]:  # type: ignore[attr-defined]
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            layer.register_forward_hook(watch)
+    pair.decoder(pair.encoder(torch.rand(2, *shape)))
+    assert len(seen) == 8
+    assert all(n > 1 or stride == 1 for size, strides in seen for n, stride in zip(size, strides, strict=True))

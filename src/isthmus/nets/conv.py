@@ -127,7 +127,7 @@ def conv(
         return [*residuals(width), *before(width)]
 
     last = channels[-1] if size is not None else latent.width(channels[-1])
-    encoder = [*_down([shape[0], *channels[:-1], last], kernel, down, behind), *residuals(last)]
+    encoder = [*_down([shape[0], *channels[:-1], last], sizes, kernel, down, behind), *residuals(last)]
     decoder = _up(list(reversed(channels)), likelihood.width(shape[0]), sizes, kernel, up, behind)
     if up == "transposed" and blocks:
         # its first layer already leaves the code's size, where an upsampling one convolves before
@@ -182,17 +182,28 @@ def _sizes(shape: Shape, kernel: int, levels: int, down: str) -> list[tuple[int,
     return sizes
 
 
-def _down(channels: Sequence[int], kernel: int, down: str, behind: Behind) -> list[nn.Module]:
+def _down(
+    channels: Sequence[int], sizes: Sequence[tuple[int, int]], kernel: int, down: str, behind: Behind
+) -> list[nn.Module]:
     """Levels of the encoder; the last one's features are raw."""
     stride = 2 if down == "stride" else 1
     layers: list[nn.Module] = []
     for i, (a, b) in enumerate(pairwise(channels)):
-        layers.append(nn.Conv2d(a, b, kernel, stride, (kernel - 1) // 2))
+        layers.append(nn.Conv2d(a, b, *_along(sizes[i], kernel, stride)))
         if i < len(channels) - 2:
             layers += behind(b)
         if down == "maxpool":
             layers.append(nn.MaxPool2d(2, ceil_mode=True))
     return layers
+
+
+def _along(size: tuple[int, int], kernel: int, stride: int) -> tuple[tuple[int, int], ...]:
+    """Kernel, stride and padding for maps of ``size``: along an axis of one pixel a kernel of one does the same.
+
+    It also spares what would only ever see padding: of those weights oneDNN leaves the gradient unset in bfloat16.
+    """
+    axes = [(1, 1, 0) if n == 1 else (kernel, stride, (kernel - 1) // 2) for n in size]
+    return tuple((first, second) for first, second in zip(*axes, strict=True))
 
 
 def _up(
@@ -208,8 +219,9 @@ def _up(
         return [*layers, nn.Conv2d(channels[-1], out, kernel, 1, pad)]
     for i, (a, b) in enumerate(zip(channels, [*channels[1:], out], strict=True)):
         start, target = sizes[len(channels) - i], targets[i]
-        extra = [t - ((s - 1) * 2 - 2 * pad + kernel) for s, t in zip(start, target, strict=True)]
-        layers.append(nn.ConvTranspose2d(a, b, kernel, 2, pad, (extra[0], extra[1])))
+        k, stride, p = _along(target, kernel, 2)
+        extra = [t - ((s - 1) * n - 2 * q + m) for s, t, m, n, q in zip(start, target, k, stride, p, strict=True)]
+        layers.append(nn.ConvTranspose2d(a, b, k, stride, p, (extra[0], extra[1])))
         if i < len(channels) - 1:
             layers += behind(b)
     return layers
