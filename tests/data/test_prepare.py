@@ -140,7 +140,7 @@ def test_what_is_not_finite_is_named_by_part_row_and_column(value: float):
 
 
 def test_the_row_is_right_beyond_the_first_piece(monkeypatch: pytest.MonkeyPatch):
-    from isthmus.data import prepare as module
+    from isthmus.data import treatment as module
 
     monkeypatch.setattr(module, "PIECE", 8)
     x = np.ones((9, 4))

@@ -57,11 +57,16 @@ class Examples:
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file that was read: its name (no folder), size in bytes and SHA-256."""
+    """A file that was read: its name (no folder), size in bytes and SHA-256.
+
+    ``sampled`` says that the SHA-256 is of the size and of pieces spread over the file, which is too large to read
+    through at every start.
+    """
 
     name: str
     bytes: int
     sha256: str
+    sampled: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
 import numpy as np
 
@@ -33,6 +33,17 @@ def read_npy(path: Path) -> Array:
         _check_header(stream, path.stat().st_size, repr(path.name))
         stream.seek(0)
         return _values(stream)
+
+
+def npy_layout(path: Path) -> tuple[tuple[int, ...], np.dtype[Any], int, bool]:
+    """Shape, type, first byte of the values, and whether they lie column by column, of a ``.npy`` file of any size.
+
+    Raises:
+        BadData: the file is damaged or holds a pickle.
+    """
+    with reading(path, "a .npy array"), path.open("rb") as stream:
+        shape, by_column, dtype = _header(stream, path.stat().st_size, repr(path.name), bounded=False)
+        return shape, dtype, stream.tell(), by_column
 
 
 def read_npz(path: Path, check: Callable[[list[str]], None] | None = None) -> dict[str, Array]:
@@ -69,6 +80,12 @@ def _values(stream: IO[bytes]) -> Array:
 
 def _check_header(stream: IO[bytes], size: int, where: str) -> int:
     """Check the header of one array against the ``size`` of its file; the array's bytes are returned."""
+    shape, _, dtype = _header(stream, size, where, bounded=True)
+    return math.prod(shape) * dtype.itemsize
+
+
+def _header(stream: IO[bytes], size: int, where: str, *, bounded: bool) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, Fortran order and type of one array, whose bytes must be what is left of ``size``."""
     version = np.lib.format.read_magic(stream)
     readers = {
         (1, 0): np.lib.format.read_array_header_1_0,
@@ -78,7 +95,7 @@ def _check_header(stream: IO[bytes], size: int, where: str) -> int:
         raise BadData(f"{where} is a .npy of version {version}; only plain numeric arrays are read.")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        shape, _, dtype = readers[version](stream)
+        shape, by_column, dtype = readers[version](stream)
     if dtype.hasobject:
         raise BadData(
             f"{where} holds a pickle (Python objects); Isthmus never loads pickled data. "
@@ -89,14 +106,15 @@ def _check_header(stream: IO[bytes], size: int, where: str) -> int:
     if any(length < 0 for length in shape):
         raise BadData(f"{where} has a damaged header: its shape is {shape}.")
     needed = math.prod(shape) * dtype.itemsize
-    check_size(needed, where)
+    if bounded:
+        check_size(needed, where)
     there = size - stream.tell()
     if needed != there:
         raise BadData(
             f"{where} has a header that says {needed:,} bytes of values (shape {shape}, {dtype}), "
             f"but {there:,} are there. The file is cut short or damaged; make it again."
         )
-    return needed
+    return shape, by_column, dtype
 
 
 def read_idx(path: Path) -> Array:

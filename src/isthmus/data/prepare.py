@@ -5,17 +5,15 @@ Tables become (N, D) and images (N, C, H, W), float32 and contiguous.
 
 from dataclasses import dataclass
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from isthmus.data.base import Array, Dataset, Examples, Provenance
 from isthmus.data.scaling import BRIGHTEST, Scaling, measure
 from isthmus.data.splits import HeldOut, Split
+from isthmus.data.treatment import channels_first, check_finite, check_unit, drawn, scaled
 from isthmus.errors import BadData, ShapeError
 from isthmus.options import DataOptions
 
-PIECE = 2**24
 PARTS = ("train", "valid", "test")
 
 
@@ -63,7 +61,7 @@ def prepare(split: Split, dataset: Dataset, options: DataOptions, seed: int) -> 
         source: Examples | None = getattr(dataset, part)
         if source is not None:
             check_finite(source.x, f"The {part} part of {dataset.name!r}")
-    first = _channels_first(split.train.x, dataset.images)
+    first = channels_first(split.train.x, dataset.images)
     scaling = measure(first, options.scale, images=dataset.images, pixels=dataset.pixels)
     parts = {part: _prepared(part, getattr(split, part), dataset, scaling, options, seed) for part in PARTS}
     train = parts["train"]
@@ -90,11 +88,11 @@ def _prepared(
     if examples is None:
         return None
     what = f"The {part} part of {dataset.name!r}"
-    x = _scaled(_channels_first(examples.x, dataset.images), scaling, what)
+    x = scaled(channels_first(examples.x, dataset.images), scaling, what)
     if options.binarise != "none":
-        _check_unit(x, what, options)
+        check_unit(x, what, options)
         if options.binarise == "static" or part != "train":
-            x = _drawn(x, seed, PARTS.index(part))
+            x = drawn(x, seed, PARTS.index(part))
     return Part(x, examples.labels)
 
 
@@ -109,7 +107,7 @@ def prepare_like(x: Array, shape: tuple[int, ...], scaling: Scaling, images: boo
         BadData: values that are not finite, or in other units than the training data's.
     """
     fits = (x.ndim in (3, 4)) if images else (x.ndim == 2)
-    tensor = _channels_first(x, images) if fits else None
+    tensor = channels_first(x, images) if fits else None
     if tensor is None or tuple(tensor.shape[1:]) != tuple(shape):
         came = tuple(x.shape[1:]) if tensor is None else tuple(tensor.shape[1:])
         raise ShapeError(
@@ -119,7 +117,7 @@ def prepare_like(x: Array, shape: tuple[int, ...], scaling: Scaling, images: boo
     check_finite(x, "The data")
     if scaling.kind == "auto":
         scaling = _auto(x, scaling, images, pixels)
-    return _scaled(tensor, scaling, "The data")
+    return scaled(tensor, scaling, "The data")
 
 
 def _auto(x: Array, scaling: Scaling, images: bool, pixels: bool) -> Scaling:
@@ -146,73 +144,5 @@ def binarised(x: Tensor, options: DataOptions, seed: int, name: str) -> Tensor:
     """
     if options.binarise == "none":
         return x
-    _check_unit(x, f"{name!r}", options)
-    return _drawn(x, seed, len(PARTS))
-
-
-def check_finite(x: Array, what: str) -> None:
-    """Refuse NaN and infinity; rows and columns are counted from 0.
-
-    Raises:
-        BadData: with the number of such values, the first row and, in a table, its column.
-    """
-    if x.dtype.kind != "f":
-        return
-    step = max(1, PIECE // max(1, x[:1].size))
-    bad = [~np.isfinite(x[start : start + step]) for start in range(0, len(x), step)]
-    count = sum(int(piece.sum()) for piece in bad)
-    if count == 0:
-        return
-    start, piece = next((step * number, piece) for number, piece in enumerate(bad) if piece.any())
-    place = np.argwhere(piece)[0]
-    column = f", column {place[1]}" if x.ndim == 2 else ""
-    raise BadData(
-        f"{what} holds {count} values that are not finite (NaN or infinite), the first in row "
-        f"{start + place[0]}{column} (counted from 0). Fill them, or take those rows or columns out."
-    )
-
-
-def _channels_first(x: Array, images: bool) -> Tensor:
-    """The array as a tensor (N, C, H, W) or (N, D), of its own type where torch has it."""
-    if x.dtype.kind == "u" and x.dtype.itemsize > 1:
-        x = x.astype(np.float64)
-    # torch takes neither foreign byte order nor negative strides nor read-only memory
-    x = np.require(x, dtype=x.dtype.newbyteorder("="), requirements=["C", "W"])
-    if x.dtype.kind == "f" and x.dtype.itemsize not in (4, 8):
-        x = x.astype(np.float32 if x.dtype.itemsize == 2 else np.float64)
-    tensor = torch.from_numpy(x)
-    if not images:
-        return tensor
-    return tensor.unsqueeze(1) if tensor.ndim == 3 else tensor.movedim(-1, 1)
-
-
-def _scaled(x: Tensor, scaling: Scaling, what: str) -> Tensor:
-    """Scaled values as float32, in memory of their own."""
-    out = scaling.apply(x).to(torch.float32).contiguous()
-    if not torch.isfinite(out).all():
-        raise BadData(
-            f"{what} holds values too large for 32-bit numbers. Set data.scale=standard or data.scale=minmax."
-        )
-    return out
-
-
-def _check_unit(x: Tensor, what: str, options: DataOptions) -> None:
-    """Only values in [0, 1] are probabilities of a 1."""
-    low, high = float(x.min()), float(x.max())
-    if low < 0 or high > 1:
-        advice = (
-            "Clip the values to the range of the training part, or leave data.binarise out."
-            if options.scale == "minmax"
-            else "Bring them there with --set data.scale=minmax, or leave data.binarise out."
-        )
-        raise BadData(
-            f"{what} has values from {low:g} to {high:g}, but data.binarise={options.binarise} needs values "
-            f"in [0, 1]. {advice}"
-        )
-
-
-def _drawn(x: Tensor, seed: int, part: int) -> Tensor:
-    """One Bernoulli(x) draw of each value; each part has a stream of its own. 0 and 1 stay as they are."""
-    state = int(np.random.SeedSequence([seed, part]).generate_state(1)[0])
-    generator = torch.Generator().manual_seed(state)
-    return (torch.rand(x.shape, generator=generator) < x).to(torch.float32)
+    check_unit(x, f"{name!r}", options)
+    return drawn(x, seed, len(PARTS))

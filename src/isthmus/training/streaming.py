@@ -1,0 +1,140 @@
+r"""Training batches of data that stays on the disk, in an order that is shuffled by blocks.
+
+An epoch takes the cheap-to-read blocks of the data (1 MiB of a ``.npy`` file, a row group of a ``.parquet`` one, some
+pictures) in random order, so many at a time that they fill a *pool*; each pool is shuffled as a whole and cut into
+batches, and the next pool is read by another thread meanwhile.
+
+Quality. Every example comes exactly once an epoch, and another epoch has other neighbours. A batch of :math:`b`
+examples is drawn without repetition from a pool of about :math:`P` examples in :math:`B` random blocks; where
+neighbours in the file are alike (a file sorted by class, at worst), the mean of a batch varies :math:`1 + (b - 1)/B`
+times as much as under a full shuffle: :math:`B = 128` for 128 MiB pools of 1 MiB blocks, 2 for batches of 128. Data
+smaller than a pool is shuffled fully. ``tests/training/test_streaming.py`` measures it.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from isthmus.data.base import Array
+from isthmus.data.stored import Stored, ahead
+from isthmus.training.batches import Share, stream
+
+POOL = 2**27
+"""Raw bytes of a pool: 128 MiB. Two are in memory at a time, the one in use and the one being read."""
+
+Span = tuple[int, int]
+
+
+class _Pool(NamedTuple):
+    """Raw examples in the order of their use, and the batches that are cut from them: (number, start, stop)."""
+
+    values: Array
+    batches: list[tuple[int, int, int]]
+
+
+class Streamed:
+    """Shuffled batches of stored examples: a function of seed, epoch and batch alone.
+
+    A batch can be entered after reading one pool, not all before it. With several processes each reads its own share
+    of the blocks; all have the same number of batches. A last batch that would leave a process with a single example
+    joins its neighbour.
+
+    Args:
+        x: examples on the disk, (N, *shape).
+        size: examples in a batch, over all processes.
+        seed: of the order, and of the draws below.
+        dynamic: draw each value afresh as Bernoulli(x) at every read; input and target are the same draw.
+        share: which process this is.
+        pool: raw bytes of a pool.
+    """
+
+    def __init__(
+        self,
+        x: Stored,
+        size: int,
+        *,
+        seed: int,
+        dynamic: bool = False,
+        share: Share | None = None,
+        pool: int = POOL,
+    ) -> None:
+        self.x, self.seed, self.dynamic = x, seed, dynamic
+        self.share = share or Share()
+        self.population = n = len(x)
+        rank, world = self.share.rank, self.share.world
+        self._count = _batches(n, size, world)
+        self._last = n - (self._count - 1) * size
+        self._size = size
+        # this process's examples in all batches but the last, in the last, and where its share of the order begins
+        self._mine, self._mine_last = _dealt(size, rank, world), _dealt(self._last, rank, world)
+        self._begin = sum(self._length(other) for other in range(rank))
+        self._at_once = max(1, pool // max(1, x.row_bytes * self._mine))
+        self.smallest = (self._last if self._count == 1 else min(size, self._last)) // world
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        return self._count
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[Tensor]:
+        """This process's share of the batches of one epoch (counted from 0), from batch ``start`` on."""
+        for values, batches in ahead(self._pools(number, start)):
+            for batch, first, last in batches:
+                if batch < start:
+                    continue
+                x = self.x.treated(values[first:last])
+                if self.dynamic:
+                    draws = torch.Generator().manual_seed(stream(self.seed, "draw", number, batch, self.share.rank))
+                    x = torch.bernoulli(x, generator=draws)
+                yield x
+
+    def _length(self, rank: int) -> int:
+        """Examples of an epoch that a process sees."""
+        world = self.share.world
+        return (self._count - 1) * _dealt(self._size, rank, world) + _dealt(self._last, rank, world)
+
+    def _pools(self, number: int, start: int) -> Iterator[_Pool]:
+        """The pools of an epoch from the one that holds batch ``start`` on."""
+        cuts = self.x.cuts()
+        order = np.random.default_rng(stream(self.seed, "blocks", number)).permutation(len(cuts) - 1)
+        starts, ends = cuts[:-1][order], cuts[1:][order]
+        # where in the shuffled order of blocks each of them begins
+        begins = np.concatenate([[0], np.cumsum(ends - starts)])
+        for pool in range(start // self._at_once, -(-self._count // self._at_once)):
+            batches = range(pool * self._at_once, min((pool + 1) * self._at_once, self._count))
+            first = self._begin + batches[0] * self._mine
+            sizes = [self._mine_last if batch == self._count - 1 else self._mine for batch in batches]
+            rng = np.random.default_rng(stream(self.seed, "pool", number, pool, self.share.rank))
+            spans = _spans(starts, begins, first, first + sum(sizes))
+            # drawn first, so that a bad example moves no other
+            shuffled = rng.permutation(sum(sizes))
+            # shuffled below anyway, so they are read in the order of the disk
+            values = self.x.gathered(sorted(spans), rng)
+            bounds = np.cumsum([0, *sizes]).tolist()
+            cut = list(zip(batches, bounds[:-1], bounds[1:], strict=True))
+            yield _Pool(values[shuffled], cut)
+
+
+def _batches(n: int, size: int, world: int) -> int:
+    """Batches of ``n`` examples; the last is joined to its neighbour where a process would get one example of it."""
+    count = -(-n // size)
+    return count - 1 if count > 1 and n - (count - 1) * size < 2 * world else count
+
+
+def _dealt(size: int, rank: int, world: int) -> int:
+    """Examples that process ``rank`` gets of a batch that is dealt out one by one."""
+    return len(range(rank, size, world))
+
+
+def _spans(starts: Array, begins: Array, first: int, last: int) -> list[Span]:
+    """The ranges of examples that stand at ``first`` to ``last`` in the shuffled order of blocks."""
+    spans = []
+    block = int(np.searchsorted(begins, first, side="right")) - 1
+    while first < last:
+        stop = min(last, int(begins[block + 1]))
+        shift = int(starts[block]) - int(begins[block])
+        spans.append((first + shift, stop + shift))
+        first, block = stop, block + 1
+    return spans
