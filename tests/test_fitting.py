@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from isthmus.fitting import fit
 from isthmus.recipe import Recipe
 from isthmus.trace import Corrupted
-from isthmus.training.engine import losses
+from isthmus.training.validation import losses
 
 SMALL = {"net.widths": [8], "latent.size": 3, "training.batch": 20, "training.precision": "32"}
 

@@ -15,7 +15,7 @@ FLOORS = [
     ("model", "objective"),
     ("zoo", "exact", "recipe", "options", "overrides", "citations"),
     (
-        "data", "training", "metrics", "plots", "report", "run", "fitting", "meeting", "gallery",
+        "data", "training", "metrics", "plots", "report", "run", "unfinished", "fitting", "meeting", "gallery",
         "reporting", "output", "using", "diagnosis",
     ),
     ("cli", "papers", "__main__"),

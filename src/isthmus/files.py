@@ -1,5 +1,6 @@
-"""Writing files so that nobody ever sees half of one: a temporary name beside the target, then a rename."""
+"""Writing files so that nobody ever sees half of one: a temporary name beside the target, fsync, then a rename."""
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -30,7 +31,9 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o666 & ~_umask())
+        _flush(temporary)
         temporary.replace(path)
+        _flush(path.parent)
     except OSError as error:
         raise BadOption(
             f"{str(path)!r} cannot be written: {error.strerror or error}. Make room or choose another place."
@@ -43,6 +46,23 @@ def write_text(path: Path, text: str) -> None:
     """Write text in UTF-8, whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _flush(path: Path) -> None:
+    """Have the system write a file, or the names in a folder, to the disk: after a power cut they are there."""
+    if path.is_dir() and os.name == "nt":
+        return  # Windows cannot open folders, and keeps their names itself
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _umask() -> int:

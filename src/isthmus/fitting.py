@@ -2,10 +2,11 @@
 
 import contextlib
 import shutil
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from torch import Tensor
@@ -16,19 +17,24 @@ from isthmus.data.arrays import arranged, bright
 from isthmus.data.base import Array, Provenance
 from isthmus.data.catalogue import is_named
 from isthmus.data.prepare import Prepared, prepare
-from isthmus.errors import BadData, BadOption, BadRun, Diverged
+from isthmus.errors import BadData, BadOption, Diverged
 from isthmus.model import seeded
 from isthmus.objective import Objective
 from isthmus.options import DataOptions
 from isthmus.recipe import Recipe
-from isthmus.run import METRICS, RECORD, Run, facts_of
+from isthmus.run import RECORD, Run, facts_of
+from isthmus.run import load as load_run
 from isthmus.training.batches import stream
+from isthmus.training.checkpoints import Checkpoints
 from isthmus.training.engine import Engine, Outcome
 from isthmus.training.hardware import describe
 from isthmus.training.progress import shown
 from isthmus.training.records import recording
+from isthmus.unfinished import CHECKPOINTS, PLAN, agree, check_free, check_same, is_resumable, opened, plan_of
 
 SEEDS = 2**31
+
+Resume = bool | Literal["elsewhere"]
 
 
 def fit(
@@ -42,6 +48,7 @@ def fit(
     overwrite: bool = False,
     progress: bool = False,
     tensorboard: bool = False,
+    resume: Resume = False,
 ) -> Run:
     """Train an autoencoder.
 
@@ -57,6 +64,9 @@ def fit(
         overwrite: replace a run that is there.
         progress: show a progress bar on standard error.
         tensorboard: write events into ``out/tensorboard`` too.
+        resume: go on with the unfinished run in ``out``, to the same bits as if it had never stopped; begin it where
+            there is none, and load it where it is finished. ``"elsewhere"`` goes on though another version of torch
+            or another processor will give other bits.
 
     Returns:
         The trained run.
@@ -72,9 +82,10 @@ def fit(
     """
     recipe = planned(what, epochs, options)
     check_seed(seed)
-    folder = None if out is None else check_free(Path(out), overwrite)
-    if tensorboard and folder is None:
-        raise BadOption("TensorBoard events need a place, but out is not given. Give out, the folder of the run.")
+    folder = None if out is None else check_free(Path(out), overwrite=overwrite, resume=bool(resume))
+    for name, wanted in (("TensorBoard events need", tensorboard), ("A run that is to go on needs", bool(resume))):
+        if wanted and folder is None:
+            raise BadOption(f"{name} a place, but out is not given. Give out, the folder of the run.")
     ready = data if isinstance(data, Prepared) else prepared(data, recipe.data, seed)
     with seeded(stream(seed, "weights")):
         objective = what if isinstance(what, Objective) else recipe.build(ready.shape)
@@ -88,8 +99,24 @@ def fit(
     recipe = recipe.with_options({"training.epochs": engine.epochs})
     facts = replace(facts_of(ready, seed, source_of(data)), by_hand=isinstance(what, Objective))
     run = Run(recipe, objective, facts, data=ready)
-    work = None if folder is None else Path(f"{folder}.part")
-    return _trained(run, engine, folder, _cleared(work), progress=progress, tensorboard=tensorboard)
+    if folder is not None and resume and (folder / RECORD).is_file() and not is_resumable(folder):
+        return finished(run, folder)
+    work = _started(run, engine, folder, resume)
+    return _trained(run, engine, folder, work, progress=progress, tensorboard=tensorboard)
+
+
+def finished(run: Run, folder: Path) -> Run:
+    """The run in ``folder``, which has nothing left to do; ``run`` is what the command asks for.
+
+    Raises:
+        BadRun: it is another one.
+    """
+    ended = load_run(folder, run.objective if run.facts.by_hand else None)
+    old = replace(ended, facts=replace(ended.facts, outcome={}, machine={}), data=run.data)
+    check_same(plan_of(old, {}), plan_of(run, {}), f"The run in {str(folder)!r}")
+    warnings.warn(f"The run in {str(folder)!r} is finished, so there is nothing to go on with.", stacklevel=3)
+    ended.data = run.data
+    return ended
 
 
 def planned(what: Recipe | Objective | str, epochs: int | None, options: Mapping[str, object] | None) -> Recipe:
@@ -145,22 +172,6 @@ def check_seed(seed: int) -> None:
         raise BadOption(f"The seed must be at least 0 and below {SEEDS}, but is {seed}.")
 
 
-def check_free(folder: Path, overwrite: bool) -> Path:
-    """A folder that a run may be written into: new, empty, or a run that may be replaced.
-
-    Raises:
-        BadRun: something else is there.
-    """
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return folder
-    is_run = (folder / RECORD).is_file() or (folder / METRICS).is_file()
-    if is_run and overwrite:
-        return folder
-    what = "already holds a run" if is_run else "exists and is not a run"
-    remedy = "Choose another folder, or replace it with --overwrite." if is_run else "Choose another folder."
-    raise BadRun(f"{str(folder)!r} {what}. {remedy}")
-
-
 def check_range_of(objective: Objective, data: Prepared, options: DataOptions) -> None:
     """Let the likelihood refuse data that it cannot describe, before any work."""
     check = objective.model.likelihood.check
@@ -178,16 +189,26 @@ def check_range_of(objective: Objective, data: Prepared, options: DataOptions) -
             ) from error
 
 
-def _cleared(work: Path | None) -> Path | None:
-    """An empty folder to work in."""
-    if work is None:
+def _started(run: Run, engine: Engine, folder: Path | None, resume: Resume) -> Path | None:
+    """The folder to work in, with the plan of the run; a run that goes on stands at its newest checkpoint.
+
+    Raises:
+        BadRun: the folder cannot be used, or holds a run that was begun otherwise.
+    """
+    if folder is None:
         return None
-    try:
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(parents=True)
-    except OSError as error:
-        raise BadRun(f"The folder {str(work)!r} cannot be made: {error.strerror}. Choose another place.") from error
+    work = opened(folder, resume=bool(resume))
+    settings = agree(work, plan_of(run, engine.settings()), elsewhere=resume == "elsewhere")
+    engine.checkpoints = Checkpoints(work / CHECKPOINTS, run.recipe.training.checkpoint, say=_warn)
+    engine.use(settings["settings"])
+    found = engine.checkpoints.read() if resume else None
+    if found is not None:
+        engine.take_up(found)
     return work
+
+
+def _warn(sentence: str) -> None:
+    warnings.warn(sentence, stacklevel=3)
 
 
 def _trained(
@@ -195,43 +216,55 @@ def _trained(
 ) -> Run:
     """Train in ``work``, and put what came out into ``folder``.
 
-    After a divergence or an interrupt that is the best weights so far; where no epoch was finished nothing is left,
-    and a run that was to be replaced stays.
+    After a divergence or an interrupt that is the best weights so far; what else ends a run leaves ``work`` as it is,
+    so that it can go on. Where nothing was kept nothing is left, and a run that was to be replaced stays.
     """
     ended: dict[str, Any] = {}
     try:
         with contextlib.ExitStack() as stack:
             if progress:
                 stack.enter_context(shown(engine))
-            records = stack.enter_context(recording(engine, work, tensorboard))
+            stack.enter_context(recording(engine, work, tensorboard))
             try:
                 ended = _ended(engine.run())
             except (Diverged, KeyboardInterrupt) as error:
-                ended = {"stopped": str(error) or f"interrupted in epoch {len(records) + 1}", "kept_epoch": "the best"}
+                stopped = str(error) or f"interrupted in epoch {len(engine.history) + 1}"
+                ended = {"stopped": stopped, "kept_epoch": "the best", "finished": isinstance(error, Diverged)}
                 raise
             finally:
-                run.history = [record.to_dict() for record in records]
+                run.history = [record.to_dict() for record in engine.history]
                 run.facts = replace(run.facts, outcome=ended, machine={"isthmus": __version__, **describe()})
     except KeyboardInterrupt:
-        left = f"The best weights so far are in {str(folder)!r}." if folder and run.history else "Nothing is kept."
-        raise KeyboardInterrupt(f"Stopped in epoch {len(run.history) + 1}. {left}") from None
+        raise KeyboardInterrupt(_stopped(run, engine, folder)) from None
     finally:
         if work is not None and folder is not None:
-            _settled(run, work, folder, good=bool(run.history) and bool(ended))
+            _settled(run, engine, work, folder, good=bool(run.history) and bool(ended))
     return run
 
 
-def _settled(run: Run, work: Path, folder: Path, *, good: bool) -> None:
-    """Put the finished run in its place, or take the work away."""
-    try:
-        if good:
-            run.save(work)
-            shutil.rmtree(folder, ignore_errors=True)
-            work.replace(folder)
-            run.folder = folder
-    finally:
+def _stopped(run: Run, engine: Engine, folder: Path | None) -> str:
+    """What an interrupted run leaves, and how to go on."""
+    kept = f" The best weights so far are in {str(folder)!r}." if folder and run.history else ""
+    onward = " Go on with the same command and --resume." if engine.checkpoints and engine.checkpoints.moments() else ""
+    return f"Stopped in epoch {len(run.history) + 1}.{kept}{onward}" + (
+        " Nothing is kept." if not kept + onward else ""
+    )
+
+
+def _settled(run: Run, engine: Engine, work: Path, folder: Path, *, good: bool) -> None:
+    """Put the run in its place, or leave it where it can go on, or take the work away."""
+    assert engine.checkpoints is not None
+    if good:
+        run.save(work)
+        if run.facts.outcome.get("finished"):
+            (work / PLAN).unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        work.replace(folder)
+        run.folder = folder
+    elif not engine.checkpoints.moments():
         shutil.rmtree(work, ignore_errors=True)
 
 
 def _ended(outcome: Outcome) -> dict[str, Any]:
-    return {name: value for name, value in asdict(outcome).items() if name != "history"}
+    kept = {name: value for name, value in asdict(outcome).items() if name != "history"}
+    return kept | {"taken_up": list(outcome.taken_up), "finished": True}

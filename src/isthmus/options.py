@@ -56,7 +56,11 @@ class DataOptions(Options):
     ``scale``: ``auto`` divides 8-bit pixels by 255 and leaves the rest; ``none`` leaves all; ``minmax`` maps each
     feature of a table (all pixels of images together) to [0, 1]; ``standard`` to mean 0 and variance 1. Both are
     measured on the training part alone. ``binarise``: ``static`` draws each pixel once as Bernoulli(x);
-    ``dynamic`` draws afresh at every read, input and target alike.
+    ``dynamic`` draws afresh at every read, input and target alike. ``memory``: ``whole`` reads all data into memory;
+    ``stream`` leaves ``.npy`` and ``.parquet`` files, folders of them and folders of images on the disk; ``auto``
+    streams what would take more than a quarter of the machine's memory, or 8 GiB, as 32-bit numbers. ``on_bad``:
+    what to do about an example that cannot be decoded, holds NaN or infinity, or that the likelihood cannot describe:
+    ``stop``, or ``skip`` it, count it and list it.
     """
 
     scale: Literal["auto", "none", "minmax", "standard"] = "auto"
@@ -67,6 +71,8 @@ class DataOptions(Options):
     patches: int = Field(default=100, ge=1, le=10_000, description="patches cut from each photograph")
     validation: float = Field(default=0.1, ge=0, lt=1, description="share of the training part, 5,000 at most")
     test: float = Field(default=0.1, ge=0, lt=1, description="share held out where the data has no test part")
+    memory: Literal["auto", "whole", "stream"] = Field(default="auto", description="where the data is held")
+    on_bad: Literal["stop", "skip"] = Field(default="stop", description="at an example that cannot be used")
 
 
 class TrainingOptions(Options):
@@ -88,4 +94,5 @@ class TrainingOptions(Options):
     clip: float | None = Field(default=None, gt=0, description="largest norm of the gradient")
     patience: int | None = Field(default=None, ge=1, description="epochs without improvement before stopping")
     keep: Literal["best", "last"] = "best"
+    checkpoint: float = Field(default=60, ge=0, description="seconds between two checkpoints")
     precision: Literal["auto", "32", "bf16"] = "auto"

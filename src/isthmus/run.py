@@ -169,8 +169,8 @@ def load(folder: Path | str, objective: Objective | None = None) -> Run:
     if not (folder / RECORD).is_file():
         what = "has no run.json" if folder.is_dir() else "does not exist"
         raise BadRun(f"{str(folder)!r} is not a run: it {what}. Make one with isthmus fit vae --data digits --out RUN.")
-    facts = _facts(_json(folder / RECORD), folder)
-    recipe = Recipe.from_dict(_json(folder / RECIPE))
+    facts = _facts(read_json(folder / RECORD), folder)
+    recipe = Recipe.from_dict(read_json(folder / RECIPE))
     if objective is None:
         if facts.by_hand:
             raise BadRun(
@@ -202,7 +202,7 @@ def facts_of(data: Prepared, seed: int, source: str) -> Facts:
     )
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a file of bounded size."""
     try:
         if path.stat().st_size > LARGEST_JSON:

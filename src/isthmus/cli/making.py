@@ -27,6 +27,10 @@ def fit(
     seed: Seed = 0,
     precision: Annotated[str | None, typer.Option(help="auto, 32 or bf16.", show_default="the recipe's")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in --out.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the unfinished run in --out, if any.")] = False,
+    elsewhere: Annotated[
+        bool, typer.Option("--elsewhere", help="With --resume: accept another torch or processor, and so other bits.")
+    ] = False,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard events too.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -38,7 +42,8 @@ def fit(
     if precision is not None:
         options["training.precision"] = precision
     chosen = _recipe(recipe)
-    folder = out or _free(Path("runs") / f"{chosen.name}-{Path(data).name.split('.')[0].replace(':', '-')}")
+    usual = Path("runs") / f"{chosen.name}-{Path(data).name.split('.')[0].replace(':', '-')}"
+    folder = out or (usual if resume or elsewhere else _free(usual))
     try:
         run = fitting.fit(
             chosen,
@@ -50,6 +55,7 @@ def fit(
             overwrite=overwrite,
             progress=not as_json,
             tensorboard=tensorboard,
+            resume="elsewhere" if elsewhere else resume,
         )
     except KeyboardInterrupt as stop:
         # said here, for Typer would end the command without a word
@@ -105,7 +111,6 @@ def _recipe(name: str) -> "Recipe":
 
 
 def _free(folder: Path) -> Path:
-    """``folder``, or the first of folder-2, folder-3, ... that is not there."""
-    if not folder.exists():
-        return folder
-    return next(f for f in (folder.with_name(f"{folder.name}-{n}") for n in count(2)) if not f.exists())
+    """``folder``, or the first of folder-2, folder-3, ... that is not there, finished or not."""
+    names = (folder if n == 1 else folder.with_name(f"{folder.name}-{n}") for n in count(1))
+    return next(f for f in names if not f.exists() and not f.with_name(f"{f.name}.part").exists())

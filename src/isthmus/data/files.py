@@ -3,13 +3,13 @@
 Nothing here knows a file format.
 """
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from isthmus.data.base import SourceFile
 from isthmus.errors import BadData, IsthmusError, one_line
+from isthmus.files import sha256
 
 LARGEST = 8 * 2**30
 """The most bytes that one data set may take in memory: 8 GiB."""
@@ -34,12 +34,6 @@ def reading(path: Path, kind: str) -> Iterator[None]:
             f"{path.name!r} cannot be read as {kind}: {one_line(fault)}. "
             "Check that the file is whole and of that kind, or make it again."
         ) from fault
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file's bytes, as 64 hexadecimal digits."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def source_file(path: Path) -> SourceFile:

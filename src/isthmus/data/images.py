@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from isthmus.data.base import Array, SourceFile
-from isthmus.data.files import check_size, reading, sha256
+from isthmus.data.files import check_size, reading
 from isthmus.errors import BadData
+from isthmus.files import sha256
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -33,8 +34,8 @@ def read_folder(folder: Path) -> tuple[Array, Array | None, SourceFile]:
         BadData: no picture, pictures at both levels, a damaged one, or one that differs in size.
     """
     with reading(folder, "a folder of images"):
-        paths, words = _listed(folder)
-    looks = [_look(path) for path in paths]
+        paths, words = listed(folder)
+    looks = [header(path) for path in paths]
     coloured = any(look[1] for look in looks)
     size = looks[0][0]
     for path, look in zip(paths, looks, strict=True):
@@ -57,7 +58,7 @@ def read_image(path: Path, mode: str) -> Array:
         return np.asarray(image.convert(mode))
 
 
-def _look(path: Path) -> tuple[tuple[int, int], bool]:
+def header(path: Path) -> tuple[tuple[int, int], bool]:
     """Width and height of a picture, and whether it is coloured; only the header is read."""
     with _opened(path) as image:
         mode = image.mode
@@ -83,7 +84,7 @@ def _opened(path: Path) -> "Iterator[Image]":
             yield image
 
 
-def _listed(folder: Path) -> tuple[list[Path], list[str] | None]:
+def listed(folder: Path) -> tuple[list[Path], list[str] | None]:
     """The pictures below a folder, sorted, and for each the name of its sub-folder where there are any."""
     here = _pictures(folder)
     below = [p for sub in sorted(folder.iterdir()) if sub.is_dir() for p in _pictures(sub)]

@@ -13,7 +13,7 @@ from isthmus.metrics.scores import scores
 from isthmus.metrics.variational import has_bound, variational
 from isthmus.model import Autoencoder
 from isthmus.objective import Objective
-from isthmus.training.engine import losses
+from isthmus.training.validation import losses
 
 MEANINGS: dict[str, str] = {
     "n": "examples",

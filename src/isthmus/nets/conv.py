@@ -18,6 +18,7 @@ from isthmus.errors import BadOption, ShapeError, check_choice, check_range
 from isthmus.nets.layers import Activation, Pair, initialise, normalisation
 from isthmus.trace import Head, Shape
 
+Side = tuple[int, int]
 Behind = Callable[[int], list[nn.Module]]
 """What follows a level of so many maps: residual blocks, normalisation and activation."""
 
@@ -197,13 +198,13 @@ def _down(
     return layers
 
 
-def _along(size: tuple[int, int], kernel: int, stride: int) -> tuple[tuple[int, int], ...]:
+def _along(size: tuple[int, int], kernel: int, stride: int) -> tuple[Side, Side, Side]:
     """Kernel, stride and padding for maps of ``size``: along an axis of one pixel a kernel of one does the same.
 
     It also spares what would only ever see padding: of those weights oneDNN leaves the gradient unset in bfloat16.
     """
-    axes = [(1, 1, 0) if n == 1 else (kernel, stride, (kernel - 1) // 2) for n in size]
-    return tuple((first, second) for first, second in zip(*axes, strict=True))
+    down, across = ((1, 1, 0) if n == 1 else (kernel, stride, (kernel - 1) // 2) for n in size)
+    return (down[0], across[0]), (down[1], across[1]), (down[2], across[2])
 
 
 def _up(

@@ -6,25 +6,30 @@ that on a CPU, where it costs nothing, each loss is looked at; on an accelerator
 """
 
 import math
+import platform
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
 from isthmus.errors import BadOption, Diverged
-from isthmus.model import CHUNK, inference, seeded
+from isthmus.model import seeded
 from isthmus.objective import Objective
 from isthmus.options import TrainingOptions
 from isthmus.training.batches import Batches, stream
+from isthmus.training.checkpoints import Checkpoints, Found
 from isthmus.training.divergence import locate
-from isthmus.training.hardware import channels_last, network_precision, tune_allocator
-from isthmus.training.history import Epoch, Keeper, copy_of
+from isthmus.training.hardware import channels_last, network_precision, threads, tune_allocator
+from isthmus.training.history import Epoch, Keeper
 from isthmus.training.optimisers import optimisers, rate_at, set_rate
+from isthmus.training.state import Position, generators, put_back, set_generators, tensors_of
+from isthmus.training.stopping import Stop, stoppable
+from isthmus.training.validation import losses
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -38,13 +43,14 @@ Listener = Callable[[str, Epoch | int], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: every epoch, which weights were kept, and why it stopped."""
+    """How a run ended: every epoch, which weights were kept, why it stopped, and where it was taken up again."""
 
     history: list[Epoch]
     kept_epoch: int
     stopped: str
     seconds: float
     precision: str
+    taken_up: tuple[int, ...] = ()
 
 
 def run_length(options: TrainingOptions, batches: int) -> tuple[int, int]:
@@ -60,7 +66,7 @@ def run_length(options: TrainingOptions, batches: int) -> tuple[int, int]:
 
 
 class Engine:
-    """One training run over data in memory.
+    """One training run.
 
     Args:
         objective: what to minimise; its model is trained in place.
@@ -70,6 +76,7 @@ class Engine:
         seed: of the batches and of every draw.
         dynamic: draw the training examples afresh as Bernoulli at every read.
         listener: told of progress.
+        checkpoints: where the state is kept now and then, so that a run that was stopped can go on.
     """
 
     def __init__(
@@ -82,11 +89,13 @@ class Engine:
         seed: int = 0,
         dynamic: bool = False,
         listener: Listener | None = None,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
         self.objective, self.options, self.seed = objective, options, seed
         self.fabric = _fabric()
         self.precision = network_precision(options.precision, self.fabric.device)
         self.listener = listener or (lambda _kind, _what: None)
+        self.checkpoints = checkpoints
         objective.to(self.fabric.device)
         self.maps = channels_last(objective)
         self.train = self._placed(train)
@@ -97,38 +106,92 @@ class Engine:
         self.look = 1 if self.fabric.device.type == "cpu" else LOOK
         self.players = objective.players()
         self.parameters = list(objective.parameters())
-        self.step = 0
+        self.module, self.tools = self._set_up()
+        self.keeper = Keeper(objective, options.patience, since=self._warm_epochs() + 1)
+        self.history: list[Epoch] = []
+        self.at = Position(sums=torch.zeros((), device=self.fabric.device))
+        self.taken_up: list[int] = []
+        self._generators: dict[str, Tensor] = {}
+        self._stop = Stop()
+        self._threads = torch.get_num_threads()
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return self.at.step
 
     def run(self) -> Outcome:
         """Train to the end, or to the stop that the options ask for, and leave the kept weights in the model.
 
         Raises:
             Diverged: a loss that is not finite; the best weights so far (the first ones in the first epoch) are kept.
+            KeyboardInterrupt: somebody asked to stop; a checkpoint of that moment is written first.
         """
         tune_allocator()
         self._warn_of_unfinished()
         started = time.perf_counter()
-        module, tools = self._set_up()
-        keeper = Keeper(self.objective, self.options.patience, since=self._warm_epochs() + 1)
-        history: list[Epoch] = []
-        stopped = f"all {self.epochs} epochs done"
-        first = copy_of(self.objective)
+        stopped = None
         try:
-            with seeded(stream(self.seed, "noise")):
-                for number in range(self.epochs):
-                    history.append(self._epoch(number, module, tools))
-                    self.listener("epoch", history[-1])
-                    reason = keeper.see(history[-1])
-                    if reason:
-                        stopped = f"early, as {reason}"
-                        break
+            with seeded(stream(self.seed, "noise")), threads(self._threads), stoppable() as self._stop:
+                set_generators(self._generators)
+                while stopped is None and self.at.epoch < self.epochs:
+                    stopped = self._epoch()
         except BaseException:
             # whatever ended the run, the model is left with weights that were good
-            self.objective.load_state_dict(keeper.weights or first)
+            self.objective.load_state_dict(self.keeper.weights)
             raise
-        kept = self._keep(keeper, history)
+        kept = self._keep()
         self.objective.eval()
-        return Outcome(history, kept, stopped, time.perf_counter() - started, "bf16" if self.precision else "32")
+        seconds = time.perf_counter() - started
+        precision = "bf16" if self.precision else "32"
+        return Outcome(
+            self.history, kept, stopped or f"all {self.epochs} epochs done", seconds, precision, tuple(self.taken_up)
+        )
+
+    def settings(self) -> dict[str, Any]:
+        """What this machine chose for the run and what its bits depend on, as plain data."""
+        return {
+            "precision": "bf16" if self.precision else "32",
+            "channels_last": self.maps,
+            "threads": torch.get_num_threads(),
+            "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+            "torch": torch.__version__,
+            "processes": self.fabric.world_size,
+        }
+
+    def use(self, settings: Mapping[str, Any]) -> None:
+        """Work as the machine did that began the run: the bits of sums depend on precision and threads."""
+        self.precision = torch.bfloat16 if settings.get("precision") == "bf16" else None
+        self._threads = int(settings.get("threads", self._threads))
+
+    def take_up(self, found: Found) -> None:
+        """Stand where a checkpoint was written; ``run`` then goes on from there.
+
+        Raises:
+            BadRun: it belongs to another model or optimiser.
+        """
+        self.at = put_back(self.objective, self.tools, found)
+        self.history = [Epoch(**row) for row in found.record["history"]]
+        best = found.record["best"]
+        if best is not None:
+            self.keeper.best, self.keeper.weights = self.history[best - 1], found.best
+        self._generators = found.tensors
+        self.taken_up = [*found.record["taken_up"], self.at.step]
+
+    def save(self) -> bool:
+        """Write a checkpoint of this moment, between two steps; say whether that could be done."""
+        if self.checkpoints is None:
+            return False
+        best = self.keeper.best
+        record = {
+            "position": self.at.to_dict(),
+            "history": [epoch.to_dict() for epoch in self.history],
+            "best": None if best is None else best.epoch,
+            "taken_up": self.taken_up,
+        }
+        tensors = tensors_of(self.objective, self.tools, self.at) | generators()
+        kept = None if best is None else (best.epoch, self.keeper.weights)
+        return self.checkpoints.write((self.at.step, self.at.epoch), tensors, record, kept)
 
     def _set_up(self) -> tuple[torch.nn.Module, list[Optimizer]]:
         """The objective and its optimisers, wrapped by Fabric where several processes must agree.
@@ -141,36 +204,57 @@ class Engine:
         module: torch.nn.Module = self.fabric.setup_module(self.objective)
         return module, [cast(Optimizer, self.fabric.setup_optimizers(tool)) for tool in tools]
 
-    def _epoch(self, number: int, module: torch.nn.Module, tools: list[Optimizer]) -> Epoch:
-        """One pass over the training part, then the validation part."""
-        started = time.perf_counter()
+    def _epoch(self) -> str | None:
+        """What is left of one pass over the training part, then the validation part; why to stop, if so."""
+        self._train()
+        at = self.at
+        train = {name: value / at.seen for name, value in zip(at.names, at.sums.tolist(), strict=True)}
+        valid = self._validate()
+        self._check_finite(at.epoch, {"training": train, "validation": valid or {}})
+        weights = self.objective.weights(at.step - 1, self.total)
+        speed = round(at.seen / at.seconds, 1)
+        self.history.append(Epoch(at.epoch + 1, at.step, train, valid, weights, at.rate, at.seconds, speed))
+        self.listener("epoch", self.history[-1])
+        reason = self.keeper.see(self.history[-1])
+        at.follow()
+        if reason is not None:
+            return f"early, as {reason}"
+        self._pause()
+        return None
+
+    def _train(self) -> None:
+        """Take the steps of the epoch at work that are not yet done."""
+        at = self.at
+        started = time.perf_counter() - at.seconds
         self.objective.train()
         self.objective.model.autocast = self.precision
-        names: list[str] = []
-        sums = torch.zeros((), device=self.fabric.device)
-        seen, rate, step = 0, 0.0, self.step
         try:
-            for x in self.batches.epoch(number):
-                if self.step >= self.total:
+            for x in self.batches.epoch(at.epoch, at.batch):
+                if at.step >= self.total:
                     break
-                rate = rate_at(self.step, self.total, self.options)
-                set_rate(tools, rate)
-                parts = self._step(x, module, tools, number, self.step - step)
-                names = list(parts)
+                at.rate = rate_at(at.step, self.total, self.options)
+                set_rate(self.tools, at.rate)
+                parts = self._step(x)
+                at.names = list(parts)
                 # one small operation for all parts, and none that waits for the device
-                sums = torch.add(sums, torch.stack(list(parts.values())), alpha=len(x))
-                seen += len(x)
-                self.step += 1
-                if self.step % LOOK == 0:
-                    self.listener("step", self.step)
+                at.sums = torch.add(at.sums, torch.stack(list(parts.values())), alpha=len(x))
+                at.seen += len(x)
+                at.step += 1
+                at.batch += 1
+                at.seconds = time.perf_counter() - started
+                if at.step % LOOK == 0:
+                    self.listener("step", at.step)
+                self._pause()
         finally:
             self.objective.model.autocast = None
-        train = {name: value / seen for name, value in zip(names, sums.tolist(), strict=True)}
-        seconds = time.perf_counter() - started
-        valid = self._validate()
-        self._check_finite(number, {"training": train, "validation": valid or {}})
-        weights = self.objective.weights(self.step - 1, self.total)
-        return Epoch(number + 1, self.step, train, valid, weights, rate, seconds, round(seen / seconds, 1))
+
+    def _pause(self) -> None:
+        """Between two steps: write a checkpoint if it is time, and end the run if somebody asked for it."""
+        if self._stop.asked:
+            self.save()
+            raise KeyboardInterrupt
+        if self.checkpoints is not None and self.checkpoints.due():
+            self.save()
 
     def _check_finite(self, epoch: int, figures: dict[str, dict[str, float]]) -> None:
         """Refuse an epoch that ended in numbers that are not finite: its last step, or one nobody looked at."""
@@ -179,14 +263,13 @@ class Engine:
                 if not math.isfinite(value):
                     raise self._diverged(epoch, f"the {part} {name} is {value} at its end")
 
-    def _step(
-        self, x: Tensor, module: torch.nn.Module, tools: list[Optimizer], epoch: int, batch: int
-    ) -> dict[str, Tensor]:
+    def _step(self, x: Tensor) -> dict[str, Tensor]:
         """One update; the named losses of the batch, without gradient."""
-        total, parts, critics = module(x, step=self.step, total=self.total, population=len(self.train))
-        if self.step % self.look == 0 and not math.isfinite(total.detach().item()):
-            where = locate(self.objective, x, self.step, self.total)
-            raise self._diverged(epoch, where, f", batch {batch + 1} of {len(self.batches)}")
+        at = self.at
+        total, parts, critics = self.module(x, step=at.step, total=self.total, population=self.batches.population)
+        if at.step % self.look == 0 and not math.isfinite(total.detach().item()):
+            where = locate(self.objective, x, at.step, self.total)
+            raise self._diverged(at.epoch, where, f", batch {at.batch + 1} of {len(self.batches)}")
         for parameter in self.parameters:
             parameter.grad = None
         # players share no parameter and send each other no gradient, so one pass backward serves them all
@@ -198,25 +281,40 @@ class Engine:
         if self.options.clip is not None:
             for members in self.players.values():
                 torch.nn.utils.clip_grad_norm_(members, self.options.clip)
-        for tool in tools:
+        for tool in self.tools:
             tool.step()
         named = {"loss": total, **parts, **critics}
         return {name: value.detach() for name, value in named.items()}
 
     def _validate(self) -> dict[str, float] | None:
-        """Losses of the validation part with final weights and always the same draws, so epochs compare."""
-        return None if self.valid is None else losses(self.objective, self.valid, seed=stream(self.seed, "validation"))
+        """Losses of the validation part with final weights and always the same draws, so epochs compare.
+
+        Nothing of the run changes meanwhile, so a run that is stopped here goes on before it.
+        """
+        if self.valid is None:
+            return None
+
+        def between() -> None:
+            if self._stop.asked:
+                raise _StoppedInValidation
+
+        try:
+            return losses(self.objective, self.valid, seed=stream(self.seed, "validation"), between=between)
+        except _StoppedInValidation:
+            # only now are the generators those of training again
+            self._pause()
+            raise
 
     def _placed(self, x: Tensor) -> Tensor:
         x = x.to(self.fabric.device)
         return x.contiguous(memory_format=torch.channels_last) if self.maps and x.ndim == 4 else x.contiguous()
 
-    def _keep(self, keeper: Keeper, history: list[Epoch]) -> int:
+    def _keep(self) -> int:
         """Put the weights that are to be kept into the model; the epoch they come from."""
-        if self.options.keep == "last" or keeper.best is None:
-            return history[-1].epoch
-        self.objective.load_state_dict(keeper.weights)
-        return keeper.best.epoch
+        if self.options.keep == "last" or self.keeper.best is None:
+            return self.history[-1].epoch
+        self.objective.load_state_dict(self.keeper.weights)
+        return self.keeper.best.epoch
 
     def _diverged(self, epoch: int, where: str, batch: str = "") -> Diverged:
         kept = "The best weights before that are kept" if epoch else "No epoch was finished, so no weights are kept"
@@ -242,6 +340,10 @@ class Engine:
                 )
 
 
+class _StoppedInValidation(Exception):
+    """Leaves the validation part."""
+
+
 def _check_batches(objective: Objective, batches: Batches) -> None:
     """Refuse batches too small for what the networks do with them."""
     normed = (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)
@@ -250,22 +352,6 @@ def _check_batches(objective: Objective, batches: Batches) -> None:
             "Batch normalisation needs at least two examples in a batch, but a batch here has one. Use another "
             "net.norm, a larger training.batch, or more data."
         )
-
-
-def losses(objective: Objective, x: Tensor, *, seed: int = 0) -> dict[str, float]:
-    """Named losses of ``x`` with final weights: means over examples by count, in nats, in float32.
-
-    Codes, and corruptions where the run has one, are drawn with a seed of their own, so that the same weights give
-    the same figures.
-    """
-    sums: dict[str, float] = {}
-    like = objective.model.like
-    with inference(objective), seeded(seed):
-        for chunk in torch.split(x, CHUNK):
-            total, parts, _ = objective(chunk.to(like.device, like.dtype), corrupt=True)
-            for name, value in {"loss": total, **parts}.items():
-                sums[name] = sums.get(name, 0.0) + value.item() * len(chunk)
-    return {name: value / len(x) for name, value in sums.items()}
 
 
 def _fabric() -> "Fabric":

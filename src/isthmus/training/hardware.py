@@ -3,6 +3,8 @@
 import ctypes
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -58,6 +60,19 @@ def channels_last(module: nn.Module) -> bool:
     if has_conv:
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return has_conv
+
+
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    """Work with so many threads inside the block: the bits of convolutions and sums depend on it."""
+    before = torch.get_num_threads()
+    if number != before:
+        torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        if torch.get_num_threads() != before:
+            torch.set_num_threads(before)
 
 
 def describe() -> dict[str, str | int]:

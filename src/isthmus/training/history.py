@@ -44,6 +44,10 @@ class Keeper:
     best: Epoch | None = None
     weights: dict[str, Tensor] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Until an epoch is finished, the first weights are the best."""
+        self.weights = self.weights or copy_of(self.objective)
+
     def watched(self, record: Epoch) -> float:
         """What decides which weights are best: the loss with final weights, of validation where there is one.
 

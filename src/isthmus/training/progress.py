@@ -28,6 +28,8 @@ def sentence(record: Epoch) -> str:
 def shown(engine: Engine, console: Console | None = None) -> Iterator[None]:
     """Show the progress of ``engine`` while the block runs, on standard error."""
     console = console or Console(stderr=True)
+    if engine.taken_up:
+        console.print(f"Going on after step {engine.step:,} of {engine.total:,}.", highlight=False)
     if not console.is_terminal:
         engine.listener = _lines(engine, console)
         yield
@@ -37,7 +39,8 @@ def shown(engine: Engine, console: Console | None = None) -> Iterator[None]:
         columns.insert(1, BarColumn(bar_width=20))
     columns += [TimeRemainingColumn(compact=True), TextColumn("{task.fields[losses]}")]
     with Progress(*columns, console=console) as progress:
-        task = progress.add_task(f"epoch 1/{engine.epochs}", total=engine.total, losses="")
+        begun = f"epoch {engine.at.epoch + 1}/{engine.epochs}"
+        task = progress.add_task(begun, total=engine.total, completed=engine.step, losses="")
 
         def listen(kind: str, what: Epoch | int) -> None:
             if isinstance(what, Epoch):

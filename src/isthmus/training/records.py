@@ -11,31 +11,34 @@ from isthmus.training.history import Epoch
 
 
 @contextmanager
-def recording(engine: Engine, folder: Path | None, tensorboard: bool) -> Iterator[list[Epoch]]:
-    """Collect the epochs of ``engine`` while the block runs, and append each to the files in ``folder``.
+def recording(engine: Engine, folder: Path | None, tensorboard: bool) -> Iterator[None]:
+    """Write each epoch of ``engine`` into the files in ``folder`` while the block runs, after those done before.
 
     Raises:
         MissingExtra: TensorBoard is asked for, and not installed.
     """
     inner = engine.listener
-    records: list[Epoch] = []
     logger = _tensorboard(folder) if tensorboard and folder is not None else None
-    file = None if folder is None else (folder / "metrics.jsonl").open("a", encoding="utf-8")
+    file = None if folder is None else (folder / "metrics.jsonl").open("w", encoding="utf-8")
 
     def listen(kind: str, what: Epoch | int) -> None:
         inner(kind, what)
         if not isinstance(what, Epoch):
             return
-        records.append(what)
-        if file is not None:
-            file.write(json.dumps(what.to_dict()) + "\n")
-            file.flush()
+        write(what)
         if logger is not None:
             logger.log_metrics(_flat(what), what.step)
 
+    def write(record: Epoch) -> None:
+        if file is not None:
+            file.write(json.dumps(record.to_dict()) + "\n")
+            file.flush()
+
+    for record in engine.history:
+        write(record)
     engine.listener = listen
     try:
-        yield records
+        yield
     finally:
         engine.listener = inner
         if file is not None:

@@ -1,0 +1,327 @@
+"""A run that was stopped goes on to the very bits that it would have reached."""
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from isthmus import fit, zoo
+from isthmus.errors import BadRun
+from isthmus.run import Run
+from isthmus.training import checkpoints, engine
+from isthmus.training.checkpoints import Checkpoints
+from isthmus.training.engine import Engine
+
+RECIPES = sorted(zoo.RECIPES)
+GREY = np.random.default_rng(3).random((44, 8, 8)).astype(np.float32)
+
+
+class Killed(BaseException):
+    """Ends a run as a power cut would: nothing of ours catches it."""
+
+
+def small(name: str) -> dict[str, object]:
+    """Options that make a recipe tiny and let it write a checkpoint after every step."""
+    return {"training.batch": 12, "training.checkpoint": 0, "training.epochs": 3, "training.steps": None}
+
+
+def same(one: Run, other: Run) -> None:
+    """Weights, buffers and every figure but the time are equal to the bit."""
+    first, second = one.objective.state_dict(), other.objective.state_dict()
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        assert torch.equal(value, second[name]), name
+    timeless = [[{k: v for k, v in row.items() if "second" not in k} for row in run.history] for run in (one, other)]
+    assert timeless[0] == timeless[1]
+    assert one.facts.outcome["kept_epoch"] == other.facts.outcome["kept_epoch"]
+
+
+def in_step(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Killed in the middle of the step after ``step``: gradients are there, weights not yet moved."""
+    before = Engine._step
+
+    def struck(self: Engine, x: torch.Tensor) -> Any:
+        found = before(self, x)
+        if self.at.step == step:
+            raise Killed
+        return found
+
+    monkeypatch.setattr(Engine, "_step", struck)
+
+
+def between_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed when the second epoch has been measured, before anybody took note of it."""
+    monkeypatch.setattr(engine.Keeper, "see", raising)
+
+
+def in_validation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed while the validation part is measured."""
+    monkeypatch.setattr(engine, "losses", raising)
+
+
+def in_writing_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed with half the tensors of a checkpoint written."""
+
+    def torn(_tensors: object, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise Killed
+
+    monkeypatch.setattr(checkpoints, "save_file", torn)
+
+
+def in_writing_the_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed when a checkpoint's tensors are there and its record is not."""
+    monkeypatch.setattr(checkpoints, "write_text", raising)
+
+
+def raising(*_arguments: object, **_more: object) -> None:
+    raise Killed
+
+
+PHASES: list[Callable[[pytest.MonkeyPatch], None]] = [
+    lambda patch: in_step(patch, 2),
+    in_validation,
+    in_writing_tensors,
+    lambda patch: in_step(patch, 5),
+    between_epochs,
+    in_writing_the_record,
+]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_ends_in_the_same_bits_however_often_it_was_killed(name: str, tmp_path: Path) -> None:
+    def run(folder: str, *, resume: bool = False) -> Run:
+        return fit(name, GREY, options=small(name), out=tmp_path / folder, resume=resume)
+
+    whole = run("whole")
+    for number, phase in enumerate(PHASES):
+        with pytest.MonkeyPatch.context() as patch:
+            phase(patch)
+            with pytest.raises(Killed):
+                run("killed", resume=number > 0)
+        assert not (tmp_path / "killed").exists()
+    resumed = run("killed", resume=True)
+    same(whole, resumed)
+    rows = (tmp_path / "killed" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(row)["epoch"] for row in rows] == [1, 2, 3]
+    assert not (tmp_path / "killed.part").exists()
+    assert resumed.facts.outcome["finished"] is True
+
+
+def started(tmp_path: Path, **options: object) -> None:
+    """A run of the VAE that was killed in its second epoch, with a checkpoint after every step."""
+    with pytest.MonkeyPatch.context() as patch:
+        in_step(patch, 5)
+        with pytest.raises(Killed):
+            fit("vae", GREY, options=small("vae") | options, out=tmp_path / "run")
+
+
+def resumed(tmp_path: Path, **more: Any) -> Run:
+    changes = more.pop("options", {})
+    return fit("vae", more.pop("data", GREY), options=small("vae") | changes, out=tmp_path / "run", resume=True, **more)
+
+
+@pytest.fixture(scope="module")
+def whole() -> Run:
+    """The VAE run that nothing stopped."""
+    return fit("vae", GREY, options=small("vae"))
+
+
+def test_only_the_last_two_moments_and_the_best_weights_are_kept(tmp_path: Path) -> None:
+    started(tmp_path)
+    names = sorted(path.name for path in (tmp_path / "run.part" / "checkpoints").iterdir())
+    steps = [f"step-00000000{n}-00001.{kind}" for n in (4, 5) for kind in ("json", "safetensors")]
+    assert names == ["best-00001.safetensors", *steps]
+
+
+@pytest.mark.parametrize("kind", ["json", "safetensors"])
+@pytest.mark.parametrize("fault", ["torn", "altered", "gone"])
+def test_a_spoiled_checkpoint_is_found_out_and_the_one_before_it_used(
+    kind: str, fault: str, tmp_path: Path, whole: Run
+) -> None:
+    started(tmp_path)
+    path = tmp_path / "run.part" / "checkpoints" / f"step-000000005-00001.{kind}"
+    content = path.read_bytes()
+    middle = len(content) // 2
+    if fault == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(
+            content[:middle] + (b"" if fault == "torn" else bytes([content[middle] ^ 1]) + content[middle + 1 :])
+        )
+    if fault == "gone" and kind == "json":
+        same(whole, resumed(tmp_path))
+        return
+    with pytest.warns(UserWarning, match=r"step 5 is damaged \(.+\)\. Going back to that of step 4\."):
+        same(whole, resumed(tmp_path))
+
+
+def test_spoiled_best_weights_spoil_the_checkpoints_that_need_them(tmp_path: Path) -> None:
+    started(tmp_path)
+    (tmp_path / "run.part" / "checkpoints" / "best-00001.safetensors").write_bytes(b"")
+    with pytest.warns(UserWarning, match="damaged"), pytest.raises(BadRun, match=r"All checkpoints in .* are damaged"):
+        resumed(tmp_path)
+
+
+OTHERWISE: list[tuple[dict[str, Any], str]] = [
+    ({"options": {"latent.size": 3}}, r"begun with latent.size = 16, but this command asks for 3"),
+    ({"options": {"training.rate": 0.1}}, r"begun with training.rate"),
+    ({"options": {"training.epochs": 4}}, r"training.epochs = 3, but this command asks for 4"),
+    ({"seed": 1}, r"begun with seed = 0"),
+    ({"data": GREY[:40]}, r"begun with counts"),
+    ({"data": 1 - GREY}, r"begun with other values of the data, but this command asks for these"),
+]
+
+
+@pytest.mark.parametrize("case", range(len(OTHERWISE)))
+def test_another_command_cannot_go_on_with_a_run(case: int, tmp_path: Path, whole: Run) -> None:
+    change, message = OTHERWISE[case]
+    started(tmp_path)
+    with pytest.raises(BadRun, match=message):
+        resumed(tmp_path, **change)
+    same(whole, resumed(tmp_path))
+
+
+def test_an_unfinished_run_is_not_lost_to_a_second_command(tmp_path: Path) -> None:
+    started(tmp_path)
+    with pytest.raises(BadRun, match=r"unfinished run. Go on with it by --resume, replace it with --overwrite"):
+        fit("vae", GREY, options=small("vae"), out=tmp_path / "run")
+    fit("linear", GREY, epochs=1, out=tmp_path / "run", overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_resume_begins_what_was_not_begun_and_leaves_what_is_finished(tmp_path: Path, whole: Run) -> None:
+    same(whole, resumed(tmp_path))
+    with pytest.warns(UserWarning, match="is finished, so there is nothing to go on with"):
+        again = resumed(tmp_path)
+    assert again.history == json.loads(json.dumps(again.history))
+    assert torch.equal(again.model.encode(torch.ones(1, 64)), whole.model.encode(torch.ones(1, 64)))
+    with pytest.raises(BadRun, match=r"begun with latent\.size"):
+        resumed(tmp_path, options={"latent.size": 3})
+
+
+def test_another_torch_is_refused_and_accepted_elsewhere(tmp_path: Path, whole: Run) -> None:
+    started(tmp_path)
+    path = tmp_path / "run.part" / "plan.json"
+    plan = json.loads(path.read_text())
+    assert plan["settings"]["torch"] == torch.__version__
+    plan["settings"]["torch"] = "1.0"
+    path.write_text(json.dumps(plan))
+    with pytest.raises(BadRun, match=r'another version of torch \("1\.0"; here .*accept that with --elsewhere'):
+        resumed(tmp_path)
+    same(whole, fit("vae", GREY, options=small("vae"), out=tmp_path / "run", resume="elsewhere"))
+
+
+def test_threads_and_precision_are_those_the_run_was_begun_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started(tmp_path)
+    path = tmp_path / "run.part" / "plan.json"
+    plan = json.loads(path.read_text())
+    other = {"bf16": "32", "32": "bf16"}[plan["settings"]["precision"]]
+    plan["settings"] |= {"threads": 2, "precision": other}
+    path.write_text(json.dumps(plan))
+    seen: set[tuple[int, object]] = set()
+    step = Engine._step
+
+    def watched(self: Engine, x: torch.Tensor) -> Any:
+        seen.add((torch.get_num_threads(), self.objective.model.autocast))
+        return step(self, x)
+
+    monkeypatch.setattr(Engine, "_step", watched)
+    resumed(tmp_path)
+    assert seen == {(2, torch.bfloat16 if other == "bf16" else None)}
+    assert torch.get_num_threads() == 1
+
+
+@pytest.mark.parametrize("phase", ["step", "validation", "first epoch"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_request_to_stop_writes_a_checkpoint_of_that_moment_and_says_how_to_go_on(
+    phase: str, number: int, tmp_path: Path, whole: Run
+) -> None:
+    options = small("vae") | {"training.checkpoint": 1000}
+    with pytest.MonkeyPatch.context() as patch:
+        if phase == "validation":
+            losses = engine.losses
+
+            def interrupted(*arguments: Any, **more: Any) -> Any:
+                os.kill(os.getpid(), number)
+                return losses(*arguments, **more)
+
+            patch.setattr(engine, "losses", interrupted)
+        else:
+            step = Engine._step
+
+            def stopped(self: Engine, x: torch.Tensor) -> Any:
+                if self.at.step == (4 if phase == "step" else 1):
+                    os.kill(os.getpid(), number)
+                return step(self, x)
+
+            patch.setattr(Engine, "_step", stopped)
+        kept = "The best weights so far are in '.*run'. " if phase == "step" else ""
+        with pytest.raises(KeyboardInterrupt, match=f"{kept}Go on with the same command and --resume"):
+            fit("vae", GREY, options=options, out=tmp_path / "run")
+    place = "run" if phase == "step" else "run.part"
+    assert [path.name for path in tmp_path.iterdir()] == [place]
+    assert signal.getsignal(number) is (signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    same(whole, fit("vae", GREY, options=options, out=tmp_path / "run", resume=True))
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_second_request_ends_the_run_at_once() -> None:
+    from isthmus.training.stopping import stoppable
+
+    with stoppable() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.asked
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_full_disk_costs_a_warning_and_no_work(tmp_path: Path, whole: Run) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+
+        def full(_tensors: object, path: Path) -> None:
+            raise OSError(28, "No space left on device")
+
+        patch.setattr(checkpoints, "save_file", full)
+        with pytest.warns(UserWarning, match=r"could not be written: .*No space left on device.*Training goes on"):
+            run = fit("vae", GREY, options=small("vae"), out=tmp_path / "run")
+    same(whole, run)
+    assert not any((tmp_path / "run" / "checkpoints").iterdir())
+
+
+def test_a_run_that_cannot_be_saved_at_its_end_can_go_on(tmp_path: Path, whole: Run) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Run, "save", raising)
+        with pytest.raises(Killed):
+            fit("vae", GREY, options=small("vae"), out=tmp_path / "run")
+    same(whole, resumed(tmp_path))
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadRun, match=r"cannot be made: .*Choose another place"):
+        fit("vae", GREY, epochs=1, out=tmp_path / "file" / "run")
+
+
+def test_a_checkpoint_names_no_file_outside_its_folder(tmp_path: Path) -> None:
+    said: list[str] = []
+    kept = Checkpoints(tmp_path, 0, said.append)
+    kept.write((3, 1), {"a": torch.ones(2)}, {"x": 1}, (1, {"b": torch.ones(1)}))
+    path = tmp_path / "step-000000003-00001.json"
+    content = json.loads(path.read_text())
+    for name in ("../best-00001.safetensors", "/etc/passwd", "best-00001.safetensors\n"):
+        content["files"]["best"]["name"] = name
+        del content["sha256"]
+        content["sha256"] = checkpoints._digest(content)
+        path.write_text(json.dumps(content))
+        with pytest.raises(BadRun):
+            kept.read()
+        assert "it names the file" in said[-1]
