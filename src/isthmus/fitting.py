@@ -12,11 +12,14 @@ import numpy as np
 from torch import Tensor
 
 from isthmus import __version__, zoo
-from isthmus.data import Dataset, Examples, load, split
+from isthmus.data import Dataset, Examples, load
 from isthmus.data.arrays import arranged, bright
 from isthmus.data.base import Array, Provenance
 from isthmus.data.catalogue import is_named
-from isthmus.data.prepare import Prepared, prepare
+from isthmus.data.large import prepare_stored
+from isthmus.data.opening import streamed
+from isthmus.data.prepare import Prepared
+from isthmus.data.sifting import admitted, prepare_whole
 from isthmus.errors import BadData, BadOption, Diverged
 from isthmus.model import seeded
 from isthmus.objective import Objective
@@ -33,6 +36,8 @@ from isthmus.training.records import recording
 from isthmus.unfinished import CHECKPOINTS, PLAN, agree, check_free, check_same, is_resumable, opened, plan_of
 
 SEEDS = 2**31
+MET = 10_000
+"""Examples of a streamed training part that parts which start from the data see."""
 
 Resume = bool | Literal["elsewhere"]
 
@@ -91,12 +96,15 @@ def fit(
         objective = what if isinstance(what, Objective) else recipe.build(ready.shape)
     objective.model.join(ready.shape)
     objective.rehearse()
-    check_range_of(objective, ready, recipe.data)
-    valid = None if ready.valid is None else ready.valid.x
+    ready = admitted(ready, objective.model.likelihood.check)  # type: ignore[arg-type]
+    valid = None if ready.valid is None else ready.valid.tensor
     with seeded(stream(seed, "weights", "data")):
-        objective.meet(ready.train.x)
+        objective.meet(ready.train.few(MET, seed).tensor)
     engine = Engine(objective, recipe.training, ready.train.x, valid, seed=seed, dynamic=ready.dynamic)
     recipe = recipe.with_options({"training.epochs": engine.epochs})
+    if ready.streamed:
+        # another machine has another memory, but the parts must stay the same
+        recipe = recipe.with_options({"data.memory": "stream"})
     facts = replace(facts_of(ready, seed, source_of(data)), by_hand=isinstance(what, Objective))
     run = Run(recipe, objective, facts, data=ready)
     if folder is not None and resume and (folder / RECORD).is_file() and not is_resumable(folder):
@@ -138,18 +146,27 @@ def planned(what: Recipe | Objective | str, epochs: int | None, options: Mapping
 
 
 def prepared(data: str | Path | Array | Tensor, options: DataOptions, seed: int) -> Prepared:
-    """Data as the model will see it, split into its parts by ``seed``."""
+    """Data as the model will see it, split into its parts by ``seed``; what is large stays on the disk.
+
+    Raises:
+        BadData: it cannot be used.
+    """
     if hasattr(data, "to_numpy"):
         data = data.to_numpy()
-    if isinstance(data, Tensor | np.ndarray):
-        dataset = from_array(data, options)
-    elif isinstance(data, str | Path):
-        dataset = load(data, options, seed=seed)
-    else:
+    if not isinstance(data, Tensor | np.ndarray | str | Path):
         raise BadData(
             f"Data of type {type(data).__name__} cannot be used. Give an array, a tensor, a path, or the name of a set."
         )
-    return prepare(split(dataset, options, seed), dataset, options, seed)
+    source = streamed(place_of(data), options)
+    if source is not None:
+        return prepare_stored(source, str(data) if isinstance(data, str | Path) else "array", options, seed)
+    dataset = load(data, options, seed=seed) if isinstance(data, str | Path) else from_array(data, options)
+    return prepare_whole(dataset, options, seed)
+
+
+def place_of(data: str | Path | Array | Tensor) -> str | Path | Array | Tensor:
+    """The path behind a text that is no name of a data set; all else as it is."""
+    return Path(data).expanduser() if isinstance(data, str) and not is_named(data) else data
 
 
 def source_of(data: object) -> str:
@@ -170,23 +187,6 @@ def check_seed(seed: int) -> None:
     """Refuse a seed that the generators cannot take."""
     if not 0 <= seed < SEEDS:
         raise BadOption(f"The seed must be at least 0 and below {SEEDS}, but is {seed}.")
-
-
-def check_range_of(objective: Objective, data: Prepared, options: DataOptions) -> None:
-    """Let the likelihood refuse data that it cannot describe, before any work."""
-    check = objective.model.likelihood.check
-    check(data.train.x)  # type: ignore[operator]
-    for name, part in (("validation", data.valid), ("test", data.test)):
-        try:
-            if part is not None:
-                check(part.x)  # type: ignore[operator]
-        except BadData as error:
-            if options.scale != "minmax":
-                raise
-            raise BadData(
-                f"The {name} part leaves the range that data.scale=minmax found on the training part, so the "
-                "likelihood cannot describe it. Choose --set likelihood.kind=gaussian (with data.scale=standard)."
-            ) from error
 
 
 def _started(run: Run, engine: Engine, folder: Path | None, resume: Resume) -> Path | None:
@@ -234,6 +234,8 @@ def _trained(
             finally:
                 run.history = [record.to_dict() for record in engine.history]
                 run.facts = replace(run.facts, outcome=ended, machine={"isthmus": __version__, **describe()})
+                if run.data is not None:
+                    run.facts = replace(run.facts, bad_data=run.data.ledger.to_dict())
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_stopped(run, engine, folder)) from None
     finally:

@@ -49,7 +49,7 @@ class Picture:
 
 def pictures(run: Run, data: Prepared) -> Iterator[Picture]:
     """The pictures that apply to ``run``, on the part of ``data`` that evaluation uses."""
-    part = measured_part(data)
+    part = measured_part(data).few(POINTS, run.facts.seed)
     if run.history:
         yield Picture(
             "curves",
@@ -155,7 +155,7 @@ def ends(part: Part, rows: int) -> tuple[Tensor, Tensor]:
         first = firsts + [i for i in first if i not in set(firsts)]
     picked = first[: 2 * rows]
     half = max(1, len(picked) // 2)
-    return part.x[picked[:half]], part.x[picked[half:] or picked[:half]]
+    return part.tensor[picked[:half]], part.tensor[picked[half:] or picked[:half]]
 
 
 def first_layer(run: Run) -> Array | None:
@@ -179,7 +179,7 @@ def grid(run: Run, part: Part) -> tuple[Tensor, list[float], list[float]]:
         ticks = torch.special.ndtri(torch.linspace(0.05, 0.95, SIDE))
         x, y = ticks, ticks
     else:
-        z = run.model.encode(part.x)
+        z = run.model.encode(part.tensor)
         low, high = torch.quantile(z, torch.tensor([0.05, 0.95], device=z.device), dim=0).cpu()
         x, y = (torch.linspace(float(low[i]), float(high[i]), SIDE) for i in (0, 1))
     rows, columns = torch.meshgrid(y.flip(0), x, indexing="ij")

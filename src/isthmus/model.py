@@ -8,7 +8,7 @@ unless ``sample=True``, runs in chunks without gradient, and leaves the model's 
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,29 @@ A = TypeVar("A", Tensor, npt.NDArray[Any])
 
 CHUNK = 1000
 """Examples at a time in inference: large enough for full speed, small enough for the processor's cache."""
+
+
+@runtime_checkable
+class Chunked(Protocol):
+    """Examples (N, *shape) that are read in chunks and never as a whole."""
+
+    @property
+    def shape(self) -> torch.Size:
+        """Shape of the tensor that this stands for."""
+        ...
+
+    def __len__(self) -> int:
+        """Number of examples."""
+        ...
+
+    def chunks(self, size: int) -> Iterator[Tensor]:
+        """The examples in order, at most ``size`` at a time; those that cannot be used are left out."""
+        ...
+
+
+def chunks(x: Tensor | Chunked, size: int = CHUNK) -> Iterator[Tensor]:
+    """The examples of a tensor, or of data larger than memory, in order and at most ``size`` at a time."""
+    return iter(torch.split(x, size)) if isinstance(x, Tensor) else x.chunks(size)
 
 
 class Autoencoder(nn.Module):

@@ -56,6 +56,7 @@ class Facts:
     provenance: dict[str, Any] = field(default_factory=dict)
     outcome: dict[str, Any] = field(default_factory=dict)
     machine: dict[str, Any] = field(default_factory=dict)
+    bad_data: dict[str, Any] = field(default_factory=dict)
     format: int = FORMAT
 
 

@@ -154,7 +154,7 @@ def interpolate(run: Run, out: Path, *, data: str | None, rows: int, steps: int)
             f"A line between codes needs {Offer.REAL}, but this run's latent ({run.recipe.latent.kind}) gives another "
             "kind of code. Use a run with another latent."
         )
-    part = measured_part(data_of(run, data))
+    part = measured_part(data_of(run, data)).few(PICTURES**2, run.facts.seed)
     frames = gallery.interpolate(run, *gallery.ends(part, rows), steps).cpu()
     if out.suffix.lower() == ".png":
         return write_figure(out, plots.interpolation(run.drawn(frames))), tuple(frames.shape)

@@ -195,7 +195,7 @@ def test_a_picture_that_is_a_decompression_bomb_is_refused(tmp_path: Path, monke
 
 def test_a_folder_that_would_not_fit_is_refused_before_memory_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "0.png").write_bytes(png(GREY[0]))
-    monkeypatch.setattr(images, "_look", lambda path: ((2**20, 2**20), True))
+    monkeypatch.setattr(images, "header", lambda path: ((2**20, 2**20), True))
     with pytest.raises(BadData, match=r"3,072.0 GiB"):
         read_path(tmp_path, DataOptions())
 

@@ -12,8 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from torch import Tensor
 
-from isthmus.data.base import Array
-from isthmus.data.sources import Place
+from isthmus.data.base import Array, Place
 from isthmus.errors import BadData, one_line
 
 Policy = Literal["stop", "skip"]
@@ -47,8 +46,8 @@ class Ledger:
         # pages of zeros take no memory until they are written to
         self._seen = np.zeros(population, dtype=bool)
 
-    def meet(self, row: int, place: Place, why: str) -> None:
-        """Note a bad example by its row in the data set.
+    def meet(self, row: int | None, place: Place, why: str) -> None:
+        """Note a bad example by its row in the data set; ``None`` for one that is met only once.
 
         Raises:
             BadData: the policy is to stop, or too many are bad.
@@ -58,9 +57,10 @@ class Ledger:
                 f"{place} is bad: {why}. Mend it or take it out, or leave such examples out with --on-bad-data skip "
                 "(data.on_bad=skip)."
             )
-        if self._seen[row]:
-            return
-        self._seen[row] = True
+        if row is not None:
+            if self._seen[row]:
+                return
+            self._seen[row] = True
         self.count += 1
         if len(self.entries) < LISTED:
             self.entries.append(Entry(place.file, place.row, why))

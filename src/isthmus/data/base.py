@@ -4,8 +4,9 @@ Nothing here reads a file or changes a value.
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import numpy.typing as npt
 
 from isthmus.errors import BadData
@@ -13,12 +14,24 @@ from isthmus.errors import BadData
 Array = npt.NDArray[Any]
 
 
+class Place(NamedTuple):
+    """Where an example is: the file (empty where only memory holds it) and the row in it, counted from 0."""
+
+    file: str
+    row: int
+
+    def __str__(self) -> str:
+        """In words."""
+        return f"{self.file!r}, row {self.row}" if self.file else f"row {self.row}"
+
+
 @dataclass(frozen=True)
 class Examples:
     """Examples with one row each: ``x`` (N, ...), and where known ``labels`` (N,) and ``groups`` (N,).
 
     ``labels`` say the class (digits, persons, anomaly 0/1); ``groups`` say which examples must stay in one part
-    of a split (the same person or object).
+    of a split (the same person or object). ``rows`` are their rows in the source, where some were left out or they
+    stand in another order.
 
     Raises:
         BadData: the arrays differ in length, or ``x`` holds no example.
@@ -27,6 +40,7 @@ class Examples:
     x: Array
     labels: Array | None = None
     groups: Array | None = None
+    rows: Array | None = None
 
     def __post_init__(self) -> None:
         """Refuse arrays that are not aligned."""
@@ -37,7 +51,7 @@ class Examples:
             )
         if len(self.x) == 0:
             raise BadData("The data holds no example (its first axis has length 0).")
-        for name in ("labels", "groups"):
+        for name in ("labels", "groups", "rows"):
             values = getattr(self, name)
             if values is not None and values.shape != (len(self.x),):
                 raise BadData(
@@ -52,7 +66,12 @@ class Examples:
     def take(self, rows: Array) -> "Examples":
         """The given rows, in the given order."""
         pick = [None if v is None else v[rows] for v in (self.labels, self.groups)]
-        return Examples(self.x[rows], pick[0], pick[1])
+        return Examples(self.x[rows], pick[0], pick[1], self.numbers[rows])
+
+    @property
+    def numbers(self) -> Array:
+        """The row of each example in the source, counted from 0."""
+        return np.arange(len(self)) if self.rows is None else self.rows
 
 
 @dataclass(frozen=True)
@@ -85,7 +104,8 @@ class Dataset:
 
     ``images`` tells pixels (N, H, W) or (N, H, W, C) from a table (N, D). ``valid`` and ``test`` are ``None``
     where the source has no such part; ``splits.split`` then makes them. ``pixels`` says that 8-bit values are
-    brightness, to be divided by 255. ``label_names`` are the words behind integer labels.
+    brightness, to be divided by 255. ``label_names`` are the words behind integer labels. ``lost`` are the examples
+    that could not be decoded: where each was, and why.
     """
 
     name: str
@@ -96,3 +116,4 @@ class Dataset:
     pixels: bool = False
     label_names: tuple[str, ...] = ()
     provenance: Provenance = field(default_factory=lambda: Provenance("array"))
+    lost: tuple[tuple[Place, str], ...] = ()

@@ -3,13 +3,17 @@
 Tables become (N, D) and images (N, C, H, W), float32 and contiguous.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 
 from torch import Tensor
 
-from isthmus.data.base import Array, Dataset, Examples, Provenance
+from isthmus.data.bad import Ledger
+from isthmus.data.base import Array, Dataset, Examples, Place, Provenance
 from isthmus.data.scaling import BRIGHTEST, Scaling, measure
 from isthmus.data.splits import HeldOut, Split
+from isthmus.data.stored import Stored
 from isthmus.data.treatment import channels_first, check_finite, check_unit, drawn, scaled
 from isthmus.errors import BadData, ShapeError
 from isthmus.options import DataOptions
@@ -19,14 +23,29 @@ PARTS = ("train", "valid", "test")
 
 @dataclass(frozen=True)
 class Part:
-    """One part: ``x`` (N, D) or (N, C, H, W), float32, and ``labels`` (N,) where known."""
+    """One part: ``x`` (N, D) or (N, C, H, W), float32, and ``labels`` (N,) where known.
 
-    x: Tensor
+    A training part that is streamed stays on the disk, without labels. ``where`` tells the place of an example in the
+    source by its number in the part.
+    """
+
+    x: Tensor | Stored
     labels: Array | None = None
+    where: Callable[[int], Place] = field(default=partial(Place, ""), compare=False, repr=False)
 
     def __len__(self) -> int:
         """Number of examples."""
         return len(self.x)
+
+    @property
+    def tensor(self) -> Tensor:
+        """``x`` of a part that is in memory, as all are but a streamed one."""
+        assert isinstance(self.x, Tensor)
+        return self.x
+
+    def few(self, count: int, seed: int) -> "Part":
+        """This part in memory: as it is, or ``count`` examples of a streamed one, drawn at random."""
+        return self if isinstance(self.x, Tensor) else Part(self.x.sample(count, seed))
 
 
 @dataclass(frozen=True)
@@ -34,7 +53,8 @@ class Prepared:
     """All that a run needs of its data.
 
     ``shape`` is that of one example, (D,) or (C, H, W). ``dynamic`` says that the training pixels are
-    probabilities, to be drawn as 0 or 1 at every read; validation and test part are drawn already.
+    probabilities, to be drawn as 0 or 1 at every read; validation and test part are drawn already. ``ledger`` counts
+    and lists the bad examples that were left out.
     """
 
     train: Part
@@ -48,6 +68,12 @@ class Prepared:
     provenance: Provenance
     held_out: HeldOut
     label_names: tuple[str, ...] = ()
+    ledger: Ledger = field(default_factory=lambda: Ledger("stop", 0), compare=False, repr=False)
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the training part stays on the disk."""
+        return isinstance(self.train.x, Stored)
 
 
 def prepare(split: Split, dataset: Dataset, options: DataOptions, seed: int) -> Prepared:
@@ -93,7 +119,8 @@ def _prepared(
         check_unit(x, what, options)
         if options.binarise == "static" or part != "train":
             x = drawn(x, seed, PARTS.index(part))
-    return Part(x, examples.labels)
+    rows, file = examples.numbers, dataset.name
+    return Part(x, examples.labels, where=lambda index: Place(file, int(rows[index])))
 
 
 def prepare_like(x: Array, shape: tuple[int, ...], scaling: Scaling, images: bool, pixels: bool) -> Tensor:

@@ -11,6 +11,7 @@ from isthmus.data.base import Array, Dataset, SourceFile
 from isthmus.data.binary import read_idx, read_npy, read_npz
 from isthmus.data.files import reading, source_file
 from isthmus.data.images import read_folder
+from isthmus.data.opening import opened, whole
 from isthmus.data.tables import read_table
 from isthmus.errors import BadData
 from isthmus.options import DataOptions
@@ -20,7 +21,7 @@ PART_KEYS = {f"{letter}_{part}" for letter in "xy" for part in ("train", "valid"
 
 
 def read_path(path: Path, options: DataOptions) -> Dataset:
-    """The data set in a file (.npy, .npz, IDX, .csv, .parquet) or a folder (images, MNIST-type IDX files).
+    """The data set in a file (.npy, .npz, IDX, .csv, .parquet) or a folder (images, MNIST-type IDX files, shards).
 
     Raises:
         BadData: there is no such path, its kind is unknown, or it cannot be read; the message names the file.
@@ -31,7 +32,8 @@ def read_path(path: Path, options: DataOptions) -> Dataset:
     if not folder and not file:
         raise BadData(f"There is no file or folder {str(path)!r}. Check the spelling, or give another path.")
     suffix = path.suffix.lower()
-    if options.labels is not None and (folder or suffix not in (".csv", ".parquet")):
+    tables = suffix in (".csv", ".parquet") or (folder and any(path.glob("*.parquet")))
+    if options.labels is not None and not tables:
         raise BadData(
             f"data.labels names a column of a .csv or .parquet table, but {path.name!r} is none. Leave it out."
         )
@@ -77,14 +79,21 @@ def _check_keys(keys: list[str], path: Path) -> None:
 
 
 def _folder(path: Path, options: DataOptions) -> Dataset:
-    """The data set of a folder: MNIST's layout where its train images are there, else pictures."""
+    """The data set of a folder: MNIST's layout where its train images are there, else shards, else pictures."""
     train = _beside(path / "train-images-idx3-ubyte")
     if train is not None:
         test = _beside(path / "t10k-images-idx3-ubyte")
         return _idx(path, {"train": train} if test is None else {"train": train, "test": test}, options)
+    source = opened(path, options) if options.on_bad == "skip" or _has_shards(path) else None
+    if source is not None:
+        return whole(source, path, options)
     x, labels, record = read_folder(path)
     known = {} if labels is None else {"train": labels}
     return assembled(path, {"train": x}, known, (record,), shape=options.shape)
+
+
+def _has_shards(path: Path) -> bool:
+    return any(found for ending in ("npy", "parquet") for found in path.glob(f"*.{ending}"))
 
 
 def _idx(path: Path, images: dict[str, Path], options: DataOptions) -> Dataset:

@@ -4,8 +4,10 @@ It is measured on the training part alone and written into the run, so that late
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from functools import reduce
+from typing import Literal, NamedTuple, cast, get_args
 
 import torch
 from torch import Tensor
@@ -95,10 +97,10 @@ def _floating(x: Tensor) -> Tensor:
     return x.float() if x.dtype in (torch.uint8, torch.int8, torch.bool) else x.double()
 
 
-def measure(x: Tensor, kind: Kind, *, images: bool, pixels: bool) -> Scaling:
-    """The scaling of kind ``kind`` for training data ``x``: (N, D), or images of any layout.
+def measure(x: Tensor | Iterable[Tensor], kind: Kind, *, images: bool, pixels: bool) -> Scaling:
+    """The scaling of kind ``kind`` for training data ``x``: (N, D), or images of any layout; or pieces of it.
 
-    A feature that never changes gets the scale 1, so it becomes 0 and not infinite.
+    A feature that never changes gets the scale 1, so it becomes 0 and not infinite. Pieces are looked at once.
 
     Raises:
         BadData: values so large that their range is not finite.
@@ -107,13 +109,38 @@ def measure(x: Tensor, kind: Kind, *, images: bool, pixels: bool) -> Scaling:
         return Scaling(kind, (0.0,), (1.0,))
     if kind == "auto":
         return Scaling(kind, (0.0,), (BRIGHTEST,))
-    rows = x.reshape(-1, 1) if images else x
+    pieces = [x] if isinstance(x, Tensor) else x
+    spread = reduce(_joined, (_spread(piece.reshape(-1, 1) if images else piece, kind) for piece in pieces))
+    if kind == "minmax":
+        offset, scale = spread.low, spread.high - spread.low
+    else:
+        offset, scale = spread.mean, spread.variance.sqrt()
+    # exact on the whole, where torch's running variance of equal values is 0 to the bit; not over pieces
+    scale = torch.where((scale == 0) | (spread.low == spread.high), 1.0, scale)
+    return Scaling(kind, tuple(offset.tolist()), tuple(scale.tolist()))
+
+
+class _Spread(NamedTuple):
+    """Number of rows, and of each feature the bounds, the mean and the variance, in float64."""
+
+    rows: int
+    low: Tensor
+    high: Tensor
+    mean: Tensor
+    variance: Tensor
+
+
+def _spread(rows: Tensor, kind: Kind) -> _Spread:
     low, high = (bound.double() for bound in torch.aminmax(rows, dim=0))
     if kind == "minmax":
-        offset, scale = low, high - low
-    else:
-        variance, mean = torch.var_mean(rows.double(), dim=0, correction=0)
-        offset, scale = mean, variance.sqrt()
-    # exact: torch's running variance of equal values is 0 to the bit
-    scale = torch.where(scale == 0, 1.0, scale)
-    return Scaling(kind, tuple(offset.tolist()), tuple(scale.tolist()))
+        return _Spread(len(rows), low, high, low, low)
+    variance, mean = torch.var_mean(rows.double(), dim=0, correction=0)
+    return _Spread(len(rows), low, high, mean, variance)
+
+
+def _joined(a: _Spread, b: _Spread) -> _Spread:
+    """The spread of the rows of both (Chan, Golub and LeVeque, 1979)."""
+    n = a.rows + b.rows
+    share, step = b.rows / n, b.mean - a.mean
+    variance = a.variance * (1 - share) + b.variance * share + step.square() * share * (1 - share)
+    return _Spread(n, a.low.minimum(b.low), a.high.maximum(b.high), a.mean + step * share, variance)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from isthmus.data.base import Array, SourceFile
+from isthmus.data.base import Array, Place, SourceFile
 from isthmus.data.binary import npy_layout
 from isthmus.data.files import reading
 from isthmus.errors import BadData
@@ -28,17 +28,6 @@ class Piece(NamedTuple):
 
     values: Array
     faults: Mapping[int, str] = {}
-
-
-class Place(NamedTuple):
-    """Where an example is: the file (empty where only memory holds it) and the row in it, counted from 0."""
-
-    file: str
-    row: int
-
-    def __str__(self) -> str:
-        """In words."""
-        return f"{self.file!r}, row {self.row}" if self.file else f"row {self.row}"
 
 
 class Source(Protocol):

@@ -91,7 +91,6 @@ class Stored:
     ) -> None:
         self.source, self.layout, self.scaling, self.ledger = source, layout, scaling, ledger
         self.held = np.zeros(0, np.int64) if held is None else held
-        self._gaps = self.held - np.arange(len(self.held))
         self.checks: list[Check] = [_within_32_bits]
         self._sure = self._proven()
 
@@ -200,7 +199,7 @@ class Stored:
 
     def picked(self, chosen: Array) -> tuple[Tensor, Array]:
         """The good ones of some examples, by rising number, and their rows in the source."""
-        rows = self._rows(chosen)
+        rows = self.rows(chosen)
         piece = taken(self.source, rows)
         good = np.delete(np.arange(len(rows)), self._met(piece, rows))
         return self.treated(piece.values[good]), rows[good]
@@ -221,13 +220,13 @@ class Stored:
             return Slab(torch.zeros(0, *self.layout.shape), 0, [])
         return self._slabs(start, stop, stop - start)[0]
 
-    def _rows(self, numbers: Array) -> Array:
+    def rows(self, numbers: Array) -> Array:
         """Rows of the source, of examples by their number in this part."""
-        return numbers + np.searchsorted(self._gaps, numbers, side="right")
+        return beside(self.held, numbers)
 
     def _read(self, start: int, stop: int) -> tuple[Piece, Array]:
         """Raw examples ``start`` to ``stop`` of this part, and their rows in the source."""
-        rows = self._rows(np.arange(start, stop))
+        rows = self.rows(np.arange(start, stop))
         first, last = int(rows[0]), int(rows[-1]) + 1
         piece = self.source.read(first, last)
         if last - first == len(rows):
@@ -254,6 +253,16 @@ class Stored:
             row = int(rows[index])
             self.ledger.meet(row, self.source.place(row), why)
         return list(found)
+
+
+def beside(held: Array, numbers: Array) -> Array:
+    """Rows of examples that are numbered without the rising rows ``held``.
+
+    >>> beside(np.array([0, 2]), np.array([0, 1, 2])).tolist()
+    [1, 3, 4]
+    """
+    rows: Array = numbers + np.searchsorted(held - np.arange(len(held)), numbers, side="right")
+    return rows
 
 
 def ahead(items: Iterator[T]) -> Iterator[T]:

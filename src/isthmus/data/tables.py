@@ -88,12 +88,20 @@ def _numbers(frame: "pd.DataFrame", path: Path, labels: str | None) -> Array:
     """All columns but ``labels`` as float64; missing cells are NaN."""
     from pandas.api.types import is_numeric_dtype
 
-    if labels is not None and labels not in frame.columns:
-        raise BadData(
-            f"{path.name!r} has no column {labels!r} for data.labels. Its columns: {_listed(list(frame.columns))}."
-        )
-    columns = [name for name in frame.columns if name != labels]
-    odd = [name for name in columns if not is_numeric_dtype(frame[name])]
+    columns = check_columns({name: is_numeric_dtype(frame[name]) for name in frame.columns}, path, labels)
+    return frame[columns].to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def check_columns(numeric: dict[str, bool], path: Path, labels: str | None) -> list[str]:
+    """The columns of x: all but ``labels``; ``numeric`` says of each whether it holds numbers.
+
+    Raises:
+        BadData: no column of that name, columns that hold no numbers, or none left.
+    """
+    if labels is not None and labels not in numeric:
+        raise BadData(f"{path.name!r} has no column {labels!r} for data.labels. Its columns: {_listed(list(numeric))}.")
+    columns = [name for name in numeric if name != labels]
+    odd = [name for name in columns if not numeric[name]]
     if odd:
         raise BadData(
             f"{path.name!r} has columns that are not numbers: {_listed(odd)}. "
@@ -101,7 +109,19 @@ def _numbers(frame: "pd.DataFrame", path: Path, labels: str | None) -> Array:
         )
     if not columns:
         raise BadData(f"{path.name!r} has no numeric column beside the labels. Give at least one.")
-    return frame[columns].to_numpy(dtype=np.float64, na_value=np.nan)
+    return columns
+
+
+def column_of(path: Path, labels: str) -> Array:
+    """The labels (N,) of a Parquet file alone, as whole numbers or words.
+
+    Raises:
+        BadData: some are missing.
+    """
+    from pyarrow import parquet
+
+    with reading(path, "a .parquet table"), parquet.ParquetFile(path) as file:
+        return _labels(file.read(columns=[labels]).to_pandas()[labels], path)
 
 
 def _labels(column: "pd.Series[int]", path: Path) -> Array:

@@ -33,7 +33,8 @@ def check_finite(x: Array, what: str) -> None:
     column = f", column {place[1]}" if x.ndim == 2 else ""
     raise BadData(
         f"{what} holds {count} values that are not finite (NaN or infinite), the first in row "
-        f"{start + place[0]}{column} (counted from 0). Fill them, or take those rows or columns out."
+        f"{start + place[0]}{column} (counted from 0). Fill them, take those rows or columns out, or leave the rows "
+        "out with --on-bad-data skip."
     )
 
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from isthmus.functional.jacobians import jacobian_norm
-from isthmus.model import CHUNK, Autoencoder, inference
+from isthmus.model import Autoencoder, Chunked, chunks, inference
 from isthmus.trace import Offer
 
 WIDEST = 2048
@@ -13,7 +13,7 @@ EXAMPLES, ROWS = 500, 2**16
 """Examples whose Jacobian is measured, at most, and rows of Jacobians: long codes are measured on fewer examples."""
 
 
-def sparsity(model: Autoencoder, x: Tensor) -> dict[str, float]:
+def sparsity(model: Autoencoder, x: Tensor | Chunked) -> dict[str, float]:
     """How many values of a code with exact zeros are in use; nothing where no value is exactly zero.
 
     ``l0`` is the number of values that are not zero, mean over examples; ``dead_fraction`` the share of the code's
@@ -23,18 +23,19 @@ def sparsity(model: Autoencoder, x: Tensor) -> dict[str, float]:
     if Offer.REAL not in model.latent.offers:  # type: ignore[operator]
         return {}
     used: Tensor | None = None
-    count = 0
-    for chunk in torch.split(x, CHUNK):
+    count, n = 0, 0
+    for chunk in chunks(x):
+        n += len(chunk)
         here = model.encode(chunk).flatten(1) != 0
         count += int(here.sum().item())
         used = here.any(0) if used is None else used | here.any(0)
     assert used is not None
-    if count == len(x) * len(used):
+    if count == n * len(used):
         return {}
-    return {"l0": count / len(x), "dead_fraction": 1 - used.double().mean().item()}
+    return {"l0": count / n, "dead_fraction": 1 - used.double().mean().item()}
 
 
-def sensitivity(model: Autoencoder, x: Tensor) -> dict[str, float]:
+def sensitivity(model: Autoencoder, x: Tensor | Chunked) -> dict[str, float]:
     r"""Mean Frobenius norm of the encoder's Jacobian, :math:`\lVert\partial\,\mathbb E[z|x] / \partial x\rVert_F`.
 
     It is exact, one backward pass for each value of the code, over the first examples alone: 500, and fewer for codes
@@ -46,6 +47,6 @@ def sensitivity(model: Autoencoder, x: Tensor) -> dict[str, float]:
     width = torch.Size(model.code or ()).numel()
     if Offer.DIFFERENTIABLE not in model.latent.offers or width > WIDEST:  # type: ignore[operator]
         return {}
-    x = x[: min(EXAMPLES, ROWS // width)].to(model.like.device, model.like.dtype)
+    first = next(chunks(x, min(EXAMPLES, ROWS // width))).to(model.like.device, model.like.dtype)
     with inference(model):
-        return {"jacobian_norm": jacobian_norm(model.mean_code, x).mean().item()}
+        return {"jacobian_norm": jacobian_norm(model.mean_code, first).mean().item()}

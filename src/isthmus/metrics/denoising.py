@@ -1,12 +1,14 @@
 r"""How much of what a corruption took a model brings back: the restored input against the corrupted one."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
 from isthmus import functional as F
 from isthmus.corruptions import Identity
 from isthmus.metrics.reconstruction import are_pictures
-from isthmus.model import CHUNK, Autoencoder, inference, seeded
+from isthmus.model import Autoencoder, Chunked, chunks, inference, seeded
 
 
 def is_denoising(model: Autoencoder) -> bool:
@@ -16,14 +18,18 @@ def is_denoising(model: Autoencoder) -> bool:
 
 def corrupted(model: Autoencoder, x: Tensor, *, seed: int = 0) -> Tensor:
     """What the model's own corruption makes of ``x`` at the end of a run, at the full strength of its schedules."""
+    return torch.cat([bad for _, bad in pairs(model, x, seed=seed)])
+
+
+def pairs(model: Autoencoder, x: Tensor | Chunked, *, seed: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+    """Chunks of ``x``, and what the model's own corruption makes of each at the end of a run."""
     with inference(model), seeded(seed):
-        parts = [
-            model.corruption(chunk.to(model.like.device, model.like.dtype), 1.0).x for chunk in torch.split(x, CHUNK)
-        ]
-    return torch.cat(parts)
+        for chunk in chunks(x):
+            clean = chunk.to(model.like.device, model.like.dtype)
+            yield clean, model.corruption(clean, 1.0).x
 
 
-def denoising(model: Autoencoder, x: Tensor, *, seed: int = 0) -> dict[str, float]:
+def denoising(model: Autoencoder, x: Tensor | Chunked, *, seed: int = 0) -> dict[str, float]:
     r"""Errors of the corrupted and of the restored input against the clean one, means over examples.
 
     ``mse`` in the model's units; for images in [0, 1] ``psnr`` in dB and ``ssim``, at most 1, where the corrupted
@@ -34,10 +40,9 @@ def denoising(model: Autoencoder, x: Tensor, *, seed: int = 0) -> dict[str, floa
         Image quality assessment: from error visibility to structural similarity (Wang et al., 2004)
     """
     sums: dict[str, float] = {}
-    pictures = are_pictures(x)
-    broken = corrupted(model, x, seed=seed)
-    for clean, bad in zip(torch.split(x, CHUNK), torch.split(broken, CHUNK), strict=True):
-        clean = clean.to(bad)
+    n, pictures = 0, True
+    for clean, bad in pairs(model, x, seed=seed):
+        n, pictures = n + len(clean), pictures and are_pictures(clean)
         for name, y in (("corrupted", bad), ("restored", model.reconstruct(bad))):
             figures = {"mse": F.squared_error(clean, y) / y[0].numel()}
             if pictures:
@@ -45,4 +50,6 @@ def denoising(model: Autoencoder, x: Tensor, *, seed: int = 0) -> dict[str, floa
                 figures |= {"psnr": F.psnr(clean, y), "ssim": F.ssim(clean, y)}
             for kind, values in figures.items():
                 sums[f"{kind}_{name}"] = sums.get(f"{kind}_{name}", 0.0) + values.sum().item()
-    return {name: value / len(x) for name, value in sorted(sums.items())}
+    # one chunk that leaves [0, 1] makes all of them no pictures
+    known = {name for name in sums if pictures or name.startswith("mse")}
+    return {name: sums[name] / n for name in sorted(known)}

@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from isthmus.data.base import Array
@@ -11,7 +13,7 @@ from isthmus.metrics.importance import Listener
 from isthmus.metrics.reconstruction import reconstruction
 from isthmus.metrics.scores import scores
 from isthmus.metrics.variational import has_bound, variational
-from isthmus.model import Autoencoder
+from isthmus.model import Autoencoder, Chunked
 from isthmus.objective import Objective
 from isthmus.training.validation import losses
 
@@ -44,7 +46,7 @@ MEANINGS: dict[str, str] = {
 
 def evaluate(
     objective: Objective,
-    x: Tensor | Array,
+    x: Tensor | Array | Chunked,
     *,
     seed: int = 0,
     importance_samples: int = 0,
@@ -56,7 +58,7 @@ def evaluate(
 
     Args:
         objective: what the model was trained by; its model is measured.
-        x: examples.
+        x: examples: a tensor, an array, or data larger than memory, of which bad examples are left out.
         seed: of every draw.
         importance_samples: K > 0 adds ``nll``, estimated from K draws of z for each example.
         listener: told the share of the importance samples that is done.
@@ -68,9 +70,10 @@ def evaluate(
         BadOption: K out of range.
     """
     model = objective.model
-    x = model.examples(x)
-    model.likelihood.check(x)  # type: ignore[operator]
-    figures: dict[str, float] = {"n": len(x), "loss": losses(objective, x, seed=seed)["loss"]}
+    if isinstance(x, Tensor | np.ndarray):
+        x = model.examples(x)
+        model.likelihood.check(x)  # type: ignore[operator]
+    figures: dict[str, float] = {"n": 0, "loss": losses(objective, x, seed=seed)["loss"]}
     figures |= reconstruction(model, x)
     if has_bound(model):
         figures |= variational(model, x, seed=seed)
@@ -79,12 +82,12 @@ def evaluate(
         figures["nll"] = drawn.mean().item()
     # grey pixels have no mass under a Bernoulli likelihood, and so no bits; their entropy tells them
     if getattr(model.likelihood, "discrete", False) and not figures.get("cross_entropy_floor"):
-        figures["bits_per_dim"] = _nats(figures, model, x) / x[0].numel() / math.log(2)
+        figures["bits_per_dim"] = _nats(figures, model, x) / torch.Size(x.shape[1:]).numel() / math.log(2)
     figures |= sparsity(model, x) | sensitivity(model, x)
     return figures | denoising(model, x, seed=seed) if is_denoising(model) else figures
 
 
-def _nats(figures: dict[str, float], model: Autoencoder, x: Tensor) -> float:
+def _nats(figures: dict[str, float], model: Autoencoder, x: Tensor | Chunked) -> float:
     """The negative log-likelihood that bits are counted from: the tightest that was measured."""
     if "nll" in figures:
         return figures["nll"]

@@ -13,7 +13,7 @@ from torch.distributions import Distribution
 
 from isthmus.errors import IncompatibleParts, check_range
 from isthmus.metrics.variational import has_bound
-from isthmus.model import Autoencoder, inference, seeded
+from isthmus.model import Autoencoder, Chunked, chunks, inference, seeded
 from isthmus.trace import Offer
 from isthmus.training.hardware import tune_allocator
 
@@ -29,7 +29,7 @@ Listener = Callable[[float], None]
 
 
 def log_likelihoods(
-    model: Autoencoder, x: Tensor, samples: int, *, seed: int = 0, listener: Listener | None = None
+    model: Autoencoder, x: Tensor | Chunked, samples: int, *, seed: int = 0, listener: Listener | None = None
 ) -> Tensor:
     r"""A lower bound on log p(x) of each example, (N,) in float64: :math:`\log \frac1K \sum_k w_k`.
 
@@ -63,7 +63,7 @@ def log_likelihoods(
     size = max(EXAMPLES, decodes // samples)
     with inference(model), seeded(seed):
         prior = model.prior_distribution()
-        for number, rows in enumerate(torch.split(x, size), 1):
+        for number, rows in enumerate(chunks(x, size), 1):
             rows = rows.to(model.like.device, model.like.dtype)
             answers.append(_block(model, rows, prior, samples, decodes))
             if listener is not None:

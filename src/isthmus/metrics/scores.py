@@ -5,12 +5,17 @@ from torch import Tensor
 
 from isthmus.errors import check_range
 from isthmus.metrics.importance import MOST_SAMPLES, Listener, log_likelihoods
-from isthmus.metrics.variational import bounds, has_bound
-from isthmus.model import CHUNK, Autoencoder, inference
+from isthmus.metrics.variational import chunked_bounds, has_bound
+from isthmus.model import Autoencoder, Chunked, chunks, inference
 
 
 def scores(
-    model: Autoencoder, x: Tensor, seed: int = 0, *, importance_samples: int = 0, listener: Listener | None = None
+    model: Autoencoder,
+    x: Tensor | Chunked,
+    seed: int = 0,
+    *,
+    importance_samples: int = 0,
+    listener: Listener | None = None,
 ) -> Tensor:
     r"""The negative log-likelihood of each example, (N,) in float64, in nats; higher is more anomalous.
 
@@ -35,10 +40,10 @@ def scores(
     if importance_samples:
         return -log_likelihoods(model, x, importance_samples, seed=seed, listener=listener)
     if has_bound(model):
-        return -bounds(model, x, seed=seed).elbo
+        return -torch.cat([bound.elbo for bound in chunked_bounds(model, x, seed=seed)])
     parts = []
     with inference(model):
-        for chunk in torch.split(x, CHUNK):
+        for chunk in chunks(x):
             chunk = chunk.to(model.like.device, model.like.dtype)
             parts.append(-model.output(model.encode(chunk)).log_prob(chunk).cpu().double())
     return torch.cat(parts)

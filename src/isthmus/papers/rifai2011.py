@@ -85,7 +85,7 @@ def _piece(sitting: Sitting, data: Prepared, kind: str, strength: float, seed: i
         z, labels = done.model.encode(data.train.x[:CLASSIFIED]).numpy(), data.train.labels
         assert labels is not None
         classifier = RidgeClassifier(alpha=10.0).fit(z, labels[:CLASSIFIED])
-        accuracy = classifier.score(done.model.encode(data.valid.x).numpy(), data.valid.labels)
+        accuracy = classifier.score(done.model.encode(data.valid.tensor).numpy(), data.valid.labels)
         return evaluate(done.objective, data.test.x, seed=sitting.seed) | {"accuracy": accuracy}
 
     name = f"{kind.lower().replace(' ', '').replace('+', '-')}-{strength:g}-seed{seed}"

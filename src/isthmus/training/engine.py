@@ -17,11 +17,12 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from isthmus.data.stored import Stored
 from isthmus.errors import BadOption, Diverged
 from isthmus.model import seeded
 from isthmus.objective import Objective
 from isthmus.options import TrainingOptions
-from isthmus.training.batches import Batches, stream
+from isthmus.training.batches import Batches, Supply, stream
 from isthmus.training.checkpoints import Checkpoints, Found
 from isthmus.training.divergence import locate
 from isthmus.training.hardware import channels_last, network_precision, threads, tune_allocator
@@ -29,6 +30,7 @@ from isthmus.training.history import Epoch, Keeper
 from isthmus.training.optimisers import optimisers, rate_at, set_rate
 from isthmus.training.state import Position, generators, put_back, set_generators, tensors_of
 from isthmus.training.stopping import Stop, stoppable
+from isthmus.training.streaming import Streamed
 from isthmus.training.validation import losses
 
 if TYPE_CHECKING:
@@ -71,7 +73,7 @@ class Engine:
     Args:
         objective: what to minimise; its model is trained in place.
         options: how.
-        train: examples (N, *D), float32.
+        train: examples (N, *D), float32; or stored ones, which are streamed.
         valid: examples of the validation part, or ``None``.
         seed: of the batches and of every draw.
         dynamic: draw the training examples afresh as Bernoulli at every read.
@@ -83,7 +85,7 @@ class Engine:
         self,
         objective: Objective,
         options: TrainingOptions,
-        train: Tensor,
+        train: Tensor | Stored,
         valid: Tensor | None = None,
         *,
         seed: int = 0,
@@ -98,9 +100,9 @@ class Engine:
         self.checkpoints = checkpoints
         objective.to(self.fabric.device)
         self.maps = channels_last(objective)
-        self.train = self._placed(train)
         self.valid = None if valid is None else self._placed(valid)
-        self.batches = Batches(self.train, options.batch, seed=seed, dynamic=dynamic)
+        self.train = train if isinstance(train, Stored) else self._placed(train)
+        self.batches = self._supply(dynamic)
         self.total, self.epochs = run_length(options, len(self.batches))
         _check_batches(objective, self.batches)
         self.look = 1 if self.fabric.device.type == "cpu" else LOOK
@@ -229,7 +231,8 @@ class Engine:
         self.objective.train()
         self.objective.model.autocast = self.precision
         try:
-            for x in self.batches.epoch(at.epoch, at.batch):
+            # data in memory is where it is needed already
+            for x in map(self._placed, self.batches.epoch(at.epoch, at.batch)):
                 if at.step >= self.total:
                     break
                 at.rate = rate_at(at.step, self.total, self.options)
@@ -305,6 +308,11 @@ class Engine:
             self._pause()
             raise
 
+    def _supply(self, dynamic: bool) -> Supply:
+        """Batches from memory, or from the disk."""
+        kind = Streamed if isinstance(self.train, Stored) else Batches
+        return kind(self.train, self.options.batch, seed=self.seed, dynamic=dynamic)  # type: ignore[arg-type]
+
     def _placed(self, x: Tensor) -> Tensor:
         x = x.to(self.fabric.device)
         return x.contiguous(memory_format=torch.channels_last) if self.maps and x.ndim == 4 else x.contiguous()
@@ -344,7 +352,7 @@ class _StoppedInValidation(Exception):
     """Leaves the validation part."""
 
 
-def _check_batches(objective: Objective, batches: Batches) -> None:
+def _check_batches(objective: Objective, batches: Supply) -> None:
     """Refuse batches too small for what the networks do with them."""
     normed = (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)
     if batches.smallest < 2 and any(isinstance(m, normed) for m in objective.modules()):

@@ -1,0 +1,242 @@
+"""Data on the disk made ready for a run: held-out parts, scaling, formats, and when data is streamed at all."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from isthmus.data import opening
+from isthmus.data.base import Array
+from isthmus.data.large import held_rows, prepare_stored
+from isthmus.data.opening import opened, streamed
+from isthmus.data.prepare import Prepared
+from isthmus.data.stored import Stored
+from isthmus.errors import BadData, BadOption
+from isthmus.fitting import prepared
+from isthmus.options import DataOptions
+
+RNG = np.random.default_rng(0)
+TABLE = RNG.normal(size=(200, 4)).round(3)
+GREY = RNG.integers(0, 256, (60, 6, 5), dtype=np.uint8)
+STREAM = DataOptions(memory="stream")
+
+
+def table(folder: Path, name: str = "x.parquet", x: Array = TABLE, rows: int = 30, **columns: object) -> Path:
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(x, columns=[f"c{i}" for i in range(x.shape[1])]).assign(**columns)
+    frame.to_parquet(folder / name, row_group_size=rows, index=False)
+    return folder / name
+
+
+def pictures(folder: Path, x: Array = GREY) -> Path:
+    folder.mkdir(exist_ok=True)
+    for row, image in enumerate(x):
+        Image.fromarray(image).save(folder / f"{row:03}.png")
+    return folder
+
+
+def shards(folder: Path) -> Path:
+    folder.mkdir()
+    np.save(folder / "a.npy", TABLE[:70])
+    np.save(folder / "b.npy", TABLE[70:])
+    return folder
+
+
+def rows_of(data: Prepared) -> torch.Tensor:
+    """All examples of a preparation, in sorted order."""
+    assert isinstance(data.train.x, Stored)
+    parts = [*data.train.x.chunks(7), data.valid.tensor, data.test.tensor]
+    return torch.cat(parts).flatten(1).unique(dim=0)
+
+
+@pytest.mark.parametrize("kind", ["npy", "shards", "parquet", "tables", "pictures", "memmap"])
+def test_every_source_streams_all_examples_in_disjoint_parts(kind: str, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", TABLE)
+    (tmp_path / "tables").mkdir()
+    made = {
+        "npy": lambda: tmp_path / "x.npy",
+        "shards": lambda: shards(tmp_path / "shards"),
+        "parquet": lambda: table(tmp_path),
+        "tables": lambda: max(table(tmp_path / "tables", f"{n}.parquet", TABLE[n::2]) for n in (0, 1)).parent,
+        "pictures": lambda: pictures(tmp_path / "pictures"),
+        "memmap": lambda: np.load(tmp_path / "x.npy", mmap_mode="r"),
+    }[kind]()
+    data = prepared(made, STREAM, 0)
+    x = torch.from_numpy(GREY / np.float32(255) if kind == "pictures" else TABLE.astype(np.float32))
+    assert torch.equal(rows_of(data), x.flatten(1).unique(dim=0))
+    assert len(data.train) + len(data.valid) + len(data.test) == len(x)
+    assert data.streamed
+    assert (data.images, data.held_out) == (kind == "pictures", "held-out part")
+    # the same again from the whole in memory: same shape and scaling
+    whole = prepared(made, DataOptions(memory="whole"), 0)
+    assert not whole.streamed
+    assert (whole.shape, whole.scaling, whole.images) == (data.shape, data.scaling, data.images)
+
+
+def test_the_test_part_depends_on_the_seed_and_its_own_share_alone() -> None:
+    first, valid = held_rows(5000, DataOptions(), 3, "x")
+    assert len(set(first) | set(valid)) == len(first) + len(valid) == 500 + 450
+    assert held_rows(5000, DataOptions(validation=0.5), 3, "x")[0].tolist() == first.tolist()
+    assert held_rows(5000, DataOptions(), 4, "x")[0].tolist() != first.tolist()
+    assert [len(rows) for rows in held_rows(10**9, DataOptions(), 0, "x")] == [10_000, 5_000]
+    assert [len(rows) for rows in held_rows(3, DataOptions(), 0, "x")] == [1, 1]
+    with pytest.raises(BadData, match="too few to give 3 parts"):
+        held_rows(2, DataOptions(), 0, "x")
+
+
+@pytest.mark.parametrize("scale", ["minmax", "standard"])
+def test_scaling_is_measured_on_the_training_part_in_one_pass(
+    scale: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from isthmus.data import stored
+
+    monkeypatch.setattr(stored, "READ", 20 * 32)
+    x = TABLE.copy()
+    x[:, 1] = 0.1
+    np.save(tmp_path / "x.npy", x)
+    data = prepared(tmp_path / "x.npy", DataOptions(memory="stream", scale=scale), 0)
+    train = torch.cat(list(data.train.x.chunks(50))).double()
+    if scale == "minmax":
+        assert train.min(0).values.tolist() == [0, 0, 0, 0]
+        assert train.max(0).values.tolist() == [1, 0, 1, 1]
+    else:
+        torch.testing.assert_close(train.mean(0), torch.zeros(4).double(), atol=1e-7, rtol=0)
+        expected = torch.tensor([1.0, 0, 1, 1], dtype=torch.float64)
+        torch.testing.assert_close(train.std(0, correction=0), expected, atol=1e-6, rtol=0)
+
+
+def test_labels_of_held_out_parts_are_those_of_their_examples(tmp_path: Path) -> None:
+    words = np.array(["no", "yes"])[(TABLE[:, 0] > 0).astype(int)]
+    path = table(tmp_path, word=words)
+    data = prepared(path, DataOptions(memory="stream", labels="word"), 0)
+    assert data.label_names == ("no", "yes")
+    np.testing.assert_array_equal(data.test.labels, data.test.tensor[:, 0].numpy() > 0)
+    assert data.shape == (4,)
+
+
+def test_folders_of_pictures_are_labelled_by_their_sub_folders(tmp_path: Path) -> None:
+    for number, word in enumerate(("dark", "light")):
+        pictures(tmp_path / word, np.full((30, 4, 4), 255 * number, np.uint8))
+    data = prepared(tmp_path, STREAM, 0)
+    assert data.label_names == ("dark", "light")
+    np.testing.assert_array_equal(data.test.labels, data.test.tensor[:, 0, 0, 0].numpy())
+
+
+def test_dynamic_pixels_stay_grey_in_training_and_are_drawn_in_the_held_out_parts(tmp_path: Path) -> None:
+    data = prepared(pictures(tmp_path / "p"), DataOptions(memory="stream", binarise="dynamic"), 0)
+    assert data.dynamic
+    assert set(data.test.tensor.unique().tolist()) == {0.0, 1.0}
+    assert len(torch.cat(list(data.train.x.chunks(9))).unique()) > 2
+    with pytest.raises(BadOption, match=r"binarise=static .* stays on the disk"):
+        prepared(tmp_path / "p", DataOptions(memory="stream", binarise="static"), 0)
+
+
+def test_large_data_is_streamed_and_small_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.save(tmp_path / "x.npy", GREY)
+    assert streamed(tmp_path / "x.npy", DataOptions()) is None
+    # as 32-bit numbers, four times the bytes of the file
+    monkeypatch.setattr(opening, "LARGEST", 4 * GREY.nbytes - 1)
+    assert streamed(tmp_path / "x.npy", DataOptions()) is not None
+    assert streamed(tmp_path / "x.npy", DataOptions(memory="whole")) is None
+    monkeypatch.setattr(opening, "LARGEST", 4 * GREY.nbytes)
+    assert streamed(tmp_path / "x.npy", DataOptions()) is None
+    monkeypatch.setattr(opening, "machine_memory", lambda: 4 * GREY.nbytes)
+    assert streamed(tmp_path / "x.npy", DataOptions()) is not None
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.npz", "nothing.npy"])
+def test_what_cannot_be_streamed_is_refused_with_what_can(name: str, tmp_path: Path) -> None:
+    np.savetxt(tmp_path / "x.csv", TABLE)
+    np.savez(tmp_path / "x.npz", TABLE)
+    with pytest.raises(BadData, match=r"cannot be streamed .* a \.npy or \.parquet file, a folder of either"):
+        prepared(tmp_path / name, STREAM, 0)
+
+
+def test_ranges_of_a_table_are_read_from_anywhere(tmp_path: Path) -> None:
+    source = opened(table(tmp_path, rows=30), DataOptions())
+    assert source is not None
+    for start, stop in [(0, 10), (10, 40), (100, 101), (150, 200), (5, 6), (6, 7), (29, 31), (0, 200)]:
+        np.testing.assert_array_equal(source.read(start, stop).values, TABLE[start:stop])
+    assert source.cuts().tolist() == [0, 30, 60, 90, 120, 150, 180, 200]
+
+
+def test_missing_cells_are_bad_rows_with_their_column(tmp_path: Path) -> None:
+    x = TABLE.copy()
+    x[77, 2] = np.nan
+    with pytest.raises(BadData, match=r"'x\.parquet', row 77 is bad: .*\(column 2\)"):
+        prepared(table(tmp_path, x=x), STREAM.model_copy(update={"scale": "standard"}), 0)
+
+
+def test_row_groups_too_large_to_shuffle_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from isthmus.data import large
+
+    monkeypatch.setattr(large, "COARSE", 1000)
+    with pytest.warns(UserWarning, match=r"row groups of .* row_group_size="):
+        prepared(table(tmp_path, rows=100), STREAM, 0)
+
+
+def spoil(folder: Path) -> None:
+    (folder / "007.png").write_bytes((folder / "007.png").read_bytes()[:40])
+    Image.fromarray(GREY[0][:3]).save(folder / "011.png")
+
+
+@pytest.mark.parametrize("memory", ["whole", "stream"])
+def test_damaged_pictures_are_left_out_and_listed(memory: str, tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "p")
+    spoil(folder)
+    options = DataOptions(memory=memory, on_bad="skip", validation=0)
+    data = prepared(folder, options, 0)
+    if isinstance(data.train.x, Stored):
+        list(data.train.x.chunks(100))
+    assert sorted(entry.file for entry in data.ledger.entries) == ["007.png", "011.png"]
+    assert data.ledger.to_dict()["count"] == 2
+
+
+@pytest.mark.parametrize("memory", ["whole", "stream"])
+def test_a_damaged_picture_stops_with_its_name(memory: str, tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "p")
+    spoil(folder)
+
+    def read() -> None:
+        stopped = prepared(folder, DataOptions(memory=memory, validation=0), 0)
+        list(stopped.train.x.chunks(100))
+
+    with pytest.raises(BadData, match=r"'0(07|11)\.png'"):
+        read()
+
+
+def test_rows_with_nan_are_left_out_in_memory_and_keep_their_numbers(tmp_path: Path) -> None:
+    x = TABLE.copy()
+    x[[20, 50], 1] = np.nan
+    np.save(tmp_path / "x.npy", x)
+    data = prepared(tmp_path / "x.npy", DataOptions(on_bad="skip"), 0)
+    assert len(data.train) + len(data.valid) + len(data.test) == 198
+    assert [(entry.file, entry.row) for entry in data.ledger.entries] == [("x.npy", 20), ("x.npy", 50)]
+    for part in (data.train, data.valid, data.test):
+        for index in range(len(part)):
+            np.testing.assert_array_equal(part.tensor[index], x[part.where(index).row].astype(np.float32))
+    with pytest.raises(BadData, match=r"'x\.npy' holds 2 values .* row 20, column 1 .*--on-bad-data skip"):
+        prepared(tmp_path / "x.npy", DataOptions(), 0)
+
+
+def test_a_library_array_may_be_streamed() -> None:
+    data = prepared(TABLE, STREAM, 0)
+    assert data.streamed
+    assert data.provenance.files == ()
+
+
+def test_provenance_says_that_its_fingerprint_is_sampled(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", TABLE)
+    (file,) = prepared(tmp_path / "x.npy", STREAM, 0).provenance.files
+    assert (file.name, file.sampled) == ("x.npy", True)
+    assert file.bytes == (tmp_path / "x.npy").stat().st_size
+
+
+def test_prepare_stored_is_a_function_of_the_seed() -> None:
+    source = streamed(TABLE, STREAM)
+    assert source is not None
+    a, b, c = (prepare_stored(source, "x", STREAM, seed) for seed in (0, 0, 1))
+    assert torch.equal(a.test.tensor, b.test.tensor)
+    assert not torch.equal(a.test.tensor, c.test.tensor)
