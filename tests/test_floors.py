@@ -10,9 +10,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "isthmus"
 
 FLOORS = [
-    ("functional", "distributions", "schedules", "trace", "errors", "files"),
+    ("functional", "distributions", "schedules", "trace", "errors", "files", "strangers"),
     ("nets", "latents", "likelihoods", "corruptions", "priors", "penalties", "fidelities"),
-    ("model", "objective"),
+    ("model", "objective", "sizes"),
     ("zoo", "exact", "recipe", "options", "overrides", "citations"),
     (
         "data", "training", "metrics", "plots", "report", "run", "unfinished", "fitting", "meeting", "gallery",

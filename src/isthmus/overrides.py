@@ -24,7 +24,7 @@ def parse_pairs(pairs: list[str]) -> dict[str, str]:
     for pair in pairs:
         path, equals, value = pair.partition("=")
         if not equals or not path.strip():
-            raise BadOption(f"--set takes part.option=value, but was given {pair!r}. Try --set latent.size=2.")
+            raise BadOption(f"--set takes part.option=value, but was given {pair[:60]!r}. Try --set latent.size=2.")
         changes[path.strip()] = value.strip()
     return changes
 
@@ -74,7 +74,9 @@ def override(tree: Tree, path: str, value: object, fresh: Callable[[str, str], T
             raise unknown("option", ".".join(groups[: depth + 1]), _beside(groups[:depth], node))
         node = node[key]
         if not isinstance(node, dict):
-            raise BadOption(f"{'.'.join(groups[: depth + 1])} is {node!r}, with no option {last!r} inside.")
+            raise BadOption(
+                f"{'.'.join(groups[: depth + 1])} is {repr(node)[:60]}, with no option {last[:60]!r} inside."
+            )
     if last not in node:
         raise unknown("option", path, _beside(groups, node))
     if groups == ["penalties"] and value in (None, "null", "none"):

@@ -8,7 +8,7 @@ import inspect
 import json
 import math
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Annotated, Any, ClassVar
 
@@ -31,20 +31,24 @@ from isthmus.fidelities import FIDELITIES
 from isthmus.latents import LATENTS
 from isthmus.likelihoods import LIKELIHOODS
 from isthmus.model import Autoencoder
-from isthmus.nets import NETS, Pair, critic
+from isthmus.nets import NETS, critic
 from isthmus.objective import Objective
 from isthmus.options import DataOptions, Options, TrainingOptions, refuse_truth
 from isthmus.overrides import override
 from isthmus.penalties import PENALTIES
 from isthmus.priors import PRIORS
 from isthmus.schedules import Schedule, Scheduled
+from isthmus.sizes import check_pass, check_weights
+from isthmus.strangers import parse_json
 from isthmus.trace import Shape
 
 HANDED = frozenset({"self", "shape", "size", "latent", "likelihood", "prior", "critic"})
 """Arguments that a part is handed where the parts meet; the rest are its options."""
 
-MOST_WEIGHTS = 2**31
-"""Weights that a recipe may ask for: 8 GiB."""
+LONGEST_TEXT = 2**20
+"""Characters of the longest recipe that is read."""
+MOST_ITEMS = 64
+"""Entries of a list of options (layers of a net), and penalties of a recipe, at most."""
 
 Factory = Callable[..., Any]
 
@@ -70,11 +74,18 @@ def options_of(factory: Factory) -> type[BaseModel]:
     hints = typing.get_type_hints(target)
     parameters = inspect.signature(target).parameters
     fields: dict[str, Any] = {
-        name: (Weight if hints[name] == Scheduled else hints[name], ... if p.default is p.empty else p.default)
+        name: (_field(hints[name]), ... if p.default is p.empty else p.default)
         for name, p in parameters.items()
         if name not in HANDED and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
     }
     return create_model(factory.__name__, __base__=Options, **fields)
+
+
+def _field(hint: Any) -> Any:
+    """The type of an option: a schedule is plain data, and a list has a bounded length."""
+    if hint == Scheduled:
+        return Weight
+    return Annotated[hint, Field(max_length=MOST_ITEMS)] if typing.get_origin(hint) is Sequence else hint
 
 
 class Part(BaseModel):
@@ -200,7 +211,7 @@ class Recipe(Options):
     corruption: CorruptionPart = CorruptionPart(kind="identity")
     fidelity: FidelityPart = FidelityPart(kind="likelihood")
     prior: PriorPart = PriorPart(kind="standard_normal")
-    penalties: dict[str, PenaltyPart] = Field(default_factory=dict)
+    penalties: dict[str, PenaltyPart] = Field(default_factory=dict, max_length=MOST_ITEMS)
     training: TrainingOptions = TrainingOptions()
     data: DataOptions = DataOptions()
 
@@ -210,17 +221,34 @@ class Recipe(Options):
         Raises:
             IsthmusError: the parts do not fit each other or the shape.
         """
+        self.draft(shape)
+        objective = self._assembled(shape)
+        objective.model.join(shape)
+        objective.rehearse()
+        return objective
+
+    def draft(self, shape: Shape) -> Objective:
+        """The objective as :meth:`build` makes it, on no device at all: names and shapes of weights, and no memory.
+
+        Raises:
+            IsthmusError: the parts do not fit each other, or what they ask for is absurd.
+        """
+        with torch.device("meta"):
+            objective = self._assembled(shape)
+            check_weights(objective)
+            check_pass(objective, shape)
+        return objective
+
+    def _assembled(self, shape: Shape) -> Objective:
+        """All parts, joined and not yet tried."""
         size = self.latent.width(shape)
         latent: nn.Module = self.latent.make(size=size, shape=shape)
         likelihood: nn.Module = self.likelihood.make(shape=shape)
         prior: nn.Module = self.prior.make(shape=shape, size=size)
-        handed = {"shape": shape, "size": size, "latent": latent, "likelihood": likelihood}
-        with torch.device("meta"):
-            # on no device at all: only the count of weights is wanted, before any memory is taken
-            _check_size(self.net.make(**handed))
-        pair = self.net.make(**handed)
+        check_weights(nn.ModuleList([latent, likelihood, prior]))
+        pair = self.net.make(shape=shape, size=size, latent=latent, likelihood=likelihood)
         corruption: nn.Module = self.corruption.make(shape=shape)
-        model = Autoencoder(pair.encoder, pair.decoder, latent, likelihood, corruption, shape=shape)
+        model = Autoencoder(pair.encoder, pair.decoder, latent, likelihood, corruption)
         penalties: dict[nn.Module, Schedule] = {}
         for name, part in self.penalties.items():
             penalty: nn.Module = part.make(prior=prior, size=size, shape=shape, critic=critic)
@@ -269,9 +297,11 @@ class Recipe(Options):
         Raises:
             IsthmusError: the text is not JSON, or not a recipe.
         """
+        if len(text) > LONGEST_TEXT:
+            raise BadOption(f"The text has {len(text):,} characters, but a recipe has at most {LONGEST_TEXT:,}.")
         try:
-            data = json.loads(text)
-        except (ValueError, RecursionError) as error:
+            data = parse_json(text, LONGEST_TEXT // 8)
+        except ValueError as error:
             raise BadOption(f"The recipe is not JSON: {error}. Write it with Recipe.to_json().") from error
         if not isinstance(data, dict):
             raise BadOption(f"A recipe is a JSON object, but this is a {type(data).__name__}.")
@@ -288,16 +318,6 @@ PARTS: dict[str, type[Part]] = {
     "penalties": PenaltyPart,
 }
 """The fields of a recipe that hold parts."""
-
-
-def _check_size(pair: Pair) -> None:
-    """Refuse networks that no machine of today holds."""
-    count = sum(p.numel() for net in (pair.encoder, pair.decoder) for p in net.parameters())
-    if count > MOST_WEIGHTS:
-        raise BadOption(
-            f"The networks would have {count:.2g} weights, but at most {MOST_WEIGHTS:.2g} are built. Make net.widths, "
-            "net.channels or latent.size smaller."
-        )
 
 
 def _fresh(family: str, kind: str) -> dict[str, Any]:

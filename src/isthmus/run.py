@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from pydantic import TypeAdapter, ValidationError
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -32,11 +32,16 @@ from isthmus.metrics.evaluation import evaluate
 from isthmus.model import Autoencoder
 from isthmus.objective import Objective
 from isthmus.recipe import Recipe, readable
+from isthmus.strangers import misplaced, parse_json
 
 FORMAT = 1
 RECIPE, WEIGHTS, RECORD, METRICS = "recipe.json", "model.safetensors", "run.json", "metrics.jsonl"
 LARGEST_JSON = 64 * 2**20
 """Bytes of the largest JSON file that is read from a run folder."""
+MOST_ROWS = 100_000
+"""Epochs of the longest history that is read, and figures of one epoch."""
+KINDS = frozenset({"F64", "F32", "F16", "BF16", "I64", "I32", "U8", "BOOL"})
+"""Types of numbers that weights may have in a file."""
 
 
 @dataclass(frozen=True)
@@ -167,20 +172,29 @@ def load(folder: Path | str, objective: Objective | None = None) -> Run:
         BadRun: the folder is missing, damaged, or of another format.
     """
     folder = Path(folder)
-    if not (folder / RECORD).is_file():
-        what = "has no run.json" if folder.is_dir() else "does not exist"
+    try:
+        there, whole = folder.is_dir(), (folder / RECORD).exists()
+    except OSError:
+        # a name that no folder can have
+        there = whole = False
+    if not whole:
+        what = "has no run.json" if there else "does not exist"
         raise BadRun(f"{str(folder)!r} is not a run: it {what}. Make one with isthmus fit vae --data digits --out RUN.")
     facts = _facts(read_json(folder / RECORD), folder)
     recipe = Recipe.from_dict(read_json(folder / RECIPE))
+    weights = _own(folder / WEIGHTS)
     if objective is None:
         if facts.by_hand:
             raise BadRun(
                 f"The run in {str(folder)!r} was made from parts by hand, which no file describes. Build the same "
                 "objective and give it to load(folder, objective)."
             )
+        # a few bytes may describe a model of gibibytes: none is built before the weights are seen to be there
+        _check_weights(recipe.draft(facts.shape).model, weights)
         objective = recipe.build(facts.shape)
     objective.model.join(facts.shape)
-    _load_weights(objective.model, folder / WEIGHTS)
+    _check_weights(objective.model, weights)
+    objective.model.load_state_dict(_tensors(weights))
     objective.eval()
     return Run(recipe, objective, facts, _rows(folder / METRICS), folder)
 
@@ -203,16 +217,32 @@ def facts_of(data: Prepared, seed: int, source: str) -> Facts:
     )
 
 
+def _own(path: Path) -> Path:
+    """The path of a file of a run, if it is a plain file that lies in the run's folder."""
+    fault = misplaced(path, path.parent)
+    if fault is not None:
+        raise BadRun(f"{str(path)!r} {fault}, but a run holds plain files of its own. Copy the whole run again.")
+    return path
+
+
+def _text(path: Path) -> str:
+    """The text of a file of bounded size."""
+    try:
+        if _own(path).stat().st_size > LARGEST_JSON:
+            raise BadRun(f"{str(path)!r} is larger than {LARGEST_JSON >> 20} MiB, so it is no file of a run.")
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadRun(f"{str(path)!r} cannot be read as text: {one_line(error)}. Train the run again.") from error
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a file of bounded size."""
     try:
-        if path.stat().st_size > LARGEST_JSON:
-            raise BadRun(f"{str(path)!r} is larger than {LARGEST_JSON >> 20} MiB, so it is no file of a run.")
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        if isinstance(error, IsthmusError):
-            raise
-        raise BadRun(f"{str(path)!r} cannot be read as JSON ({type(error).__name__}). Train the run again.") from error
+        content = parse_json(_text(path))
+    except IsthmusError:
+        raise
+    except ValueError as error:
+        raise BadRun(f"{str(path)!r} cannot be read as JSON: {one_line(error)}. Train the run again.") from error
     if not isinstance(content, dict):
         raise BadRun(f"{str(path)!r} holds no JSON object. Train the run again.")
     return content
@@ -241,29 +271,52 @@ def _facts(content: Mapping[str, Any], folder: Path) -> Facts:
 def _rows(path: Path) -> list[dict[str, Any]]:
     """The rows of metrics.jsonl; none where the file is missing or spoiled, for no figure depends on it."""
     try:
-        if path.stat().st_size > LARGEST_JSON:
-            return []
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
-    except (OSError, ValueError, RecursionError):
+        lines = _text(path).splitlines()
+        rows = [parse_json(line, MOST_ROWS) for line in lines if line] if len(lines) <= MOST_ROWS else []
+    except (ValueError, IsthmusError):
         return []
-    return rows if all(isinstance(row, dict) and isinstance(row.get("train"), dict) for row in rows) else []
+    return rows if all(map(_is_row, rows)) else []
 
 
-def _load_weights(model: Autoencoder, path: Path) -> None:
-    """Put the weights of a file into the model, if they are all there and of the right shapes."""
+def _is_row(row: object) -> bool:
+    """Whether a row tells an epoch and the figures of its parts, the training loss among them."""
+    if not isinstance(row, dict) or not isinstance(row.get("train"), dict) or "loss" not in row["train"]:
+        return False
+    parts = [row["train"], row.get("valid") or {}, row.get("weights") or {}, {"epoch": row.get("epoch")}]
+    figures = [value for part in parts for value in (part.values() if isinstance(part, dict) else [None])]
+    # a whole number beyond these is no float
+    return all(type(value) is float or (type(value) is int and abs(value) < 2**53) for value in figures)
+
+
+def _check_weights(model: Autoencoder, path: Path) -> None:
+    """Refuse a file that holds other weights than the model's, by its header: names, shapes and types."""
+    expected = {name: list(value.shape) for name, value in model.state_dict().items()}
     try:
-        weights = load_file(path)
+        with safe_open(path, framework="pt") as file:
+            found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118  it is no mapping
+            shapes = {name: piece.get_shape() for name, piece in found.items()}
+            kinds = {name: piece.get_dtype() for name, piece in found.items()}
     except (OSError, SafetensorError) as error:
         raise BadRun(f"{str(path)!r} cannot be read as safetensors: {one_line(error)}. Train the run again.") from error
-    expected = model.state_dict()
-    for name in sorted(expected.keys() ^ weights.keys()):
+    for name in sorted(expected.keys() ^ shapes.keys()):
         side = "lacks" if name in expected else "has an unknown"
-        raise BadRun(f"{str(path)!r} {side} weight {name!r}, so it does not belong to this recipe.")
-    for name, value in expected.items():
-        if value.shape != weights[name].shape:
+        raise BadRun(f"{str(path)!r} {side} weight {name[:80]!r}, so it does not belong to this recipe.")
+    for name, shape in expected.items():
+        if shapes[name] != shape:
             raise BadRun(
-                f"{str(path)!r} holds {name} of shape {tuple(weights[name].shape)}, but the recipe needs "
-                f"{tuple(value.shape)}. The two files are not of one run."
+                f"{str(path)!r} holds {name} of shape {tuple(shapes[name])}, but the recipe needs {tuple(shape)}. "
+                "The two files are not of one run."
             )
-    with torch.no_grad():
-        model.load_state_dict(weights)
+        if kinds[name] not in KINDS:
+            raise BadRun(
+                f"{str(path)!r} holds {name} as {kinds[name]}, but weights are read as {', '.join(sorted(KINDS))}. "
+                "Train the run again."
+            )
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    """All weights of a file."""
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise BadRun(f"{str(path)!r} cannot be read as safetensors: {one_line(error)}. Train the run again.") from error

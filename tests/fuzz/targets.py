@@ -1,0 +1,232 @@
+"""What is fuzzed: each reader with the maker of its files, and what is done with what it accepts.
+
+What is accepted must also be usable: a recipe is built, a run encodes, decodes and draws, a data set is split and
+prepared.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import torch
+
+from fuzz import formats, makers
+from fuzz.makers import Choose, Maker, damaged, pick
+from isthmus import fitting, run, zoo
+from isthmus.errors import IsthmusError
+from isthmus.options import DataOptions
+from isthmus.overrides import parse_pairs
+from isthmus.recipe import PARTS, Recipe
+from isthmus.using import read_codes
+
+LIMITS = {"isthmus.data.files.LARGEST": 2**26, "isthmus.sizes.MOST_WEIGHTS": 2**20, "isthmus.sizes.MOST_VALUES": 2**22}
+"""The readers' own bounds, lowered while fuzzing: a gibibyte that is allowed would hide one that is not."""
+SHAPES = ((5,), (1, 6, 6))
+
+Read = Callable[[Path], object]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A reader: ``make`` writes the bytes of the file called ``file``, and ``read`` reads the folder it is put in.
+
+    ``whole`` holds the other files that belong there.
+    """
+
+    name: str
+    file: str
+    make: Maker
+    read: Read
+    whole: Callable[[], dict[str, bytes]] = dict
+
+    def laid(self, folder: Path, data: bytes) -> Path:
+        """The folder with the file in it, the others as they belong."""
+        for name, content in {**self.whole(), self.file: data}.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        return folder
+
+
+@contextmanager
+def lowered() -> Iterator[None]:
+    """The readers' bounds at :data:`LIMITS`."""
+    with ExitStack() as stack:
+        for name, bound in LIMITS.items():
+            stack.enter_context(mock.patch(name, bound))
+        yield
+
+
+def _names() -> list[str]:
+    return sorted({kind for part in PARTS.values() for kind in part.table})
+
+
+NEAR: tuple[object, ...] = (
+    *_names(), 1, 2, 4, 8, 16, 0.25, "sigmoid", "relu", "batch", "group", "orthogonal", "upsample", "maxpool",
+    "standard", "static", [8], [8, 4], [4, 4, 4], [8, 5, 5],
+    *({"kind": kind, "weight": 0.5} for kind in PARTS["penalties"].table),
+)  # fmt: skip
+
+
+@cache
+def recipes() -> tuple[dict[str, object], ...]:
+    """All recipes of the zoo as plain data, narrow enough for a short test."""
+    out = []
+    for name in zoo.RECIPES:
+        tree = json.loads(zoo.recipe(name).to_json())
+        if tree["net"].get("widths"):
+            tree["net"]["widths"] = [8]
+        out.append(tree)
+    return tuple(out)
+
+
+def _built(recipe: Recipe) -> None:
+    """A recipe that was accepted can be written, read and built, or is refused where the parts meet."""
+    text = recipe.to_json()
+    assert Recipe.from_json(text).to_json() == text, "a recipe changes when it is written and read"
+    refusals = []
+    for shape in SHAPES:
+        try:
+            recipe.build(shape)
+        except IsthmusError as error:
+            refusals.append(error)
+    if len(refusals) == len(SHAPES):
+        raise refusals[0]
+
+
+def _read_recipe(folder: Path) -> None:
+    try:
+        text = (folder / "recipe.json").read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        return
+    _built(Recipe.from_json(text))
+
+
+def _read_overrides(folder: Path) -> None:
+    lines = (folder / "set.txt").read_bytes().decode("utf-8", "surrogateescape").split("\n")
+    start = zoo.recipe("vae").with_options({"net.widths": [8], "latent.size": 2})
+    _built(start.with_options(parse_pairs(lines)))
+
+
+def _overrides(choose: Choose) -> bytes:
+    """Lines such as ``latent.size=2``, most with a path that exists."""
+    paths = [".".join(map(str, path)) for tree in recipes() for path in makers.places(tree)]
+    lines = []
+    for _ in range(1 + choose(3)):
+        path = (
+            pick(choose, paths)
+            if choose(5)
+            else pick(choose, (*makers.WORDS, "penalties.l1", "penalties.", ".", "net.kind.a"))
+        )
+        value = makers.value(choose, NEAR)
+        text = value if isinstance(value, str) and choose(2) else json.dumps(value)[:9000]
+        lines.append(f"{path}{'=' if choose(30) else ''}{text}")
+    data = "\n".join(lines).encode("utf-8", "surrogatepass")
+    return damaged(data, choose) if choose(8) == 0 else data
+
+
+@cache
+def whole_run() -> dict[str, bytes]:
+    """The files of a small trained run."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as place:
+        x = torch.rand(40, 5, generator=torch.Generator().manual_seed(0))
+        options = {"net.widths": [8], "latent.size": 2}
+        fitting.fit("vae", x, epochs=2, options=options, out=Path(place) / "run")
+        return {path.name: path.read_bytes() for path in sorted((Path(place) / "run").glob("*.*")) if path.is_file()}
+
+
+def _read_run(folder: Path) -> None:
+    """Load a run and use it."""
+    loaded = run.load(folder)
+    shape = loaded.facts.shape
+    z = loaded.model.encode(torch.zeros(3, *shape))
+    loaded.restored(loaded.model.decode(z))
+    if loaded.model.generative:
+        loaded.sample(2, seed=0)
+    assert repr(loaded)
+    assert all(float(row["train"]["loss"]) is not None for row in loaded.history)
+
+
+def _run_json(name: str) -> Maker:
+    def make(choose: Choose) -> bytes:
+        return makers.json_maker([json.loads(whole_run()[name])], (*NEAR, [5], [1, 6, 6], "vae"))(choose)
+
+    return make
+
+
+def _metrics(choose: Choose) -> bytes:
+    rows = [json.loads(line) for line in whole_run()["metrics.jsonl"].splitlines()]
+    return makers.lines_maker(rows, (1, 0.5, {"loss": 1.0}))(choose)
+
+
+def _weights(choose: Choose) -> bytes:
+    return _tensors()(choose)
+
+
+@cache
+def _tensors() -> Maker:
+    from safetensors.torch import load
+
+    return formats.tensors(load(whole_run()["model.safetensors"]))
+
+
+def _data(file: str, *, labels: str | None = None) -> Read:
+    """Read a path as a data set, split it and prepare it."""
+
+    def read(folder: Path) -> None:
+        from isthmus.data.prepare import prepare
+        from isthmus.data.readers import read_path
+        from isthmus.data.splits import split
+
+        options = DataOptions(labels=labels, test=0.0, validation=0.0)
+        dataset = read_path(folder / file, options)
+        prepare(split(dataset, options, 0), dataset, options, 0)
+
+    return read
+
+
+def _codes(file: str) -> Read:
+    def read(folder: Path) -> None:
+        z = read_codes(folder / file)
+        assert z.dtype == np.float32
+
+    return read
+
+
+def _picture_beside() -> dict[str, bytes]:
+    return {"pictures/0.png": formats._picture("PNG", "L", 4)}
+
+
+RUN_FILES = ("run.json", "recipe.json", "metrics.jsonl", "model.safetensors")
+
+TARGETS: dict[str, Target] = {
+    target.name: target
+    for target in (
+        Target("recipe", "recipe.json", lambda choose: makers.json_maker(recipes(), NEAR)(choose), _read_recipe),
+        Target("overrides", "set.txt", _overrides, _read_overrides),
+        Target("run record", "run.json", _run_json("run.json"), _read_run, whole_run),
+        Target("run recipe", "recipe.json", _run_json("recipe.json"), _read_run, whole_run),
+        Target("run metrics", "metrics.jsonl", _metrics, _read_run, whole_run),
+        Target("run weights", "model.safetensors", _weights, _read_run, whole_run),
+        Target("npy", "x.npy", makers.npy, _data("x.npy")),
+        Target("npz", "x.npz", makers.npz, _data("x.npz")),
+        Target("idx", "x-idx3-ubyte", makers.idx, _data("x-idx3-ubyte")),
+        Target("idx.gz", "x-idx3-ubyte.gz", makers.zipped(makers.idx), _data("x-idx3-ubyte.gz")),
+        Target("csv", "x.csv", makers.csv, _data("x.csv")),
+        Target("csv with labels", "x.csv", makers.csv, _data("x.csv", labels="label")),
+        Target("parquet", "x.parquet", formats.parquet, _data("x.parquet")),
+        Target("parquet with labels", "x.parquet", formats.parquet, _data("x.parquet", labels="label")),
+        Target("image", "pictures/1.png", formats.picture, _data("pictures"), _picture_beside),
+        Target("image alone", "pictures/1.jpg", formats.picture, _data("pictures")),
+        Target("codes npy", "z.npy", makers.npy, _codes("z.npy")),
+        Target("codes npz", "z.npz", makers.npz, _codes("z.npz")),
+        Target("codes csv", "z.csv", makers.csv, _codes("z.csv")),
+    )
+}
