@@ -39,7 +39,6 @@ def measure(rotations: int) -> dict[str, Any]:
     medians = {name: statistics.median(times) for name, times in seconds.items()}
     pulled = pulled_in()
     limits = {"isthmus --help": HELP, "import isthmus": medians["import torch"] + OVER_TORCH}
-    limits["import isthmus, every name"] = limits["import isthmus"]
     print("\nstart-up: seconds, median [min, max]")
     for name, times in seconds.items():
         limit = limits.get(name)

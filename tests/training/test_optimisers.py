@@ -6,8 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from isthmus import latents, likelihoods, nets
+from isthmus.model import Autoencoder
+from isthmus.objective import Objective
 from isthmus.options import TrainingOptions
-from isthmus.training.optimisers import optimisers, rate_at, set_rate
+from isthmus.training.optimisers import Adam, optimisers, rate_at, set_rate
 
 
 def quadratic(options: TrainingOptions, steps: int = 400) -> float:
@@ -36,12 +39,70 @@ def test_muon_takes_the_matrices_and_adamw_the_rest() -> None:
     muon, adamw = optimisers(TrainingOptions(optimiser="muon"), net)
     assert isinstance(muon, torch.optim.Muon)
     assert [p.shape for g in muon.param_groups for p in g["params"]] == [(3, 8)]
-    assert isinstance(adamw, torch.optim.AdamW)
+    assert isinstance(adamw, Adam)
+    assert all(g["decoupled_weight_decay"] for g in adamw.param_groups)
     assert sum(len(g["params"]) for g in adamw.param_groups) == 3
 
 
 def test_muon_without_a_matrix_is_adamw_alone() -> None:
     assert len(optimisers(TrainingOptions(optimiser="muon"), nn.Conv2d(1, 2, 3))) == 1
+
+
+def autoencoder(*widths: int, tied: bool = False, data: int = 12) -> Objective:
+    latent, likelihood = latents.Deterministic(), likelihoods.Bernoulli()
+    pair = nets.mlp((data,), 3, latent, likelihood, widths=widths, tied=tied)
+    return Objective(Autoencoder(pair.encoder, pair.decoder, latent, likelihood))
+
+
+def of_muon(objective: Objective) -> list[torch.Size]:
+    tools = [t for t in optimisers(TrainingOptions(optimiser="muon"), objective) if isinstance(t, torch.optim.Muon)]
+    return [p.shape for t in tools for g in t.param_groups for p in g["params"]]
+
+
+def test_muon_leaves_the_layers_that_read_and_write_the_data_to_adamw() -> None:
+    objective = autoencoder(8, 5)
+    assert of_muon(objective) == [(5, 8), (3, 5), (5, 3), (8, 5)]
+    _, adamw = optimisers(TrainingOptions(optimiser="muon"), objective)
+    left = [p.shape for g in adamw.param_groups for p in g["params"]]
+    assert [shape for shape in left if len(shape) == 2] == [(8, 12), (12, 8)]
+    assert sum(len(shape) == 1 for shape in left) == 6
+
+
+def test_muon_takes_every_matrix_of_a_tied_net_but_the_one_that_faces_the_data() -> None:
+    assert of_muon(autoencoder(8, 5, tied=True)) == [(5, 8), (3, 5)]
+
+
+def test_muon_takes_the_dense_layers_inside_a_convolutional_net() -> None:
+    latent, likelihood = latents.Deterministic(), likelihoods.Bernoulli()
+    pair = nets.conv((1, 8, 8), 3, latent, likelihood, channels=(2,))
+    objective = Objective(Autoencoder(pair.encoder, pair.decoder, latent, likelihood))
+    assert of_muon(objective) == [(3, 32), (32, 3)]
+
+
+def test_what_muon_leaves_over_wide_data_learns_at_its_share_of_the_rate() -> None:
+    _, adamw = optimisers(TrainingOptions(optimiser="muon"), autoencoder(8, 5, data=4096))
+    shares = {tuple(p.shape): g["share"] for g in adamw.param_groups for p in g["params"]}
+    assert shares[8, 4096] == 0.25
+    assert shares[4096, 8] == 1
+
+
+@pytest.mark.parametrize(("decay", "decoupled"), [(0.0, False), (0.1, False), (0.1, True)])
+def test_the_short_step_of_adam_gives_the_bits_of_torchs(decay: float, decoupled: bool) -> None:
+    """With two groups, a layer without gradients, and a rate that changes."""
+    ended = []
+    for kind in (torch.optim.Adam, Adam):
+        torch.manual_seed(0)
+        layers = nn.ModuleList([nn.Linear(5, 4), nn.Linear(4, 3), nn.Linear(2, 2)])
+        groups = [{"params": list(layers[0].parameters())}, {"params": list(layers[1:].parameters()), "share": 0.5}]
+        tool = kind(groups, 0.1, weight_decay=decay, decoupled_weight_decay=decoupled, fused=True)
+        for step in range(4):
+            set_rate([tool], 0.1 / (step + 1))
+            tool.zero_grad()
+            layers[1](layers[0](torch.randn(7, 5))).square().sum().backward()
+            tool.step()
+        ended.append([p.detach().clone() for p in layers.parameters()])
+    for torchs, ours in zip(*ended, strict=True):
+        assert torchs.equal(ours)
 
 
 def test_frozen_weights_are_left_out() -> None:
