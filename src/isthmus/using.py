@@ -14,7 +14,7 @@ from torch import Tensor
 from isthmus import gallery, plots
 from isthmus.data.base import Array
 from isthmus.data.binary import read_npy, read_npz
-from isthmus.data.tables import read_table
+from isthmus.data.tables import listed, read_table
 from isthmus.errors import BadData, BadOption, IncompatibleParts, check_range
 from isthmus.fitting import check_seed
 from isthmus.meeting import data_of, examples, measured_part, part_name
@@ -175,13 +175,16 @@ def read_codes(path: Path) -> Array:
     if suffix == ".npz":
         arrays = read_npz(path)
         if "z" not in arrays:
-            raise BadData(f"{str(path)!r} holds {', '.join(sorted(arrays))}, but codes are called 'z'.")
+            raise BadData(f"{str(path)!r} holds {listed(sorted(arrays)) or 'nothing'}, but codes are called 'z'.")
         z = arrays["z"]
     else:
         z = read_npy(path) if suffix == ".npy" else read_table(path, None)[0]
-    if z.dtype.kind not in "biuf" or z.ndim < 2 or not np.isfinite(z).all():
+    if z.dtype.kind in "biuf":
+        with np.errstate(over="ignore"):
+            z = z.astype(np.float32)
+    if z.dtype.kind != "f" or z.ndim < 2 or not np.isfinite(z).all():
         raise BadData(f"{str(path)!r} holds no codes: one row of finite numbers to each is needed. Encode again.")
-    return z.astype(np.float32)
+    return z
 
 
 def _write(run: Run, out: Path, x: Tensor, title: str) -> Written:

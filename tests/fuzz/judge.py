@@ -37,6 +37,7 @@ LIBRARIES = tuple(
         *sysconfig.get_paths().values(),
         str(Path(isthmus.__file__).parent),
         "/proc/self",
+        "/sys/fs/cgroup",
         str(Path(__file__).parents[1]),
     }
 )

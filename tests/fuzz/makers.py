@@ -234,7 +234,7 @@ def npz(choose: Choose) -> bytes:
         for _ in range(choose(4)):
             name = pick(choose, NAMES[:6] if choose(4) else NAMES)
             bomb = choose(12) == 0
-            data = npy(choose) + (bytes(pick(choose, (10**6, 3 * 10**8))) if bomb else b"")
+            data = npy(choose) + (bytes(pick(choose, (10**6, 3 * 10**7))) if bomb else b"")
             if name not in archive.namelist():
                 archive.writestr(name, data)
     data = out.getvalue()
@@ -260,10 +260,10 @@ def zipped(inner: Maker) -> Maker:
         if how == 0:
             return damaged(gzip.compress(data, 1, mtime=0), choose)
         if how == 1:
-            return gzip.compress(data, 1, mtime=0) + gzip.compress(bytes(pick(choose, (10, 3 * 10**8))), 1, mtime=0)
+            return gzip.compress(data, 1, mtime=0) + gzip.compress(bytes(pick(choose, (10, 3 * 10**7))), 1, mtime=0)
         if how == 2:
             lie = struct.pack(">BBBB2I", 0, 0, 8, 2, *pick(choose, ((10**4, 5000), (2, 3 * 10**8), (2**16, 2**15))))
-            return gzip.compress(lie + bytes(pick(choose, (10**6, 10**8))), 1, mtime=0)
+            return gzip.compress(lie + bytes(pick(choose, (10**6, 10**7))), 1, mtime=0)
         return gzip.compress(data, 1, mtime=0)
 
     return make

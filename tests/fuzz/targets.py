@@ -24,7 +24,12 @@ from isthmus.overrides import parse_pairs
 from isthmus.recipe import PARTS, Recipe
 from isthmus.using import read_codes
 
-LIMITS = {"isthmus.data.files.LARGEST": 2**26, "isthmus.sizes.MOST_WEIGHTS": 2**20, "isthmus.sizes.MOST_VALUES": 2**22}
+LIMITS = {
+    "isthmus.data.files.LARGEST": 2**26,
+    "isthmus.data.files.FREE": 2**23,
+    "isthmus.sizes.MOST_WEIGHTS": 2**20,
+    "isthmus.sizes.MOST_VALUES": 2**22,
+}
 """The readers' own bounds, lowered while fuzzing: a gibibyte that is allowed would hide one that is not."""
 SHAPES = ((5,), (1, 6, 6))
 

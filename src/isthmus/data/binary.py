@@ -16,11 +16,14 @@ from typing import IO, Any, cast
 import numpy as np
 
 from isthmus.data.base import Array
-from isthmus.data.files import check_size, reading
+from isthmus.data.files import check_growth, check_size, reading
 from isthmus.errors import BadData
 
 IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 PIECE = 2**24
+LONGEST_HEADER = 10_000
+"""Bytes of the longest header of a .npy array: numpy's own limit, which it looks at only after reading."""
+PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 def read_npy(path: Path) -> Array:
@@ -55,15 +58,16 @@ def read_npz(path: Path, check: Callable[[list[str]], None] | None = None) -> di
     with reading(path, "a .npz archive"), zipfile.ZipFile(path) as archive:
         members = {item.filename.removesuffix(".npy"): item for item in archive.infolist()}
         for item in members.values():
-            if not item.filename.endswith(".npy"):
-                raise BadData(f"{path.name!r} holds {item.filename!r}, which is no array. Save with numpy.savez.")
+            if not item.filename.endswith(".npy") or item.compress_type not in PACKED:
+                raise BadData(f"{path.name!r} holds {item.filename[:60]!r}, which is no array. Save with numpy.savez.")
         if check is not None:
             check(sorted(members))
-        total = 0
+        packed, total = path.stat().st_size, 0
         for key, item in members.items():
             with archive.open(item) as stream:
                 total += _check_header(stream, item.file_size, f"{key!r} in {path.name!r}")
-        check_size(total, repr(path.name))
+        # against the whole file, for the members of a bomb may all be the same few bytes
+        check_growth(total, packed, repr(path.name))
         arrays = {}
         for key, item in members.items():
             with archive.open(item) as stream:
@@ -93,6 +97,11 @@ def _header(stream: IO[bytes], size: int, where: str, *, bounded: bool) -> tuple
     }
     if version not in readers:
         raise BadData(f"{where} is a .npy of version {version}; only plain numeric arrays are read.")
+    start, width = stream.tell(), 2 if version == (1, 0) else 4
+    length = int.from_bytes(stream.read(width), "little")
+    if length > LONGEST_HEADER:
+        raise BadData(f"{where} has a header of {length:,} bytes, but at most {LONGEST_HEADER:,} are read.")
+    stream.seek(start)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         shape, by_column, dtype = readers[version](stream)
@@ -130,10 +139,11 @@ def read_idx(path: Path) -> Array:
         zipped = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
         stream = cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if zipped else raw
-        return _idx_values(stream, path.name)
+        return _idx_values(stream, path.name, path.stat().st_size if zipped else None)
 
 
-def _idx_values(stream: IO[bytes], name: str) -> Array:
+def _idx_values(stream: IO[bytes], name: str, packed: int | None) -> Array:
+    """The array in a stream; ``packed`` are the bytes of its file where it is gzipped."""
     magic = _exactly(stream, 4, name)
     if magic[:2] != b"\0\0" or magic[2] not in IDX_TYPES or magic[3] == 0:
         raise BadData(
@@ -144,6 +154,8 @@ def _idx_values(stream: IO[bytes], name: str) -> Array:
     dtype = np.dtype(IDX_TYPES[magic[2]])
     needed = math.prod(shape) * dtype.itemsize
     check_size(needed, repr(name))
+    if packed is not None:
+        check_growth(needed, packed, repr(name))
     values = np.frombuffer(_exactly(stream, needed, name), dtype)
     if stream.read(1):
         raise BadData(

@@ -13,6 +13,8 @@ from isthmus.files import sha256
 
 LARGEST = 8 * 2**30
 """The most bytes that one data set may take in memory: 8 GiB."""
+FREE, GROWTH = 2**28, 250
+"""Bytes that packed data may always grow to (256 MiB), and how many times its size on the disk it may grow beyond."""
 
 
 @contextmanager
@@ -52,4 +54,30 @@ def check_size(needed: int, where: str) -> None:
         raise BadData(
             f"{where} needs {needed / 2**30:,.1f} GiB in memory, but at most {LARGEST // 2**30} GiB are read. "
             "Give a smaller part of the data."
+        )
+
+
+def check_growth(needed: int, packed: int, where: str) -> None:
+    """Refuse packed data that grows as only a decompression bomb does, before it is unpacked.
+
+    Raises:
+        BadData: ``needed`` bytes are more than ``GROWTH`` times the ``packed`` ones, and more than ``FREE``.
+    """
+    check_size(needed, where)
+    if needed > max(FREE, GROWTH * packed):
+        raise BadData(
+            f"{where} would grow from {packed:,} bytes to {needed:,}, more than {GROWTH} times, as no data does. Give "
+            "it unpacked if it is meant."
+        )
+
+
+def check_inside(path: Path, folder: Path) -> None:
+    """Refuse a file or sub-folder of ``folder`` that is a link to another place.
+
+    Raises:
+        BadData: it leads out.
+    """
+    if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
+        raise BadData(
+            f"{path.name!r} in {folder.name!r} is a link that leads out of the folder. Copy what it leads to into it."
         )

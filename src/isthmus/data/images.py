@@ -4,6 +4,7 @@ All pictures of a folder become one array, so they must agree in size; they are 
 """
 
 import hashlib
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from isthmus.data.base import Array, SourceFile
-from isthmus.data.files import check_size, reading
+from isthmus.data.files import check_growth, check_inside, reading
 from isthmus.errors import BadData
 from isthmus.files import sha256
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".webp")
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "WEBP")
+"""What Pillow may take a file for, whatever its name says: other formats are many, and one of them runs a program."""
 GREY = ("1", "L", "LA", "La")
 DEEP = ("I", "F")
 
@@ -45,7 +48,7 @@ def read_folder(folder: Path) -> tuple[Array, Array | None, SourceFile]:
                 f"{folder.name!r}, is {size[0]} x {size[1]}. Bring all images to one size."
             )
     shape = (len(paths), size[1], size[0], *((3,) if coloured else ()))
-    check_size(int(np.prod(shape, dtype=object)), repr(folder.name))
+    check_growth(math.prod(shape), sum(path.stat().st_size for path in paths), repr(folder.name))
     x = np.empty(shape, dtype=np.uint8)
     for row, path in enumerate(paths):
         x[row] = read_image(path, "RGB" if coloured else "L")
@@ -80,14 +83,19 @@ def _opened(path: Path) -> "Iterator[Image]":
     with reading(path, "an image"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             yield image
 
 
 def listed(folder: Path) -> tuple[list[Path], list[str] | None]:
     """The pictures below a folder, sorted, and for each the name of its sub-folder where there are any."""
     here = _pictures(folder)
-    below = [p for sub in sorted(folder.iterdir()) if sub.is_dir() for p in _pictures(sub)]
+    subs = sorted(sub for sub in folder.iterdir() if sub.is_dir())
+    for sub in subs:
+        check_inside(sub, folder)
+    below = [p for sub in subs for p in _pictures(sub)]
+    for path in here or below:
+        check_inside(path, folder)
     if here and below:
         raise BadData(
             f"The folder {folder.name!r} holds images both directly and in sub-folders. "

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from isthmus.data.arrays import assembled, bright
 from isthmus.data.base import Dataset
-from isthmus.data.files import LARGEST, check_size, reading
+from isthmus.data.files import LARGEST, check_inside, check_size, reading
 from isthmus.data.parquet import ParquetFile
 from isthmus.data.pictures import Pictures
 from isthmus.data.sources import ArraySource, Joined, NumpyFile, Source, row_bytes
@@ -38,6 +38,8 @@ def opened(path: Path, options: DataOptions) -> Source | None:
     for ending in (".npy", ".parquet"):
         found = [path / name for name in names if name.lower().endswith(ending) and not name.startswith(".")]
         if found and (options.labels is None or ending == ".parquet"):
+            for file in found:
+                check_inside(file, path)
             return Joined(path.name, [source for file in found if (source := _file(file, ending, options))])
     plain = any(name.endswith(("-ubyte", "-ubyte.gz")) for name in names)
     return None if plain or options.labels is not None else Pictures(path)

@@ -141,15 +141,9 @@ def _opened(path: Path) -> tuple[Any, "pa.Schema"]:
 
 def _numeric(schema: "pa.Schema", path: Path, labels: str | None) -> list[str]:
     """The names of the columns of x, all numeric."""
-    from pyarrow import types
+    from isthmus.data.tables import check_columns, numeric_columns
 
-    from isthmus.data.tables import check_columns
-
-    numeric = {
-        field.name: types.is_integer(field.type) or types.is_floating(field.type) or types.is_boolean(field.type)
-        for field in schema
-    }
-    return check_columns(numeric, path, labels)
+    return check_columns(numeric_columns(schema), path, labels)
 
 
 def _matrix(batch: "pa.RecordBatch", columns: list[str]) -> Array:

@@ -9,10 +9,10 @@ from pathlib import Path
 from isthmus.data.arrays import assembled
 from isthmus.data.base import Array, Dataset, SourceFile
 from isthmus.data.binary import read_idx, read_npy, read_npz
-from isthmus.data.files import reading, source_file
+from isthmus.data.files import check_inside, reading, source_file
 from isthmus.data.images import read_folder
 from isthmus.data.opening import opened, whole
-from isthmus.data.tables import read_table
+from isthmus.data.tables import listed, read_table
 from isthmus.errors import BadData
 from isthmus.options import DataOptions
 
@@ -73,7 +73,7 @@ def _check_keys(keys: list[str], path: Path) -> None:
     if len(found) == 1 or found == {"X", "y"} or ("x_train" in found <= PART_KEYS and paired):
         return
     raise BadData(
-        f"{path.name!r} holds the arrays {', '.join(map(repr, keys)) or '(none)'}. Allowed are x_train with "
+        f"{path.name!r} holds the arrays {listed(keys) or '(none)'}. Allowed are x_train with "
         "x_valid, x_test and y_train, y_valid, y_test where there are any; or X and y; or exactly one array."
     )
 
@@ -115,4 +115,7 @@ def _idx(path: Path, images: dict[str, Path], options: DataOptions) -> Dataset:
 def _beside(path: Path) -> Path | None:
     """The file itself or its gzipped form, whichever is there."""
     zipped = path.with_name(f"{path.name}.gz")
-    return next((file for file in (path, zipped) if file.is_file()), None)
+    found = next((file for file in (path, zipped) if file.is_file()), None)
+    if found is not None:
+        check_inside(found, found.parent)
+    return found
