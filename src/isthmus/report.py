@@ -100,6 +100,7 @@ class Report:
         command: the command that makes the run again.
         figures: the pictures, in the order to show.
         description: what the run is, in a sentence.
+        left_out: (file, row, why) of bad examples that were left out, and how many there were in all.
     """
 
     title: str
@@ -109,6 +110,7 @@ class Report:
     command: str
     figures: Sequence[FigureEntry] = ()
     description: str = ""
+    left_out: tuple[Sequence[tuple[str, int, str]], int] = ((), 0)
 
 
 def write_report(path: str | Path, report: Report) -> Path:
@@ -127,7 +129,7 @@ def write_report(path: str | Path, report: Report) -> Path:
 
 def page_of(report: Report) -> str:
     """The page as text."""
-    sections = [_metrics(report.metrics), _figures(report.figures), _provenance(report)]
+    sections = [_metrics(report.metrics), _figures(report.figures), _left_out(*report.left_out), _provenance(report)]
     body = "\n".join(section for section in sections if section)
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -191,6 +193,28 @@ def _metrics(metrics: Mapping[str, tuple[float, str]]) -> str:
 <h2>Measured</h2>
 <table>
 <thead><tr><th scope="col">Metric</th><th scope="col" class="value">Value</th><th scope="col">Meaning</th></tr></thead>
+<tbody>
+{rows}
+</tbody>
+</table>
+</section>"""
+
+
+def _left_out(listed: Sequence[tuple[str, int, str]], count: int) -> str:
+    """The bad examples that were left out."""
+    if not count:
+        return ""
+    rows = "\n".join(
+        f'<tr><th scope="row">{_text(file)}</th><td class="value">{_text(_number(row))}</td>'
+        f'<td class="meaning">{_text(why)}</td></tr>'
+        for file, row, why in listed
+    )
+    more = f" The first {len(listed)} are:" if count > len(listed) else ""
+    return f"""<section>
+<h2>Left out</h2>
+<p>{_number(count)} bad examples took no part in training.{more}</p>
+<table>
+<thead><tr><th scope="col">File</th><th scope="col" class="value">Row, from 0</th><th scope="col">Why</th></tr></thead>
 <tbody>
 {rows}
 </tbody>

@@ -33,6 +33,7 @@ def write(
         command=command_of(run),
         figures=entries,
         description=f"{what}Figures are of {part}. {_credit(run)}".strip(),
+        left_out=_left_out(run),
     )
     return write_report(folder / "report.html", report)
 
@@ -54,6 +55,13 @@ def summary(run: Run) -> list[tuple[str, str]]:
         ("seed", str(facts.seed)),
         ("versions", ", ".join(f"{k} {v}" for k, v in facts.machine.items() if k in ("isthmus", "torch", "python"))),
     ]
+
+
+def _left_out(run: Run) -> tuple[list[tuple[str, int, str]], int]:
+    """The bad examples that training left out, and how many there were."""
+    bad = run.facts.bad_data
+    listed = [(str(e["file"]), int(e["row"]), str(e["why"])) for e in bad.get("listed", [])]
+    return listed, int(bad.get("count", 0))
 
 
 def _credit(run: Run) -> str:

@@ -24,13 +24,17 @@ from torch import Tensor
 
 from isthmus.data.arrays import arranged, bright
 from isthmus.data.base import Array
+from isthmus.data.large import stored_like
+from isthmus.data.opening import streamed
 from isthmus.data.prepare import Prepared, prepare_like
 from isthmus.data.scaling import Scaling
+from isthmus.data.stored import Stored
 from isthmus.errors import BadRun, IsthmusError, one_line
 from isthmus.files import replacing, write_text
 from isthmus.metrics.evaluation import evaluate
-from isthmus.model import Autoencoder
+from isthmus.model import Autoencoder, chunks
 from isthmus.objective import Objective
+from isthmus.options import DataOptions
 from isthmus.recipe import Recipe, readable
 from isthmus.strangers import misplaced, parse_json
 
@@ -99,7 +103,7 @@ class Run:
 
     def encode(self, x: Array, *, sample: bool = False) -> Array:
         """The code of each example, as numpy: the mean of q(z | x), or a draw from it."""
-        return self.model.encode(self.prepared(x), sample=sample).cpu().numpy()
+        return np.concatenate([self.model.encode(c, sample=sample).cpu().numpy() for c in chunks(self.examples(x))])
 
     def decode(self, z: Array) -> Array:
         """What codes stand for, in the units of the data."""
@@ -107,7 +111,8 @@ class Run:
 
     def reconstruct(self, x: Array, *, sample: bool = False) -> Array:
         """What is left of each example behind the code, in the units of the data."""
-        return self.restored(self.model.reconstruct(self.prepared(x), sample=sample))
+        parts = (self.model.reconstruct(chunk, sample=sample) for chunk in chunks(self.examples(x)))
+        return np.concatenate([self.restored(part) for part in parts])
 
     def sample(self, n: int, *, seed: int | None = None) -> Array:
         """``n`` new examples, in the units of the data."""
@@ -115,7 +120,17 @@ class Run:
 
     def evaluate(self, x: Array, *, seed: int = 0) -> dict[str, float]:
         """The figures of the run on raw examples; their units are in :data:`isthmus.metrics.evaluation.MEANINGS`."""
-        return evaluate(self.objective, self.prepared(x), seed=seed)
+        ready = self.examples(x)
+        if isinstance(ready, Stored):
+            ready.demand(self.model.likelihood.check)  # type: ignore[arg-type]
+        return evaluate(self.objective, ready, seed=seed)
+
+    def examples(self, x: Array) -> Tensor | Stored:
+        """Raw examples as the model takes them; what is large, such as a mapped file, is read chunk by chunk."""
+        source = streamed(x, DataOptions())
+        if source is None:
+            return self.prepared(x)
+        return stored_like(source, self.facts.shape, self.scaling, DataOptions(), self.facts.seed)
 
     def prepared(self, x: Array, *, pixels: bool | None = None) -> Tensor:
         """Raw examples as the model takes them, treated as the training data was.

@@ -4,6 +4,8 @@ Each function returns the file and the shape of what it wrote. Arrays come back 
 last, tables in their own units.
 """
 
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +14,9 @@ import torch
 from torch import Tensor
 
 from isthmus import gallery, plots
-from isthmus.data.base import Array
+from isthmus.data.base import Array, Place
 from isthmus.data.binary import read_npy, read_npz
+from isthmus.data.stored import Stored
 from isthmus.data.tables import listed, read_table
 from isthmus.errors import BadData, BadOption, IncompatibleParts, check_range
 from isthmus.fitting import check_seed
@@ -21,25 +24,28 @@ from isthmus.meeting import data_of, examples, measured_part, part_name
 from isthmus.metrics.denoising import corrupted, is_denoising
 from isthmus.metrics.importance import Listener
 from isthmus.metrics.scores import meaning, scores
-from isthmus.model import seeded
-from isthmus.output import check_ending, write_array, write_figure
+from isthmus.model import CHUNK, chunks, inference, seeded
+from isthmus.output import check_ending, write_array, write_figure, write_pieces
 from isthmus.run import Run
 from isthmus.trace import Offer
 
 PICTURES = 64
 """Pictures that one PNG shows."""
+TOLD = 5
+"""Bad examples that are named in a warning."""
 
 Written = tuple[Path, tuple[int, ...]]
 
 
 def encode(run: Run, source: str, out: Path, *, sample: bool = False, seed: int = 0) -> Written:
-    """The code of each example of ``source``, all its parts in order."""
+    """The code of each example of ``source``, all its parts in order; NaN where an example is bad and skipped."""
     check_ending(out)
     x, labels = examples(run, source)
     check_seed(seed)
     with seeded(seed):
-        z = run.model.encode(x, sample=sample).cpu().numpy()
-    return write_array(out, z, name="z", labels=labels), z.shape
+        return _answered(
+            out, x, lambda chunk: run.model.encode(chunk, sample=sample).cpu().numpy(), name="z", labels=labels
+        )
 
 
 def decode(run: Run, codes: Path, out: Path) -> Written:
@@ -55,10 +61,11 @@ def reconstruct(run: Run, source: str, out: Path, *, sample: bool = False, seed:
     x, _ = examples(run, source)
     check_seed(seed)
     with seeded(seed):
-        y = run.model.reconstruct(x, sample=sample)
-    if out.suffix.lower() == ".png":
-        return write_figure(out, plots.reconstructions(run.drawn(x), run.drawn(y))), tuple(y[: gallery.SHOWN].shape)
-    return _write(run, out, y, "")
+        if out.suffix.lower() == ".png":
+            x = x[: gallery.SHOWN]
+            y = run.model.reconstruct(x, sample=sample)
+            return write_figure(out, plots.reconstructions(run.drawn(x), run.drawn(y))), tuple(y.shape)
+        return _answered(out, x, lambda chunk: run.restored(run.model.reconstruct(chunk, sample=sample)), name="x")
 
 
 def denoise(run: Run, source: str, out: Path, *, corrupt: bool = False, seed: int = 0) -> Written:
@@ -77,19 +84,66 @@ def denoise(run: Run, source: str, out: Path, *, corrupt: bool = False, seed: in
             "use a run that denoises."
         )
     x, _ = examples(run, source, clean=corrupt)
-    picture = out.suffix.lower() == ".png"
-    x = x[: gallery.SHOWN] if picture else x
+    if out.suffix.lower() == ".png":
+        return _denoised_picture(run, x[: gallery.SHOWN], out, corrupt=corrupt, seed=seed)
+
+    def restored(chunk: Tensor) -> Array:
+        if corrupt:
+            chunk = run.model.corruption(chunk.to(run.model.like.device, run.model.like.dtype), 1.0).x
+        return run.restored(run.model.reconstruct(chunk))
+
+    with inference(run.model), seeded(seed):
+        return _answered(out, x, restored, name="x")
+
+
+def _denoised_picture(run: Run, x: Tensor, out: Path, *, corrupt: bool, seed: int) -> Written:
     x_in = corrupted(run.model, x, seed=seed) if corrupt else x
     y = run.model.reconstruct(x_in)
-    if not picture:
-        return _write(run, out, y, "")
     rows = {"original": x, "corrupted": x_in} if corrupt else {"input": x_in}
     return write_figure(out, gallery.denoised(run, rows | {"restored": y})), tuple(y.shape)
 
 
+def _answered(
+    out: Path, x: Tensor | Stored, ask: Callable[[Tensor], Array], *, name: str, labels: Array | None = None
+) -> Written:
+    """Write the answer to each example, chunk by chunk; rows of NaN where an example is bad."""
+    pieces = map(ask, chunks(x)) if isinstance(x, Tensor) else _aligned(x, ask)
+    shape = write_pieces(out, pieces, len(x), name=name, labels=labels)
+    _tell(x)
+    return out, shape
+
+
+def _aligned(x: Stored, ask: Callable[[Tensor], Array]) -> Iterator[Array]:
+    for slab in x.slabs(CHUNK):
+        # a slab of bad examples only has no answer to take the shape from
+        answer = ask(slab.x) if len(slab.x) else ask(torch.zeros(1, *x.shape[1:]))[:0]
+        yield _filled(answer, slab.size, slab.bad)
+
+
+def _filled(answer: Array, size: int, bad: Sequence[int]) -> Array:
+    """An answer (n, ...) with a row of NaN for each bad example, (size, ...)."""
+    if not len(bad):
+        return answer
+    filled = np.full((size, *answer.shape[1:]), np.nan, answer.dtype)
+    filled[np.delete(np.arange(size), bad)] = answer
+    return filled
+
+
+def _tell(x: Tensor | Stored) -> None:
+    """Say which examples were bad."""
+    if isinstance(x, Stored) and x.ledger.count:
+        ledger = x.ledger
+        named = ", ".join(f"{Place(entry.file, entry.row)}" for entry in ledger.entries[:TOLD])
+        more = f" and {ledger.count - TOLD:,} more" if ledger.count > TOLD else ""
+        warnings.warn(f"{ledger.count:,} bad examples have NaN for an answer: {named}{more}.", stacklevel=3)
+
+
 @dataclass(frozen=True)
 class Scored:
-    """The score of each example, (N,), what it means, which examples they are, and their labels where known."""
+    """The score of each example, (N,), what it means, which examples they are, and their labels where known.
+
+    The score of a bad example that was skipped is NaN; the summary leaves it out.
+    """
 
     values: Array
     meaning: str
@@ -98,8 +152,9 @@ class Scored:
 
     def summary(self) -> dict[str, float]:
         """The spread of the scores."""
-        low, middle, high = np.quantile(self.values, [0, 0.5, 1])
-        figures = {"n": len(self.values), "mean": float(self.values.mean()), "least": float(low)}
+        good = self.values[~np.isnan(self.values)]
+        low, middle, high = np.quantile(good, [0, 0.5, 1])
+        figures = {"n": len(good), "mean": float(good.mean()), "least": float(low)}
         return figures | {"median": float(middle), "greatest": float(high)}
 
     def highest(self, count: int = 10) -> list[int]:
@@ -125,8 +180,11 @@ def score(
     else:
         x, labels = examples(run, data)
         which = f"{data}, all {len(x):,} examples in order"
-    values = scores(run.model, x, seed, importance_samples=importance_samples, listener=listener)
-    return Scored(values.cpu().numpy(), meaning(run.model, importance_samples), which, labels)
+    values = scores(run.model, x, seed, importance_samples=importance_samples, listener=listener).cpu().numpy()
+    if isinstance(x, Stored) and x.ledger.count:
+        values = _filled(values, len(x), x.ledger.rows().tolist())
+    _tell(x)
+    return Scored(values, meaning(run.model, importance_samples), which, labels)
 
 
 def write_scores(scored: Scored, out: Path) -> Written:

@@ -7,18 +7,19 @@ from typing import Annotated
 
 import typer
 
-from isthmus.cli.options import Changes, Data, Json, RunFolder, print_json, print_table
-from isthmus.cli.using import Draws
+from isthmus.cli.options import Changes, Data, Json, OnBad, RunFolder, print_json, print_table
+from isthmus.cli.using import Draws, loaded
 
 
-def evaluate(folder: RunFolder, data: Data = None, importance_samples: Draws = 0, as_json: Json = False) -> None:
+def evaluate(
+    folder: RunFolder, data: Data = None, importance_samples: Draws = 0, on_bad: OnBad = None, as_json: Json = False
+) -> None:
     """Measure a run on the test part of its data, or on its own held-out part."""
     from isthmus import meeting
     from isthmus.metrics.progress import shown
     from isthmus.metrics.variational import kl_by_latent
-    from isthmus.run import load
 
-    run = load(folder)
+    run = loaded(folder, on_bad)
     ready = meeting.data_of(run, data)
     with shown("importance samples") if importance_samples else nullcontext() as listener:
         figures, part = meeting.measured(run, ready, importance_samples=importance_samples, listener=listener)
@@ -117,7 +118,8 @@ def data(
     print_table(dict.fromkeys(("name", "shape", "examples", "here"), "left"), table)
     typer.echo(
         "Files are looked for under $ISTHMUS_DATA/NAME, then in the cache, then downloaded where terms allow.\n"
-        "Any path will do as well: .npy, .npz, IDX, .csv, .parquet, or a folder of images.\n"
+        "Any path will do as well: .npy, .npz, IDX, .csv, .parquet, or a folder of images or of .npy\n"
+        "or .parquet files; what is larger than memory stays on the disk.\n"
         "Terms and credit of one: isthmus data NAME"
     )
 
@@ -125,11 +127,15 @@ def data(
 def _describe(name: str, changes: list[str], as_json: bool) -> None:
     """Read a data set and print what is in it."""
     from isthmus.data.catalogue import load
-    from isthmus.data.describe import described
+    from isthmus.data.describe import described, described_source
+    from isthmus.data.opening import streamed
+    from isthmus.fitting import place_of
     from isthmus.overrides import parse_pairs
     from isthmus.recipe import Recipe
 
-    facts = described(load(name, Recipe().with_options(parse_pairs(changes)).data))
+    options = Recipe().with_options(parse_pairs(changes)).data
+    source = streamed(place_of(name), options)
+    facts = described(load(name, options)) if source is None else described_source(source)
     if as_json:
         print_json(facts)
     else:

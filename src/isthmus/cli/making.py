@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from isthmus.cli.options import Changes, Json, Seed, print_json
+from isthmus.cli.options import Changes, Json, OnBad, Seed, print_json
 from isthmus.errors import BadOption
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def fit(
     epochs: Annotated[int | None, typer.Option(help="Passes over the data.", show_default="the recipe's")] = None,
     seed: Seed = 0,
     precision: Annotated[str | None, typer.Option(help="auto, 32 or bf16.", show_default="the recipe's")] = None,
+    on_bad: OnBad = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in --out.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the unfinished run in --out, if any.")] = False,
     elsewhere: Annotated[
@@ -41,6 +42,8 @@ def fit(
     options: dict[str, object] = dict(parse_pairs(changes or []))
     if precision is not None:
         options["training.precision"] = precision
+    if on_bad is not None:
+        options["data.on_bad"] = on_bad
     chosen = _recipe(recipe)
     usual = Path("runs") / f"{chosen.name}-{Path(data).name.split('.')[0].replace(':', '-')}"
     folder = out or (usual if resume or elsewhere else _free(usual))

@@ -16,6 +16,15 @@ Changes = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PART.OPTION=VALUE", help="Change an option; may be given again."),
 ]
+OnBad = Annotated[
+    str | None,
+    typer.Option(
+        "--on-bad-data",
+        metavar="stop|skip",
+        help="At an example that is damaged, not finite, or out of range: stop, or leave it out and list it.",
+        show_default=False,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Seed = Annotated[int, typer.Option(help="Seed of every draw.")]
 Sample = Annotated[bool, typer.Option("--sample", help="Draw from the distribution instead of taking its mean.")]

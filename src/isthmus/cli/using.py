@@ -2,11 +2,14 @@
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from isthmus.cli.options import Data, Input, Json, Output, RunFolder, Sample, Seed, print_json, print_table
+from isthmus.cli.options import Data, Input, Json, OnBad, Output, RunFolder, Sample, Seed, print_json, print_table
+
+if TYPE_CHECKING:
+    from isthmus.run import Run
 
 Draws = Annotated[
     int,
@@ -18,12 +21,23 @@ Draws = Annotated[
 ]
 
 
-def encode(folder: RunFolder, source: Input, out: Output, sample: Sample = False, seed: Seed = 0) -> None:
-    """Write the code of each example (.npy, .npz or .csv)."""
-    from isthmus import using
+def loaded(folder: Path, on_bad: str | None) -> "Run":
+    """A run, with another policy for bad examples where one is given."""
     from isthmus.run import load
 
-    _said(using.encode(load(folder), source, out, sample=sample, seed=seed))
+    run = load(folder)
+    if on_bad is not None:
+        run.recipe = run.recipe.with_options({"data.on_bad": on_bad})
+    return run
+
+
+def encode(
+    folder: RunFolder, source: Input, out: Output, sample: Sample = False, on_bad: OnBad = None, seed: Seed = 0
+) -> None:
+    """Write the code of each example (.npy, .npz or .csv); NaN for a bad one that is skipped."""
+    from isthmus import using
+
+    _said(using.encode(loaded(folder, on_bad), source, out, sample=sample, seed=seed))
 
 
 def decode(
@@ -38,12 +52,13 @@ def decode(
     _said(using.decode(load(folder), codes, out))
 
 
-def reconstruct(folder: RunFolder, source: Input, out: Output, sample: Sample = False, seed: Seed = 0) -> None:
+def reconstruct(
+    folder: RunFolder, source: Input, out: Output, sample: Sample = False, on_bad: OnBad = None, seed: Seed = 0
+) -> None:
     """Write what is left of each example behind the code (.npy, .npz, .csv or .png)."""
     from isthmus import using
-    from isthmus.run import load
 
-    _said(using.reconstruct(load(folder), source, out, sample=sample, seed=seed))
+    _said(using.reconstruct(loaded(folder, on_bad), source, out, sample=sample, seed=seed))
 
 
 def denoise(
@@ -53,6 +68,7 @@ def denoise(
     corrupt: Annotated[
         bool, typer.Option("--corrupt", help="Put the run's own corruption on clean examples first.")
     ] = False,
+    on_bad: OnBad = None,
     seed: Seed = 0,
 ) -> None:
     """Write what is restored from noisy examples, taken as they are (.npy, .npz, .csv or .png).
@@ -60,9 +76,8 @@ def denoise(
     Any run may be asked; one that was trained with a corruption was made for it.
     """
     from isthmus import using
-    from isthmus.run import load
 
-    _said(using.denoise(load(folder), source, out, corrupt=corrupt, seed=seed))
+    _said(using.denoise(loaded(folder, on_bad), source, out, corrupt=corrupt, seed=seed))
 
 
 def score(
@@ -72,6 +87,7 @@ def score(
     ] = None,
     data: Data = None,
     importance_samples: Draws = 0,
+    on_bad: OnBad = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -82,12 +98,13 @@ def score(
     from isthmus import using
     from isthmus.metrics.progress import shown
     from isthmus.output import check_ending
-    from isthmus.run import load
 
     if out is not None:
         check_ending(out)
     with shown("importance samples") if importance_samples else nullcontext() as listener:
-        scored = using.score(load(folder), data, seed=seed, importance_samples=importance_samples, listener=listener)
+        scored = using.score(
+            loaded(folder, on_bad), data, seed=seed, importance_samples=importance_samples, listener=listener
+        )
     written = None if out is None else using.write_scores(scored, out)
     highest = scored.highest()
     if as_json:

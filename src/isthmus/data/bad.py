@@ -70,6 +70,10 @@ class Ledger:
                 f"{why}. At most a tenth is left out. Look at the data, its scaling and the likelihood."
             )
 
+    def rows(self) -> Array:
+        """The rows of the bad examples, rising."""
+        return np.flatnonzero(self._seen)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for the record of a run: empty where nothing is bad."""
         if not self.count:

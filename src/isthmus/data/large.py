@@ -14,12 +14,12 @@ from isthmus.data.arrays import counted
 from isthmus.data.bad import Ledger
 from isthmus.data.base import Array, Provenance
 from isthmus.data.opening import is_bright
-from isthmus.data.prepare import PARTS, Part, Prepared
+from isthmus.data.prepare import Part, Prepared, check_shape, check_trained_on_pixels, scaling_of
 from isthmus.data.scaling import Scaling, measure
 from isthmus.data.sources import BLOCK, Source, row_bytes
 from isthmus.data.splits import MOST_VALIDATION
 from isthmus.data.stored import Layout, Stored, beside, layout_of
-from isthmus.data.treatment import check_unit, drawn
+from isthmus.data.treatment import PARTS, check_unit, drawn
 from isthmus.errors import BadData, BadOption
 from isthmus.options import DataOptions
 
@@ -72,6 +72,30 @@ def _train(source: Source, layout: Layout, ledger: Ledger, held: Array, options:
     if options.binarise == "dynamic":
         train.demand(lambda x: check_unit(x, f"{source.name!r}", options))
     return train
+
+
+def stored_like(
+    source: Source, shape: tuple[int, ...], scaling: Scaling, options: DataOptions, seed: int, *, clean: bool = True
+) -> Stored:
+    """Further data on the disk, treated as the training data was: examples of ``shape``, scaled by ``scaling``.
+
+    What is not ``clean`` is only input, never a target, and is not made binary.
+
+    Raises:
+        ShapeError: examples of another shape.
+        BadData: values in other units than the training data's.
+    """
+    layout = layout_of(source, options.shape)
+    check_shape(layout.shape, shape)
+    scaling, unit = scaling_of(scaling, images=layout.images, pixels=is_bright(source))
+    binary = clean and options.binarise != "none"
+    ledger = Ledger(options.on_bad, len(source))
+    stored = Stored(source, layout, scaling, ledger, draws=seed if binary else None)
+    if unit:
+        stored.demand(check_trained_on_pixels)
+    if binary:
+        stored.demand(lambda x: check_unit(x, f"{source.name!r}", options))
+    return stored
 
 
 def held_rows(n: int, options: DataOptions, seed: int, name: str) -> tuple[Array, Array]:

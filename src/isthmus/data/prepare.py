@@ -14,11 +14,9 @@ from isthmus.data.base import Array, Dataset, Examples, Place, Provenance
 from isthmus.data.scaling import BRIGHTEST, Scaling, measure
 from isthmus.data.splits import HeldOut, Split
 from isthmus.data.stored import Stored
-from isthmus.data.treatment import channels_first, check_finite, check_unit, drawn, scaled
+from isthmus.data.treatment import PARTS, channels_first, check_finite, check_unit, drawn, scaled
 from isthmus.errors import BadData, ShapeError
 from isthmus.options import DataOptions
-
-PARTS = ("train", "valid", "test")
 
 
 @dataclass(frozen=True)
@@ -135,32 +133,50 @@ def prepare_like(x: Array, shape: tuple[int, ...], scaling: Scaling, images: boo
     """
     fits = (x.ndim in (3, 4)) if images else (x.ndim == 2)
     tensor = channels_first(x, images) if fits else None
-    if tensor is None or tuple(tensor.shape[1:]) != tuple(shape):
-        came = tuple(x.shape[1:]) if tensor is None else tuple(tensor.shape[1:])
+    check_shape(tuple(x.shape[1:]) if tensor is None else tuple(tensor.shape[1:]), shape)
+    assert tensor is not None
+    check_finite(x, "The data")
+    scaling, unit = scaling_of(scaling, images=images, pixels=pixels)
+    if unit:
+        check_trained_on_pixels(x)
+    return scaled(tensor, scaling, "The data")
+
+
+def check_shape(came: tuple[int, ...], shape: tuple[int, ...]) -> None:
+    """Refuse further examples of another shape than the model was trained on.
+
+    Raises:
+        ShapeError: they are.
+    """
+    if came != tuple(shape):
         raise ShapeError(
             f"The data has examples of shape {came}, but the model was trained on examples of shape {tuple(shape)}. "
             "Give data of that shape."
         )
-    check_finite(x, "The data")
-    if scaling.kind == "auto":
-        scaling = _auto(x, scaling, images, pixels)
-    return scaled(tensor, scaling, "The data")
 
 
-def _auto(x: Array, scaling: Scaling, images: bool, pixels: bool) -> Scaling:
-    """The scaling that brings further data to the units of the training data."""
+def scaling_of(scaling: Scaling, *, images: bool, pixels: bool) -> tuple[Scaling, bool]:
+    """The scaling that brings further data to the units of the training data, and whether it must be in [0, 1]."""
     trained_on_pixels = scaling.scale == (BRIGHTEST,)
-    if pixels == trained_on_pixels:
-        return scaling
+    if scaling.kind != "auto" or pixels == trained_on_pixels:
+        return scaling, False
     if pixels:
         # a table of small whole numbers may look like pixels; only images are
-        return Scaling("auto", (0.0,), (BRIGHTEST,)) if images else scaling
+        return (Scaling("auto", (0.0,), (BRIGHTEST,)) if images else scaling), False
+    return Scaling("auto", (0.0,), (1.0,)), True
+
+
+def check_trained_on_pixels(x: Array | Tensor) -> None:
+    """Refuse values that are not in [0, 1], for a model that was trained on pixels divided by 255.
+
+    Raises:
+        BadData: there are some.
+    """
     if len(x) and (x.min() < 0 or x.max() > 1):
         raise BadData(
             f"The data has values from {x.min():g} to {x.max():g} of type {x.dtype}, but the model was trained on "
             "8-bit pixels divided by 255. Give 8-bit pixels (uint8), or values in [0, 1]."
         )
-    return Scaling("auto", (0.0,), (1.0,))
 
 
 def binarised(x: Tensor, options: DataOptions, seed: int, name: str) -> Tensor:

@@ -6,10 +6,10 @@ import numpy as np
 
 from isthmus.data.bad import Check, Ledger, refused, unfinite
 from isthmus.data.base import Dataset, Examples, Place
-from isthmus.data.prepare import PARTS, Part, Prepared, prepare
+from isthmus.data.prepare import Part, Prepared, prepare
 from isthmus.data.splits import split
 from isthmus.data.stored import Stored
-from isthmus.data.treatment import PIECE
+from isthmus.data.treatment import PARTS, PIECE
 from isthmus.errors import BadData
 from isthmus.options import DataOptions
 

@@ -18,7 +18,7 @@ from isthmus.data.bad import Check, Ledger, merged, refused, unfinite
 from isthmus.data.base import Array
 from isthmus.data.scaling import Scaling
 from isthmus.data.sources import Piece, Source, row_bytes, taken
-from isthmus.data.treatment import channels_first
+from isthmus.data.treatment import PARTS, channels_first, drawn
 from isthmus.errors import BadData
 
 READ = 2**23
@@ -84,12 +84,20 @@ class Stored:
         scaling: how values become what the model sees.
         ledger: notes bad examples, or refuses them.
         held: rising rows of the source that belong to other parts.
+        draws: a seed where values are to be drawn once as Bernoulli(x) when they are read in order.
     """
 
     def __init__(
-        self, source: Source, layout: Layout, scaling: Scaling, ledger: Ledger, held: Array | None = None
+        self,
+        source: Source,
+        layout: Layout,
+        scaling: Scaling,
+        ledger: Ledger,
+        held: Array | None = None,
+        *,
+        draws: int | None = None,
     ) -> None:
-        self.source, self.layout, self.scaling, self.ledger = source, layout, scaling, ledger
+        self.source, self.layout, self.scaling, self.ledger, self.draws = source, layout, scaling, ledger, draws
         self.held = np.zeros(0, np.int64) if held is None else held
         self.checks: list[Check] = [_within_32_bits]
         self._sure = self._proven()
@@ -212,7 +220,9 @@ class Stored:
             values = piece.values[first : first + size]
             here = bad[(bad >= first) & (bad < first + len(values))] - first
             kept = np.delete(values, here, axis=0) if len(here) else values
-            slabs.append(Slab(self.treated(kept), len(values), here.tolist()))
+            x = self.treated(kept)
+            x = x if self.draws is None else drawn(x, self.draws, len(PARTS), start + first)
+            slabs.append(Slab(x, len(values), here.tolist()))
         return slabs
 
     def _slab(self, start: int, stop: int) -> Slab:

@@ -13,6 +13,7 @@ from isthmus.errors import BadData
 from isthmus.options import DataOptions
 
 PIECE = 2**24
+PARTS = ("train", "valid", "test")
 
 
 def check_finite(x: Array, what: str) -> None:
@@ -77,8 +78,8 @@ def check_unit(x: Tensor, what: str, options: DataOptions) -> None:
         )
 
 
-def drawn(x: Tensor, seed: int, part: int) -> Tensor:
+def drawn(x: Tensor, seed: int, *purpose: int) -> Tensor:
     """One Bernoulli(x) draw of each value; each part has a stream of its own. 0 and 1 stay as they are."""
-    state = int(np.random.SeedSequence([seed, part]).generate_state(1)[0])
+    state = int(np.random.SeedSequence([seed, *purpose]).generate_state(1)[0])
     generator = torch.Generator().manual_seed(state)
     return (torch.rand(x.shape, generator=generator) < x).to(torch.float32)
