@@ -499,3 +499,17 @@ def test_networks_run_in_the_training_precision_and_heads_in_full():
     assert not low.equal(full)
     # bfloat16 keeps 8 bits: 2^-8 for each of the products of sums of 5 and 6 terms of order 1
     torch.testing.assert_close(low, full, rtol=0, atol=11 * 2**-8 * 2)
+
+
+def test_codes_are_found_in_the_precision_that_is_asked_for_and_it_does_not_stay():
+    model, x = variational((5,)), torch.rand(4, 5)
+    seen = []
+    model.encoder.register_forward_hook(lambda module, given, out: seen.append(out.dtype))
+    full, low, again = model.encode(x), model.encode(x, precision=torch.bfloat16), model.encode(x)
+    assert seen == [torch.float32, torch.bfloat16, torch.float32]
+    assert (low.dtype, model.autocast) == (torch.float32, None)
+    assert again.equal(full)
+    assert not low.equal(full)
+    with pytest.raises(ShapeError):
+        model.encode(x[:, :3], precision=torch.bfloat16)
+    assert model.autocast is None
