@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: install demo test check format bench faces figures clean
+.PHONY: install demo test check format bench faces figures fuzz clean
 
 install: .venv/installed
 
@@ -43,6 +43,10 @@ faces: install
 
 figures: install
 	$(BIN)/python benchmarks/mnist_figures.py
+
+fuzz: install
+	-$(BIN)/pip install --quiet --constraint constraints.txt atheris
+	$(BIN)/python benchmarks/fuzzing.py
 
 clean:
 	rm -rf .venv .venv-peers build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -237,10 +237,10 @@ def read_codes(path: Path) -> Array:
         z = arrays["z"]
     else:
         z = read_npy(path) if suffix == ".npy" else read_table(path, None)[0]
-    if z.dtype.kind in "biuf":
-        with np.errstate(over="ignore"):
+    if z.dtype.kind in "biuf" and z.size:
+        with np.errstate(over="ignore", invalid="ignore"):
             z = z.astype(np.float32)
-    if z.dtype.kind != "f" or z.ndim < 2 or not np.isfinite(z).all():
+    if z.dtype != np.float32 or not z.size or z.ndim < 2 or not np.isfinite(z).all():
         raise BadData(f"{str(path)!r} holds no codes: one row of finite numbers to each is needed. Encode again.")
     return z
 

@@ -4,9 +4,10 @@ What is accepted must also be usable: a recipe is built, a run encodes, decodes 
 prepared.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,6 +23,7 @@ from isthmus.errors import IsthmusError
 from isthmus.options import DataOptions
 from isthmus.overrides import parse_pairs
 from isthmus.recipe import PARTS, Recipe
+from isthmus.training.checkpoints import Checkpoints
 from isthmus.using import read_codes
 
 LIMITS = {
@@ -32,6 +34,7 @@ LIMITS = {
 }
 """The readers' own bounds, lowered while fuzzing: a gibibyte that is allowed would hide one that is not."""
 SHAPES = ((5,), (1, 6, 6))
+CHECKPOINT, STEP = "step-000000003-00001.json", "step-000000003-00001.safetensors"
 
 Read = Callable[[Path], object]
 
@@ -40,7 +43,7 @@ Read = Callable[[Path], object]
 class Target:
     """A reader: ``make`` writes the bytes of the file called ``file``, and ``read`` reads the folder it is put in.
 
-    ``whole`` holds the other files that belong there.
+    ``whole`` holds the other files that belong there; ``after`` makes them vouch for it.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Target:
     make: Maker
     read: Read
     whole: Callable[[], dict[str, bytes]] = dict
+    after: Callable[[Path], None] | None = None
 
     def laid(self, folder: Path, data: bytes) -> Path:
         """The folder with the file in it, the others as they belong."""
@@ -55,6 +59,8 @@ class Target:
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
+        if self.after is not None:
+            self.after(folder)
         return folder
 
 
@@ -182,6 +188,51 @@ def _tensors() -> Maker:
     return formats.tensors(load(whole_run()["model.safetensors"]))
 
 
+@cache
+def whole_checkpoint() -> dict[str, bytes]:
+    """The files of a checkpoint."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as place:
+        found = Checkpoints(Path(place))
+        weights = {"model.a": torch.ones(2, 3), "sums": torch.zeros(())}
+        record = {"position": {"step": 3, "epoch": 1}, "history": [{"epoch": 1, "train": {"loss": 1.0}}]}
+        assert found.write((3, 1), weights, record, (1, weights))
+        return {path.name: path.read_bytes() for path in Path(place).iterdir()}
+
+
+def _sealed(choose: Choose) -> bytes:
+    """The record of a checkpoint, edited and mostly sealed again, as a stranger can."""
+    record = json.loads(whole_checkpoint()[CHECKPOINT])
+    content = makers.edited({key: value for key, value in record.items() if key != "sha256"}, choose, NEAR)
+    if isinstance(content, dict) and choose(6):
+        with suppress(TypeError, ValueError):
+            content = {"sha256": hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest(), **content}
+    return damaged(makers.json_text(content), choose) if choose(8) == 0 else makers.json_text(content)
+
+
+def _resealed(folder: Path) -> None:
+    """Make the record vouch for the tensors that are there, as a stranger can."""
+    record = json.loads((folder / CHECKPOINT).read_text())
+    del record["sha256"]
+    name = record["files"]["tensors"]["name"]
+    record["files"]["tensors"]["sha256"] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    seal = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+    (folder / CHECKPOINT).write_text(json.dumps({"sha256": seal, **record}))
+
+
+def _checkpoint_tensors(choose: Choose) -> bytes:
+    from safetensors.torch import load
+
+    return formats.tensors(load(whole_checkpoint()[STEP]))(choose)
+
+
+def _read_checkpoint(folder: Path) -> None:
+    found = Checkpoints(folder, say=lambda sentence: None).read()
+    assert found is not None
+    assert set(found.record) is not None
+
+
 def _data(file: str, *, labels: str | None = None) -> Read:
     """Read a path as a data set, split it and prepare it."""
 
@@ -209,8 +260,6 @@ def _picture_beside() -> dict[str, bytes]:
     return {"pictures/0.png": formats._picture("PNG", "L", 4)}
 
 
-RUN_FILES = ("run.json", "recipe.json", "metrics.jsonl", "model.safetensors")
-
 TARGETS: dict[str, Target] = {
     target.name: target
     for target in (
@@ -220,6 +269,8 @@ TARGETS: dict[str, Target] = {
         Target("run recipe", "recipe.json", _run_json("recipe.json"), _read_run, whole_run),
         Target("run metrics", "metrics.jsonl", _metrics, _read_run, whole_run),
         Target("run weights", "model.safetensors", _weights, _read_run, whole_run),
+        Target("checkpoint record", CHECKPOINT, _sealed, _read_checkpoint, whole_checkpoint),
+        Target("checkpoint tensors", STEP, _checkpoint_tensors, _read_checkpoint, whole_checkpoint, _resealed),
         Target("npy", "x.npy", makers.npy, _data("x.npy")),
         Target("npz", "x.npz", makers.npz, _data("x.npz")),
         Target("idx", "x-idx3-ubyte", makers.idx, _data("x-idx3-ubyte")),

@@ -17,14 +17,15 @@ from pyarrow import parquet
 from safetensors.torch import load, save
 
 from fuzz.judge import judge
-from fuzz.targets import whole_run
-from isthmus import run, zoo
+from fuzz.targets import CHECKPOINT, STEP, whole_checkpoint, whole_run
+from isthmus import fitting, run, zoo
 from isthmus.data.readers import read_path
 from isthmus.errors import BadOption, BadRun, IsthmusError
 from isthmus.options import DataOptions
 from isthmus.overrides import parse_pairs
 from isthmus.recipe import Recipe
 from isthmus.strangers import misplaced, parse_json
+from isthmus.training.checkpoints import Checkpoints
 from isthmus.using import read_codes
 
 
@@ -362,8 +363,11 @@ def test_a_csv_of_more_cells_than_fit_is_refused_before_it_is_parsed(
     assert "needs 0.0 GiB in memory" in refusal
 
 
-def test_codes_beyond_32_bits_are_no_codes(tmp_path: Path) -> None:
-    np.save(tmp_path / "z.npy", np.full((2, 2), 1e300))
+@pytest.mark.parametrize(
+    "z", [np.full((2, 2), 1e300), np.zeros((0, 2**40)), np.full((1, 1), 10, np.longdouble) ** 4000]
+)
+def test_codes_that_are_no_32_bit_numbers_are_no_codes(tmp_path: Path, z: np.ndarray) -> None:
+    np.save(tmp_path / "z.npy", z)
     refusal = judge(lambda: read_codes(tmp_path / "z.npy"), tmp_path)
     assert refusal is not None
     assert "one row of finite numbers" in refusal
@@ -374,3 +378,25 @@ def test_an_archive_of_many_names_makes_no_long_sentence(tmp_path: Path) -> None
     for answer in (read(tmp_path / "z.npz"), judge(lambda: read_codes(tmp_path / "z.npz"), tmp_path)):
         assert answer is not None
         assert "and 992 more" in answer
+
+
+def test_numbers_beyond_64_bits_are_too_large(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.full((4, 2), 10, np.longdouble) ** 4000)
+    refusal = judge(lambda: fitting.prepared(tmp_path / "x.npy", DataOptions(), 0), tmp_path)
+    assert refusal is not None
+    assert "too large for 32-bit numbers" in refusal
+
+
+@pytest.mark.parametrize("name", [CHECKPOINT, STEP])
+@pytest.mark.parametrize("how", ["link", "pipe"])
+def test_a_checkpoint_of_links_and_pipes_is_damaged(tmp_path: Path, name: str, how: str) -> None:
+    for file, content in whole_checkpoint().items():
+        (tmp_path / file).write_bytes(content)
+    (tmp_path / name).unlink()
+    if how == "link":
+        (tmp_path / name).symlink_to("/dev/zero")
+    else:
+        os.mkfifo(tmp_path / name)
+    refusal = judge(lambda: Checkpoints(tmp_path, say=lambda sentence: None).read(), tmp_path)
+    assert refusal is not None
+    assert "All checkpoints" in refusal

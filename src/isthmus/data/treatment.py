@@ -46,7 +46,9 @@ def channels_first(x: Array, images: bool) -> Tensor:
     # torch takes neither foreign byte order nor negative strides nor read-only memory
     x = np.require(x, dtype=x.dtype.newbyteorder("="), requirements=["C", "W"])
     if x.dtype.kind == "f" and x.dtype.itemsize not in (4, 8):
-        x = x.astype(np.float32 if x.dtype.itemsize == 2 else np.float64)
+        # what is too large becomes infinite, and is refused where it is scaled
+        with np.errstate(over="ignore"):
+            x = x.astype(np.float32 if x.dtype.itemsize == 2 else np.float64)
     tensor = torch.from_numpy(x)
     if not images:
         return tensor

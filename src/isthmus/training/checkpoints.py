@@ -21,6 +21,7 @@ from torch import Tensor
 
 from isthmus.errors import BadRun, IsthmusError, one_line
 from isthmus.files import replacing, sha256, write_text
+from isthmus.strangers import misplaced, parse_json
 
 FORMAT = 1
 KEPT = 2
@@ -129,20 +130,26 @@ class Checkpoints:
     def _record(self, moment: Moment) -> dict[str, Any]:
         """The record of a moment, if it is the one that was written."""
         path = self.folder / f"{_name(moment)}.json"
-        if path.stat().st_size > LARGEST_RECORD:
+        if self._own(path).stat().st_size > LARGEST_RECORD:
             raise ValueError(f"its record is larger than {LARGEST_RECORD >> 20} MiB")
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
         if content.pop("sha256") != _digest(content):
             raise ValueError("its record was changed")
         if content["format"] != FORMAT:
             raise ValueError(f"its format is {content['format']!r}, but this version reads {FORMAT}")
         return dict(content)
 
+    def _own(self, path: Path) -> Path:
+        """The path of a plain file that lies in the folder."""
+        if (fault := misplaced(path, self.folder)) is not None:
+            raise ValueError(f"{path.name} {fault}")
+        return path
+
     def _load(self, file: Mapping[str, str], allowed: re.Pattern[str]) -> dict[str, Tensor]:
         """The tensors of a file of this folder, if its bytes are the ones that were written."""
         if not allowed.fullmatch(file["name"]):
             raise ValueError(f"it names the file {file['name'][:80]!r}")
-        data = (self.folder / file["name"]).read_bytes()
+        data = self._own(self.folder / file["name"]).read_bytes()
         if hashlib.sha256(data).hexdigest() != file["sha256"]:
             raise ValueError(f"{file['name']} is torn or was changed")
         return load(data)
