@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from isthmus import latents, likelihoods
+from isthmus.functional import ACTIVATIONS
 from isthmus.nets import conv, mlp
-from isthmus.nets.conv import Upsample
+from isthmus.nets.conv import Upsample, UpsampledConv2d
 from isthmus.nets.layers import INITIAL_WEIGHTS, initialise
 from isthmus.nets.mlp import TiedLinear
 
@@ -24,6 +25,50 @@ def test_an_upsampled_image_repeats_each_pixel_and_is_cut_at_the_far_edges(size)
     assert out.shape == (2, 3, *size)
     for i, j in product(range(size[0]), range(size[1])):
         assert out[:, :, i, j].equal(h[:, :, i // 2, j // 2])
+
+
+@pytest.mark.parametrize("kernel", [1, 3, 5, 7])
+def test_a_convolution_that_repeats_pixels_is_the_two_layers_with_their_gradients(kernel):
+    layer = UpsampledConv2d(3, 2, kernel).double()
+    nn.init.normal_(layer.bias)
+    results = []
+    for enlarge in (False, True):
+        h = torch.randn(2, 3, 5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+        large = F.conv2d(Upsample((10, 8))(h), layer.weight, layer.bias, padding=kernel // 2) if enlarge else layer(h)
+        pull = torch.randn(large.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+        results.append([large, *torch.autograd.grad((large * pull).sum(), [h, layer.weight, layer.bias])])
+    for ours, expected in zip(*results, strict=True):
+        # sums of at most 160 terms of order 1
+        torch.testing.assert_close(ours, expected, rtol=0, atol=160 * 8 * EPS)
+
+
+@pytest.mark.parametrize(
+    ("shape", "channels", "kernel", "inside"),
+    [
+        ((1, 8, 8), (4,), 3, True),
+        ((1, 8, 8), (3,), 3, False),  # four maps out of three: no gain
+        ((1, 7, 8), (4,), 3, False),  # an edge is cut
+        ((1, 2, 8), (4,), 3, False),  # weights that would only see padding
+        ((1, 4, 8), (4,), 7, False),
+        ((1, 8, 8), (4,), 7, True),
+    ],
+)
+def test_pixels_are_repeated_inside_the_last_convolution_where_that_is_cheaper(shape, channels, kernel, inside):
+    latent, likelihood = latents.Deterministic(), likelihoods.Bernoulli()
+    pair = conv(shape, None, latent, likelihood, channels=channels, kernel=kernel, down="maxpool", up="upsample")
+    assert isinstance(list(pair.decoder)[-1], UpsampledConv2d) == inside
+    assert pair.decoder(torch.rand(2, channels[-1], -(-shape[1] // 2), -(-shape[2] // 2))).shape == (2, *shape)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_an_activation_behind_the_pooling_gives_what_it_gives_before(activation):
+    latent, likelihood = latents.Deterministic(), likelihoods.Bernoulli()
+    pair = conv((1, 8, 8), None, latent, likelihood, channels=(3, 2), down="maxpool", activation=activation)
+    first, second = (m for m in pair.encoder if isinstance(m, nn.Conv2d))
+    nn.init.constant_(first.bias, -1)  # where gelu and silu fall
+    x = torch.randn(4, 1, 8, 8)
+    expected = F.max_pool2d(second(F.max_pool2d(ACTIVATIONS[activation](first(x)), 2)), 2)
+    assert pair.encoder(x).equal(expected)
 
 
 @pytest.mark.parametrize("up", ["transposed", "upsample"])
@@ -52,15 +97,19 @@ def test_every_level_of_the_decoder_has_the_size_of_its_level_in_the_encoder(sid
 @pytest.mark.parametrize("norm", ["none", "batch"])
 @pytest.mark.parametrize("size", [None, 3])
 def test_a_normalisation_and_an_activation_stand_behind_each_convolution_but_the_last(norm, size):
-    """The order of layers, written by hand: C convolution, T transposed, P pooling, U upsampling, B behind, D dense."""
+    """The order of layers: C convolution, T transposed, P pooling, U upsampling (S: inside a convolution), D dense.
+
+    B is what stands behind: a normalisation, and an activation behind the pooling.
+    """
     letters = {"Conv2d": "C", "ConvTranspose2d": "T", "MaxPool2d": "P", "Upsample": "U", "Linear": "D"}
+    letters["UpsampledConv2d"] = "S"
 
     def order(net: nn.Module) -> str:
         text = "".join(
             letters.get(type(m).__name__, {"BatchNorm2d": "n", "Activation": "a"}.get(type(m).__name__, ""))
             for m in net
         )
-        return text.replace("na" if norm == "batch" else "a", "B")
+        return text.replace("nPa" if norm == "batch" else "Pa", "PB").replace("na" if norm == "batch" else "a", "B")
 
     def pair(down: str, up: str) -> tuple[str, str]:
         made = conv(
@@ -70,7 +119,7 @@ def test_a_normalisation_and_an_activation_stand_behind_each_convolution_but_the
 
     inner, outer = ("BD", "DB") if size else ("", "")
     assert pair("stride", "transposed") == ("CBC" + inner, outer + "TBT")
-    assert pair("maxpool", "upsample") == ("CBPCP" + inner, outer + "CBUCBUC")
+    assert pair("maxpool", "upsample") == ("CPBCP" + inner, outer + "CBUCBS")
 
 
 @pytest.mark.parametrize("width", [1, 2, 4])
