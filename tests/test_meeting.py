@@ -212,9 +212,9 @@ def test_the_model_and_data_move_to_the_device_of_the_engine(monkeypatch: pytest
     from isthmus.training import engine
 
     class Elsewhere:
-        device, world_size = torch.device("meta"), 1
+        device, world_size, global_rank = torch.device("meta"), 1, 0
 
-    monkeypatch.setattr(engine, "_fabric", Elsewhere)
+    monkeypatch.setattr(engine, "fabric", Elsewhere)
     recipe = zoo.recipe("vae").with_options({"training.precision": "32"})
     made = engine.Engine(recipe.build((1, 6, 5)), recipe.training, torch.rand(8, 1, 6, 5))
     assert {p.device.type for p in made.objective.parameters()} == {"meta"}

@@ -1,6 +1,7 @@
 """From a recipe and data to a run: the parts meet, everything is checked, then the engine works."""
 
 import contextlib
+import json
 import shutil
 import warnings
 from collections.abc import Mapping
@@ -20,17 +21,19 @@ from isthmus.data.large import prepare_stored
 from isthmus.data.opening import streamed
 from isthmus.data.prepare import Prepared
 from isthmus.data.sifting import admitted, prepare_whole
-from isthmus.errors import BadData, BadOption, Diverged
+from isthmus.errors import BadData, BadOption, Diverged, check_choice
 from isthmus.model import seeded
 from isthmus.objective import Objective
 from isthmus.options import DataOptions
 from isthmus.recipe import Recipe
 from isthmus.run import RECORD, Run, facts_of
 from isthmus.run import load as load_run
+from isthmus.training import processes
 from isthmus.training.batches import stream
-from isthmus.training.checkpoints import Checkpoints
+from isthmus.training.checkpoints import Checkpoints, packed, unpacked
 from isthmus.training.engine import Engine, Outcome
 from isthmus.training.hardware import describe
+from isthmus.training.processes import STRATEGIES
 from isthmus.training.progress import shown
 from isthmus.training.records import recording
 from isthmus.unfinished import CHECKPOINTS, PLAN, agree, check_free, check_same, is_resumable, opened, plan_of
@@ -54,6 +57,7 @@ def fit(
     progress: bool = False,
     tensorboard: bool = False,
     resume: Resume = False,
+    strategy: str = "ddp",
 ) -> Run:
     """Train an autoencoder.
 
@@ -72,6 +76,8 @@ def fit(
         resume: go on with the unfinished run in ``out``, to the same bits as if it had never stopped; begin it where
             there is none, and load it where it is finished. ``"elsewhere"`` goes on though another version of torch
             or another processor will give other bits.
+        strategy: how several processes that were launched together (by torchrun or Slurm) hold the model: ``ddp``, a
+            copy each, or ``fsdp``, a part each. The first of them writes and shows; a batch is shared among all.
 
     Returns:
         The trained run.
@@ -87,10 +93,12 @@ def fit(
     """
     recipe = planned(what, epochs, options)
     check_seed(seed)
-    folder = None if out is None else check_free(Path(out), overwrite=overwrite, resume=bool(resume))
+    check_choice("strategy", strategy, STRATEGIES)
     for name, wanted in (("TensorBoard events need", tensorboard), ("A run that is to go on needs", bool(resume))):
-        if wanted and folder is None:
+        if wanted and out is None:
             raise BadOption(f"{name} a place, but out is not given. Give out, the folder of the run.")
+    first = processes.number() == 0
+    folder = check_free(Path(out), overwrite=overwrite, resume=bool(resume)) if out is not None and first else None
     ready = data if isinstance(data, Prepared) else prepared(data, recipe.data, seed)
     with seeded(stream(seed, "weights")):
         objective = what if isinstance(what, Objective) else recipe.build(ready.shape)
@@ -100,17 +108,20 @@ def fit(
     valid = None if ready.valid is None else ready.valid.tensor
     with seeded(stream(seed, "weights", "data")):
         objective.meet(ready.train.few(MET, seed).tensor)
-    engine = Engine(objective, recipe.training, ready.train.x, valid, seed=seed, dynamic=ready.dynamic)
+    engine = Engine(
+        objective, recipe.training, ready.train.x, valid, seed=seed, dynamic=ready.dynamic, strategy=strategy
+    )
     recipe = recipe.with_options({"training.epochs": engine.epochs})
     if ready.streamed:
         # another machine has another memory, but the parts must stay the same
         recipe = recipe.with_options({"data.memory": "stream"})
     facts = replace(facts_of(ready, seed, source_of(data)), by_hand=isinstance(what, Objective))
     run = Run(recipe, objective, facts, data=ready)
-    if folder is not None and resume and (folder / RECORD).is_file() and not is_resumable(folder):
-        return finished(run, folder)
+    done = folder is not None and resume and (folder / RECORD).is_file() and not is_resumable(folder)
+    if engine.processes.any(bool(done))[0]:
+        return finished(run, folder) if folder is not None else run
     work = _started(run, engine, folder, resume)
-    return _trained(run, engine, folder, work, progress=progress, tensorboard=tensorboard)
+    return _trained(run, engine, folder, work, progress=progress and first, tensorboard=tensorboard and first)
 
 
 def finished(run: Run, folder: Path) -> Run:
@@ -192,16 +203,20 @@ def check_seed(seed: int) -> None:
 def _started(run: Run, engine: Engine, folder: Path | None, resume: Resume) -> Path | None:
     """The folder to work in, with the plan of the run; a run that goes on stands at its newest checkpoint.
 
+    Only the first process sees the folder; it tells the others what is in it.
+
     Raises:
         BadRun: the folder cannot be used, or holds a run that was begun otherwise.
     """
-    if folder is None:
-        return None
-    work = opened(folder, resume=bool(resume))
-    settings = agree(work, plan_of(run, engine.settings()), elsewhere=resume == "elsewhere")
-    engine.checkpoints = Checkpoints(work / CHECKPOINTS, run.recipe.training.checkpoint, say=_warn)
-    engine.use(settings["settings"])
-    found = engine.checkpoints.read() if resume else None
+    work, settings, found = None, engine.settings(), None
+    if folder is not None:
+        work = opened(folder, resume=bool(resume))
+        settings = agree(work, plan_of(run, settings), elsewhere=resume == "elsewhere")["settings"]
+        engine.checkpoints = Checkpoints(work / CHECKPOINTS, run.recipe.training.checkpoint, say=_warn)
+        found = engine.checkpoints.read() if resume else None
+    settings = json.loads(engine.processes.told(json.dumps(settings).encode()))
+    engine.use(settings)
+    found = unpacked(engine.processes.told(packed(found))) if engine.processes.world > 1 else found
     if found is not None:
         engine.take_up(found)
     return work
@@ -232,6 +247,7 @@ def _trained(
                 ended = {"stopped": stopped, "kept_epoch": "the best", "finished": isinstance(error, Diverged)}
                 raise
             finally:
+                run.objective = engine.objective
                 run.history = [record.to_dict() for record in engine.history]
                 run.facts = replace(run.facts, outcome=ended, machine={"isthmus": __version__, **describe()})
                 if run.data is not None:

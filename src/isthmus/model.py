@@ -232,7 +232,9 @@ class Autoencoder(nn.Module):
     @property
     def like(self) -> Tensor:
         """A tensor of the model's device and precision."""
-        return next(self.parameters(), torch.zeros(()))
+        first = next(self.parameters(), torch.zeros(()))
+        # never the parameter itself: where several processes hold a part each, what is made like it would be cut too
+        return torch.empty(0, dtype=first.dtype, device=first.device)
 
     def _answer(self, given: A, x: Tensor, ask: Callable[[Tensor], Tensor]) -> A:
         """Ask in chunks, and answer in the kind that was given."""

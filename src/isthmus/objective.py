@@ -4,7 +4,7 @@ r"""What is minimised, in nats per example.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -15,7 +15,7 @@ from isthmus.errors import BadOption, IncompatibleParts
 from isthmus.fidelities import ImportanceWeighted, LogLikelihood, log_weights
 from isthmus.model import Autoencoder, inference, seeded
 from isthmus.schedules import Schedule
-from isthmus.trace import Offer, Penalty, Trace, alone
+from isthmus.trace import Gather, Offer, Penalty, Trace, alone
 
 TAKEN = frozenset({"reconstruction", "bound", "loss"})
 AUTOENCODER = "autoencoder"
@@ -157,21 +157,24 @@ class Objective(nn.Module):
         total: int = 0,
         corrupt: bool | None = None,
         population: int = 0,
-        gather: Callable[[Tensor], Tensor] = alone,
+        gather: Gather = alone,
+        examples: float | None = None,
     ) -> Loss:
         """The loss of a batch at ``step`` of a run of ``total`` steps (final weights where ``total`` is 0).
 
-        The corruption acts where ``corrupt`` says so, else in training mode only.
+        The corruption acts where ``corrupt`` says so, else in training mode only. Where several processes share a
+        batch, ``examples`` is how many each has on average: the mean over processes of a sum over the own examples
+        divided by it is the mean over all, however unevenly they are dealt out.
         """
         progress = step / total if total else 1.0
         trace = self.model(x, corrupt=corrupt, progress=progress, population=population, gather=gather)
-        parts = {self.fit: self.fidelity(self.model, trace).mean()}
+        parts = {self.fit: _mean(self.fidelity(self.model, trace), examples)}
         loss = parts[self.fit]
         for name, weight in self.weights(step, total).items():
-            parts[name] = self._term(name, trace).mean()
+            parts[name] = _mean(self._term(name, trace), examples)
             loss = loss + weight * parts[name]
         critics = {
-            f"{name}{CRITIC}": player.critic_loss(self.model, trace)  # type: ignore[operator]
+            f"{name}{CRITIC}": _mean(player.critic_loss(self.model, trace), examples)  # type: ignore[operator]
             for name, player in self.critics.items()
             if self.training
         }
@@ -223,6 +226,11 @@ def _check(model: Autoencoder, term: nn.Module, kind: str) -> None:
             f"{type(model.latent).__name__} offers {', '.join(sorted(offers)) or 'nothing'}. "
             "Choose another latent (latent.kind), or leave it out."
         )
+
+
+def _mean(term: Tensor, examples: float | None) -> Tensor:
+    """The mean of a term over the examples of a batch; a term of the whole batch is one already."""
+    return term.mean() if examples is None or term.ndim == 0 else term.sum() / examples
 
 
 def _free_name(name: str, taken: nn.ModuleDict) -> str:

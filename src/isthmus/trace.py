@@ -15,6 +15,12 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 Shape = tuple[int, ...]
+Gather = Callable[[Tensor], Tensor]
+"""Joins the rows (axis 0) of all processes that share a batch, with their gradients.
+
+A part that takes statistics over a batch has an attribute ``gather``, :func:`alone` at first; where several processes
+train, the engine puts their collective there.
+"""
 
 
 class Offer(StrEnum):
@@ -57,7 +63,7 @@ class Trace:
     mask: Tensor | None = None
     progress: float = 1.0
     population: int = 0
-    gather: Callable[[Tensor], Tensor] = alone
+    gather: Gather = alone
 
 
 @runtime_checkable
@@ -159,8 +165,8 @@ class Prior(Protocol):
 class Penalty(Protocol):
     r"""A term :math:`\Omega` of the objective, in nats (or as its docstring says), one value for each example.
 
-    An adversarial penalty is a player too: it owns a module ``critic`` and a ``critic_loss(model, trace)``, and its
-    own value never sends a gradient into the critic. A fidelity keeps the same protocol.
+    An adversarial penalty is a player too: it owns a module ``critic`` and a ``critic_loss(model, trace)``, of the same
+    shape, and its own value never sends a gradient into the critic. A fidelity keeps the same protocol.
     """
 
     name: str

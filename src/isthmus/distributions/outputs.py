@@ -92,6 +92,7 @@ class CalibratedGaussian(Distribution):
         log_scale: of the draws, shape ().
         least: smallest scale.
         seen: told the mean squared error of each batch, without gradient.
+        gather: joins the examples of all processes that share the batch.
 
     >>> p = CalibratedGaussian(torch.zeros(1, 4), torch.zeros(()), 1e-3, lambda error: None)
     >>> round(p.log_prob(torch.full((1, 4), 0.5)).item(), 4)  # sigma = 1/2: -4 (1/2 + log(1/2) + log(2 pi) / 2)
@@ -101,11 +102,16 @@ class CalibratedGaussian(Distribution):
     arg_constraints: dict[str, Constraint] = {}  # noqa: RUF012  torch's own way to declare constraints
 
     def __init__(
-        self, loc: Float[Tensor, "B *D"], log_scale: Float[Tensor, ""], least: float, seen: Callable[[Tensor], None]
+        self,
+        loc: Float[Tensor, "B *D"],
+        log_scale: Float[Tensor, ""],
+        least: float,
+        seen: Callable[[Tensor], None],
+        gather: Callable[[Tensor], Tensor] = lambda values: values,
     ) -> None:
         super().__init__(loc.shape[:1], loc.shape[1:], validate_args=False)
         self.remembered = IsotropicGaussian(loc, log_scale)
-        self.loc, self.least, self.seen = loc, least, seen
+        self.loc, self.least, self.seen, self.gather = loc, least, seen, gather
 
     @property
     def mean(self) -> Tensor:
@@ -133,7 +139,7 @@ class CalibratedGaussian(Distribution):
 
     def _best(self, error: Tensor) -> Tensor:
         """The logarithm of the best scale."""
-        mean = error.mean()
+        mean = self.gather(error.flatten(1).mean(1)).mean()
         self.seen(mean.detach())
         # a clamp costs nothing here: below it the scale has no gradient, at the optimum above it that gradient is 0
         return 0.5 * mean.clamp_min(self.least**2).log()

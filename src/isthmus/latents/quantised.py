@@ -17,7 +17,7 @@ from isthmus.distributions import NearestCodeword
 from isthmus.errors import check_choice, check_range
 from isthmus.functional import per_example
 from isthmus.latents.discrete import check_groups
-from isthmus.trace import Model, Offer, Trace
+from isthmus.trace import Gather, Model, Offer, Trace, alone
 
 UNSEEN = -1
 """Steps since its last use, of a codeword that has not met data."""
@@ -86,6 +86,7 @@ class Quantised(nn.Module):
         check_range("latent.revive", revive, 0)
         self.dimension, self.commitment, self.decay, self.revive = dimension, commitment, decay, revive
         self.learns = update == "gradient"
+        self.gather: Gather = alone
         drawn = torch.randn(codes, dimension)
         if self.learns:
             self.codebook = nn.Parameter(drawn)
@@ -136,7 +137,11 @@ class Quantised(nn.Module):
             stale = stale | (self.idle >= self.revive)
         codes = len(self.codebook)
         drawn = rows[torch.randint(len(rows), (codes,), device=rows.device)]
-        usual = len(rows) / codes
+        if self.gather is not alone:
+            # each process draws from its own rows: the k-th codeword comes from the k-th of them, in turn
+            everyone = self.gather(drawn[None])
+            drawn = everyone[torch.arange(codes, device=rows.device) % len(everyone), torch.arange(codes)]
+        usual = self._sum(rows.new_tensor(len(rows))) / codes
         self.codebook.copy_(torch.where(stale[:, None], drawn, self.codebook))
         self.usage.copy_(torch.where(stale, usual, self.usage))
         if not self.learns:
@@ -146,14 +151,18 @@ class Quantised(nn.Module):
     @torch.no_grad()
     def _follow(self, rows: Float[Tensor, "N n"], index: Int[Tensor, " N"]) -> None:
         """Count who was used, and move the running means."""
-        counts = torch.zeros_like(self.usage).index_add_(0, index, rows.new_ones(len(rows)))
+        counts = self._sum(torch.zeros_like(self.usage).index_add_(0, index, rows.new_ones(len(rows))))
         self.idle.copy_(torch.where(counts > 0, 0, self.idle + 1))
         self.usage.lerp_(counts, 1 - self.decay)
         if not self.learns:
-            self.sums.lerp_(torch.zeros_like(self.sums).index_add_(0, index, rows), 1 - self.decay)
+            self.sums.lerp_(self._sum(torch.zeros_like(self.sums).index_add_(0, index, rows)), 1 - self.decay)
             total = self.usage.sum()
             smooth = (self.usage + SMOOTHING) * total / (total + len(self.usage) * SMOOTHING)
             self.codebook.copy_(self.sums / smooth[:, None])
+
+    def _sum(self, values: Tensor) -> Tensor:
+        """The sum over all processes."""
+        return values if self.gather is alone else self.gather(values[None]).sum(0)
 
 
 def nearest(rows: Float[Tensor, "N n"], codebook: Float[Tensor, "K n"]) -> Int[Tensor, " N"]:

@@ -19,7 +19,7 @@ from isthmus.distributions import Dirac
 from isthmus.errors import check_range
 from isthmus.functional import per_example
 from isthmus.schedules import Scheduled, scheduled
-from isthmus.trace import Model, Offer, Trace
+from isthmus.trace import Gather, Model, Offer, Trace, alone
 
 MOST = 1 << 30
 """Largest count that an option here takes."""
@@ -78,6 +78,7 @@ class DeadUnits(nn.Module):
         check_range("latent.aux_k", count, 1, MOST)
         check_range("latent.dead_after", after, 1, MOST)
         self.weight, self.count, self.after = weight, count, after
+        self.gather: Gather = alone
         self.register_buffer("idle", torch.zeros(size or 0, dtype=torch.long))
 
     def see(self, code: Float[Tensor, "B *code"]) -> None:
@@ -86,7 +87,7 @@ class DeadUnits(nn.Module):
             self.idle = torch.zeros(code.shape[1], dtype=torch.long, device=code.device)
         if self.training:
             used = code.detach().transpose(0, 1).flatten(1).any(1)
-            self.idle.add_(1).masked_fill_(used, 0)
+            self.idle.add_(1).masked_fill_(self.gather(used[None]).any(0), 0)
 
     @property
     def dead(self) -> Bool[Tensor, " d"]:
@@ -180,9 +181,9 @@ class TopK(nn.Module):
 class BatchTopK(nn.Module):
     r"""The k B largest of a batch's rectified features; an example may use more than k units, another fewer.
 
-    In training the values are ranked over the batch (over each process's own, where there are several). In
-    evaluation a fixed threshold stands for the rank, :math:`z = h\,[h \ge \theta]`, so that no example depends on its
-    neighbours: :math:`\theta` is the running mean of the smallest value kept (0 where nothing was cut).
+        In training the values are ranked over the batch (of all processes, where there are several). In evaluation a
+    fixed threshold stands for the rank, :math:`z = h\,[h \ge \theta]`, so that no example depends on its neighbours:
+    :math:`\theta` is the running mean of the smallest value kept (0 where nothing was cut).
     It brings the loss of :class:`DeadUnits`, in squared units of the data.
 
     Args:
@@ -221,6 +222,7 @@ class BatchTopK(nn.Module):
         check_range("latent.k", k, 1, MOST)
         check_range("latent.memory", memory, 1, MOST)
         self.k, self.memory = k, memory
+        self.gather: Gather = alone
         self.units = DeadUnits(aux, aux_k, dead_after, size)
         self.register_buffer("threshold", torch.zeros(()))
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))
@@ -244,12 +246,17 @@ class BatchTopK(nn.Module):
     def _ranked(self, code: Float[Tensor, "B *code"]) -> Float[Tensor, "B *code"]:
         """The k B largest values of the batch; the smallest of them goes into the running mean."""
         flat = code.reshape(-1)
-        count = self.k * len(code)
+        everyone = self.gather(flat.detach())
+        count = self.k * len(code) * len(everyone) // len(flat)
         smallest = flat.new_zeros(())
-        if count < len(flat):
-            values, places = flat.topk(count, sorted=False)
-            smallest = values.detach().min()
-            code = torch.zeros_like(flat).scatter(0, places, values).reshape(code.shape)
+        if count < len(everyone):
+            values, places = everyone.topk(count, sorted=False)
+            smallest = values.min()
+            if self.gather is alone:
+                kept = torch.zeros_like(flat).scatter(0, places, flat[places])
+            else:
+                kept = torch.where(flat >= smallest, flat, 0.0)
+            code = kept.reshape(code.shape)
         # a plain mean at first, which then forgets what is older than the memory
         self.steps.add_(1)
         self.threshold.add_((smallest - self.threshold) / self.steps.clamp_max(self.memory))

@@ -16,6 +16,7 @@ from torch.distributions import Distribution, Independent, Normal
 from isthmus.distributions import CalibratedGaussian, IsotropicGaussian
 from isthmus.errors import ShapeError, check_range
 from isthmus.likelihoods.ranges import check_finite
+from isthmus.trace import Gather, alone
 
 LEAST = math.exp(-6)
 r"""Smallest scale that is learned, :math:`e^{-6} = 0.0025`: 0.6 of a grey level of 8-bit pixels in [0, 1]."""
@@ -94,6 +95,7 @@ class OptimalGaussian(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        self.gather: Gather = alone
         self.register_buffer("error", torch.ones(()))
         self.register_buffer("batches", torch.zeros((), dtype=torch.int64))
 
@@ -109,7 +111,7 @@ class OptimalGaussian(nn.Module):
         """The Gaussian with mean ``h``: with the scale best for the batch in training, else with the running one."""
         log_scale = 0.5 * self.error.clamp_min(LEAST**2).log()
         if self.training:
-            return CalibratedGaussian(h, log_scale, LEAST, self._see)
+            return CalibratedGaussian(h, log_scale, LEAST, self._see, self.gather)
         return IsotropicGaussian(h, log_scale)
 
     def check(self, x: Tensor) -> None:

@@ -74,7 +74,7 @@ class Adversarial(nn.Module):
         """How surely the critic takes each code for none of the prior's, in nats."""
         return F.softplus(-_constant(self.critic, _flat(trace.z, self.size)))
 
-    def critic_loss(self, model: Model, trace: Trace) -> Float[Tensor, ""]:
+    def critic_loss(self, model: Model, trace: Trace) -> Float[Tensor, " B"]:
         """The cross-entropy of the critic over as many draws of the prior as codes, in nats, and its smoothness."""
         assert isinstance(self.prior, Prior)
         z = _flat(trace.z.detach(), self.size)
@@ -91,8 +91,8 @@ class FactorVAE(nn.Module):
 
     Draws of :math:`\prod_k q(z_k)` are made by permuting each coordinate over the batch. With the best critic the mean
     of :math:`\Omega` is :math:`\mathrm{KL}(q(z) \,\|\, \prod_k q(z_k))`. D has one logit, the difference of the paper's
-    two. A batch of one example is its own permutation and teaches the critic nothing. Needs a code of real numbers;
-    maps are flattened.
+    two. A batch of one example is its own permutation and teaches the critic nothing; several processes permute each
+    its own codes. Needs a code of real numbers; maps are flattened.
 
     Args:
         size: values of one code.
@@ -127,7 +127,7 @@ class FactorVAE(nn.Module):
         """The critic's log-ratio at each code, in nats."""
         return _constant(self.critic, _flat(trace.z, self.size))
 
-    def critic_loss(self, model: Model, trace: Trace) -> Float[Tensor, ""]:
+    def critic_loss(self, model: Model, trace: Trace) -> Float[Tensor, " B"]:
         """The cross-entropy of the critic over codes and permuted codes, in nats."""
         z = _flat(trace.z.detach(), self.size)
         return _cross_entropy(self.critic, z, permuted(z))
@@ -165,17 +165,17 @@ def _constant(critic: nn.Module, z: Tensor) -> Float[Tensor, " B"]:
     return logits.squeeze(1)
 
 
-def _cross_entropy(critic: nn.Module, yes: Tensor, no: Tensor) -> Float[Tensor, ""]:
-    """How badly the critic tells two samples of equal size apart: 2 log 2 where it always says one half."""
+def _cross_entropy(critic: nn.Module, yes: Tensor, no: Tensor) -> Float[Tensor, " B"]:
+    """How badly the critic tells two samples of equal size apart, pair by pair: 2 log 2 where it says one half."""
     logits: Tensor = critic(torch.cat([yes, no])).squeeze(1)
     one, other = torch.split(logits, len(yes))
-    return F.softplus(-one).mean() + F.softplus(other).mean()
+    return F.softplus(-one) + F.softplus(other)
 
 
-def _steepness(critic: nn.Module, z: Tensor) -> Float[Tensor, ""]:
-    """The mean squared slope of the critic's logit at given codes."""
+def _steepness(critic: nn.Module, z: Tensor) -> Float[Tensor, " B"]:
+    """The squared slope of the critic's logit at given codes."""
     with torch.enable_grad():
         z = z.detach().requires_grad_()
         logits: Tensor = critic(z)
         (slope,) = torch.autograd.grad(logits.sum(), z, create_graph=True)
-    return slope.square().sum(1).mean()
+    return slope.square().sum(1)

@@ -47,6 +47,10 @@ class Supply(Protocol):
         """Batches in an epoch; the same in every process."""
         ...
 
+    def count(self, batch: int) -> int:
+        """Examples in a batch (counted from 0), over all processes."""
+        ...
+
     def epoch(self, number: int, start: int = 0) -> Iterator[Tensor]:
         """This process's share of the batches of an epoch (counted from 0), from batch ``start`` on."""
         ...
@@ -76,12 +80,17 @@ class Batches:
         ends = [*range(size, n, size), n]
         if len(ends) > 1 and ends[-1] - ends[-2] < 2 * self.share.world:
             del ends[-2]
-        self.bounds = list(zip([0, *ends[:-1]], ends, strict=True))
+        self.bounds: list[tuple[int, int]] = list(zip([0, *ends[:-1]], ends, strict=True))
         self.smallest = min(end - start for start, end in self.bounds) // self.share.world
 
     def __len__(self) -> int:
         """Batches in an epoch."""
         return len(self.bounds)
+
+    def count(self, batch: int) -> int:
+        """Examples in a batch (counted from 0), over all processes."""
+        first, last = self.bounds[batch]
+        return last - first
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Tensor]:
         """This process's share of the batches of one epoch (counted from 0), from batch ``start`` on."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load, save_file
+from safetensors.torch import load, save, save_file
 from torch import Tensor
 
 from isthmus.errors import BadRun, IsthmusError, one_line
@@ -162,11 +162,28 @@ class Checkpoints:
             with suppress(*DAMAGE):
                 named |= {file["name"] for file in self._record(moment)["files"].values()}
         # records first: a record without its tensors would be a damaged checkpoint, tensors alone are only litter
-        old = [
-            path for path in self.folder.iterdir() if path.name not in named and path.name.startswith(("step", "best"))
-        ]
-        for path in sorted(old, key=lambda path: path.suffix):
+        ours = [path for path in self.folder.iterdir() if path.name.lstrip(".").startswith(("step", "best"))]
+        for path in sorted((path for path in ours if path.name not in named), key=lambda path: path.suffix):
             path.unlink(missing_ok=True)
+
+
+def packed(found: Found | None) -> bytes:
+    """A checkpoint as bytes, for processes that cannot see the folder."""
+    if found is None:
+        return b""
+    tensors, best = save(found.tensors), save(found.best)
+    head = json.dumps({"record": found.record, "tensors": len(tensors)}).encode()
+    return len(head).to_bytes(8, "little") + head + tensors + best
+
+
+def unpacked(message: bytes) -> Found | None:
+    """The checkpoint in the bytes of :func:`packed`."""
+    if not message:
+        return None
+    begin = 8 + int.from_bytes(message[:8], "little")
+    head = json.loads(message[8:begin])
+    end = begin + head["tensors"]
+    return Found(load(message[begin:end]), load(message[end:]), head["record"])
 
 
 def _name(moment: Moment) -> str:

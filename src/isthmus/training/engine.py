@@ -11,11 +11,10 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
 from isthmus.data.stored import Stored
 from isthmus.errors import BadOption, Diverged
@@ -28,13 +27,11 @@ from isthmus.training.divergence import locate
 from isthmus.training.hardware import channels_last, network_precision, threads, tune_allocator
 from isthmus.training.history import Epoch, Keeper
 from isthmus.training.optimisers import optimisers, rate_at, set_rate
-from isthmus.training.state import Position, generators, put_back, set_generators, tensors_of
+from isthmus.training.processes import fabric, of
+from isthmus.training.state import Position, cut, own_tensors, put_back, set_generators, tensors_of, whole
 from isthmus.training.stopping import Stop, stoppable
 from isthmus.training.streaming import Streamed
 from isthmus.training.validation import losses
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
 
 LOOK = 50
 TARGET_STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 3000, 20, 1000
@@ -79,6 +76,7 @@ class Engine:
         dynamic: draw the training examples afresh as Bernoulli at every read.
         listener: told of progress.
         checkpoints: where the state is kept now and then, so that a run that was stopped can go on.
+        strategy: how several processes, where they were launched, hold the model: ``ddp`` or ``fsdp``.
     """
 
     def __init__(
@@ -92,23 +90,29 @@ class Engine:
         dynamic: bool = False,
         listener: Listener | None = None,
         checkpoints: Checkpoints | None = None,
+        strategy: str = "ddp",
     ) -> None:
         self.objective, self.options, self.seed = objective, options, seed
-        self.fabric = _fabric()
+        self.fabric = fabric()
+        self.processes = of(self.fabric)
         self.precision = network_precision(options.precision, self.fabric.device)
         self.listener = listener or (lambda _kind, _what: None)
         self.checkpoints = checkpoints
         objective.to(self.fabric.device)
-        self.maps = channels_last(objective)
+        together = self.processes.world > 1
+        # weights that are cut into parts must lie in the usual layout
+        self.maps = not (together and strategy == "fsdp") and channels_last(objective)
         self.valid = None if valid is None else self._placed(valid)
         self.train = train if isinstance(train, Stored) else self._placed(train)
         self.batches = self._supply(dynamic)
         self.total, self.epochs = run_length(options, len(self.batches))
         _check_batches(objective, self.batches)
-        self.look = 1 if self.fabric.device.type == "cpu" else LOOK
+        self.look = LOOK if together or self.fabric.device.type != "cpu" else 1
+        # on one device a wrapper would only cost time: a tenth of a step of the MLP VAE at batch 100 (docs/log.md)
+        self.module, self.whole = self._joined(strategy) if together else (objective, None)
         self.players = objective.players()
         self.parameters = list(objective.parameters())
-        self.module, self.tools = self._set_up()
+        self.tools = optimisers(options, objective)
         self.keeper = Keeper(objective, options.patience, since=self._warm_epochs() + 1)
         self.history: list[Epoch] = []
         self.at = Position(sums=torch.zeros((), device=self.fabric.device))
@@ -134,8 +138,8 @@ class Engine:
         started = time.perf_counter()
         stopped = None
         try:
-            with seeded(stream(self.seed, "noise")), threads(self._threads), stoppable() as self._stop:
-                set_generators(self._generators)
+            with seeded(self._noise()), threads(self._threads), stoppable() as self._stop:
+                set_generators(self._generators, self.processes.rank)
                 while stopped is None and self.at.epoch < self.epochs:
                     stopped = self._epoch()
         except BaseException:
@@ -143,6 +147,7 @@ class Engine:
             self.objective.load_state_dict(self.keeper.weights)
             raise
         kept = self._keep()
+        self._gather_weights()
         self.objective.eval()
         seconds = time.perf_counter() - started
         precision = "bf16" if self.precision else "32"
@@ -158,7 +163,7 @@ class Engine:
             "threads": torch.get_num_threads(),
             "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
             "torch": torch.__version__,
-            "processes": self.fabric.world_size,
+            "processes": self.processes.world,
         }
 
     def use(self, settings: Mapping[str, Any]) -> None:
@@ -172,18 +177,20 @@ class Engine:
         Raises:
             BadRun: it belongs to another model or optimiser.
         """
-        self.at = put_back(self.objective, self.tools, found)
+        self.at = put_back(self.objective, self.tools, found, self.processes.rank)
         self.history = [Epoch(**row) for row in found.record["history"]]
         best = found.record["best"]
         if best is not None:
-            self.keeper.best, self.keeper.weights = self.history[best - 1], found.best
+            self.keeper.best = self.history[best - 1]
+            self.keeper.weights = cut(self.objective, found.best)
         self._generators = found.tensors
         self.taken_up = [*found.record["taken_up"], self.at.step]
 
     def save(self) -> bool:
-        """Write a checkpoint of this moment, between two steps; say whether that could be done."""
-        if self.checkpoints is None:
-            return False
+        """Write a checkpoint of this moment, between two steps; all processes must, and the first one writes it.
+
+        Returns whether it did.
+        """
         best = self.keeper.best
         record = {
             "position": self.at.to_dict(),
@@ -191,30 +198,23 @@ class Engine:
             "best": None if best is None else best.epoch,
             "taken_up": self.taken_up,
         }
-        tensors = tensors_of(self.objective, self.tools, self.at) | generators()
-        kept = None if best is None else (best.epoch, self.keeper.weights)
+        tensors = tensors_of(self.objective, self.tools) | self.processes.collect(own_tensors(self.at))
+        kept = None if best is None else (best.epoch, {n: whole(v) for n, v in self.keeper.weights.items()})
+        if self.checkpoints is None:
+            return False
         return self.checkpoints.write((self.at.step, self.at.epoch), tensors, record, kept)
-
-    def _set_up(self) -> tuple[torch.nn.Module, list[Optimizer]]:
-        """The objective and its optimisers, wrapped by Fabric where several processes must agree.
-
-        On one device they would only cost time: up to a tenth of a step of the MLP VAE at batch 100 (docs/log.md).
-        """
-        tools = optimisers(self.options, self.objective)
-        if self.fabric.world_size == 1:
-            return self.objective, tools
-        module: torch.nn.Module = self.fabric.setup_module(self.objective)
-        return module, [cast(Optimizer, self.fabric.setup_optimizers(tool)) for tool in tools]
 
     def _epoch(self) -> str | None:
         """What is left of one pass over the training part, then the validation part; why to stop, if so."""
         self._train()
         at = self.at
-        train = {name: value / at.seen for name, value in zip(at.names, at.sums.tolist(), strict=True)}
+        sums = self.processes.total(at.sums).tolist()
+        seen = at.seen * self.processes.world
+        train = {name: value / seen for name, value in zip(at.names, sums, strict=True)}
         valid = self._validate()
         self._check_finite(at.epoch, {"training": train, "validation": valid or {}})
         weights = self.objective.weights(at.step - 1, self.total)
-        speed = round(at.seen / at.seconds, 1)
+        speed = round(seen / at.seconds, 1)
         self.history.append(Epoch(at.epoch + 1, at.step, train, valid, weights, at.rate, at.seconds, speed))
         self.listener("epoch", self.history[-1])
         reason = self.keeper.see(self.history[-1])
@@ -237,11 +237,11 @@ class Engine:
                     break
                 at.rate = rate_at(at.step, self.total, self.options)
                 set_rate(self.tools, at.rate)
-                parts = self._step(x)
+                parts, weight = self._step(x)
                 at.names = list(parts)
                 # one small operation for all parts, and none that waits for the device
-                at.sums = torch.add(at.sums, torch.stack(list(parts.values())), alpha=len(x))
-                at.seen += len(x)
+                at.sums = torch.add(at.sums, torch.stack(list(parts.values())), alpha=weight)
+                at.seen += weight
                 at.step += 1
                 at.batch += 1
                 at.seconds = time.perf_counter() - started
@@ -253,11 +253,15 @@ class Engine:
 
     def _pause(self) -> None:
         """Between two steps: write a checkpoint if it is time, and end the run if somebody asked for it."""
-        if self._stop.asked:
+        asked, due = self._stop.asked, self.checkpoints is not None and self.checkpoints.due()
+        if self.processes.world > 1:
+            if self.at.batch % LOOK:
+                return
+            asked, due = self.processes.any(asked, due)
+        if asked or due:
             self.save()
+        if asked:
             raise KeyboardInterrupt
-        if self.checkpoints is not None and self.checkpoints.due():
-            self.save()
 
     def _check_finite(self, epoch: int, figures: dict[str, dict[str, float]]) -> None:
         """Refuse an epoch that ended in numbers that are not finite: its last step, or one nobody looked at."""
@@ -266,28 +270,27 @@ class Engine:
                 if not math.isfinite(value):
                     raise self._diverged(epoch, f"the {part} {name} is {value} at its end")
 
-    def _step(self, x: Tensor) -> dict[str, Tensor]:
-        """One update; the named losses of the batch, without gradient."""
-        at = self.at
-        total, parts, critics = self.module(x, step=at.step, total=self.total, population=self.batches.population)
-        if at.step % self.look == 0 and not math.isfinite(total.detach().item()):
+    def _step(self, x: Tensor) -> tuple[dict[str, Tensor], float]:
+        """One update; the named losses of the batch, without gradient, and the examples that they stand for."""
+        at, world = self.at, self.processes.world
+        weight = len(x) if world == 1 else self.batches.count(at.batch) / world
+        shared = {} if world == 1 else {"gather": self.processes.gather, "examples": weight}
+        where_in_run = {"step": at.step, "total": self.total, "population": self.batches.population}
+        total, parts, critics = self.module(x, **where_in_run, **shared)
+        if at.step % self.look == 0 and self.processes.any(not math.isfinite(total.detach().item()))[0]:
             where = locate(self.objective, x, at.step, self.total)
             raise self._diverged(at.epoch, where, f", batch {at.batch + 1} of {len(self.batches)}")
         for parameter in self.parameters:
             parameter.grad = None
         # players share no parameter and send each other no gradient, so one pass backward serves them all
-        everything = sum(critics.values(), total)
-        if self.fabric.world_size == 1:
-            everything.backward()
-        else:
-            self.fabric.backward(everything)
+        sum(critics.values(), total).backward()
         if self.options.clip is not None:
             for members in self.players.values():
                 torch.nn.utils.clip_grad_norm_(members, self.options.clip)
         for tool in self.tools:
             tool.step()
         named = {"loss": total, **parts, **critics}
-        return {name: value.detach() for name, value in named.items()}
+        return {name: value.detach() for name, value in named.items()}, weight
 
     def _validate(self) -> dict[str, float] | None:
         """Losses of the validation part with final weights and always the same draws, so epochs compare.
@@ -298,11 +301,14 @@ class Engine:
             return None
 
         def between() -> None:
-            if self._stop.asked:
+            if self._stop.asked and self.processes.world == 1:
                 raise _StoppedInValidation
 
         try:
-            return losses(self.objective, self.valid, seed=stream(self.seed, "validation"), between=between)
+            seed = stream(self.seed, "validation")
+            # where the model is cut into parts, all processes must run it at once
+            shared = self.processes if self.whole is None else None
+            return losses(self.objective, self.valid, seed=seed, between=between, processes=shared)
         except _StoppedInValidation:
             # only now are the generators those of training again
             self._pause()
@@ -311,7 +317,24 @@ class Engine:
     def _supply(self, dynamic: bool) -> Supply:
         """Batches from memory, or from the disk."""
         kind = Streamed if isinstance(self.train, Stored) else Batches
-        return kind(self.train, self.options.batch, seed=self.seed, dynamic=dynamic)  # type: ignore[arg-type]
+        options = {"seed": self.seed, "dynamic": dynamic, "share": self.processes.share}
+        return kind(self.train, self.options.batch, **options)  # type: ignore[arg-type]
+
+    def _joined(self, strategy: str) -> tuple[torch.nn.Module, Objective | None]:
+        """The objective that all processes train together; what that needs takes long to import."""
+        from isthmus.training.strategies import join
+
+        return join(self.objective, self.processes, strategy)
+
+    def _noise(self) -> int:
+        """The seed of what the parts draw: another in each process, or their examples would share their noise."""
+        return stream(self.seed, "noise", *[self.processes.rank] * (self.processes.rank > 0))
+
+    def _gather_weights(self) -> None:
+        """Bring a model that was cut into parts together again."""
+        if self.whole is not None:
+            self.whole.load_state_dict({name: whole(value) for name, value in self.objective.state_dict().items()})
+            self.objective = self.whole
 
     def _placed(self, x: Tensor) -> Tensor:
         x = x.to(self.fabric.device)
@@ -360,12 +383,3 @@ def _check_batches(objective: Objective, batches: Supply) -> None:
             "Batch normalisation needs at least two examples in a batch, but a batch here has one. Use another "
             "net.norm, a larger training.batch, or more data."
         )
-
-
-def _fabric() -> "Fabric":
-    """Fabric on the best single device; it is imported here, for its import takes seconds."""
-    from lightning_fabric import Fabric
-
-    fabric = Fabric(accelerator="auto", devices=1, precision="32-true")
-    fabric.launch()
-    return fabric

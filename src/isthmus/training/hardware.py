@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from isthmus.errors import BadOption
+from isthmus.errors import BadOption, check_choice
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Names of glibc's two allocator settings (malloc.h)."""
@@ -45,12 +45,13 @@ def network_precision(choice: str, device: torch.device) -> torch.dtype | None:
     """The precision of the networks: ``None`` for full, or bfloat16 where asked for or, with auto, where fast.
 
     Raises:
-        BadOption: bf16 was asked for, and the device has no arithmetic for it.
+        BadOption: no such choice, or bf16 was asked for, and the device has no arithmetic for it.
     """
+    check_choice("The precision", choice, ("auto", "32", "bf16"))
     if choice == "32" or (choice == "auto" and not has_bf16(device)):
         return None
     if choice == "bf16" and device.type == "mps":
-        raise BadOption("training.precision=bf16 is not to be had on this device (mps). Use 32 or auto.")
+        raise BadOption("Precision bf16 is not to be had on this device (mps). Use 32 or auto.")
     return torch.bfloat16
 
 

@@ -26,7 +26,7 @@ class Position:
         step: steps done.
         epoch: epochs done, with their validation.
         batch: batches done of the epoch at work.
-        seen: examples in them.
+        seen: examples in them; with several processes, their mean.
         seconds: spent on them.
         rate: learning rate of the last.
         names: of the losses that are summed.
@@ -36,7 +36,7 @@ class Position:
     step: int = 0
     epoch: int = 0
     batch: int = 0
-    seen: int = 0
+    seen: float = 0
     seconds: float = 0.0
     rate: float = 0.0
     names: list[str] = field(default_factory=list)
@@ -52,19 +52,27 @@ class Position:
         self.names, self.sums = [], torch.zeros((), device=self.sums.device)
 
 
-def tensors_of(module: nn.Module, tools: Sequence[Optimizer], at: Position) -> dict[str, Tensor]:
-    """The tensors of a run, by name: weights, buffers, moments and sums."""
-    found = {f"{MODEL}.{name}": value for name, value in module.state_dict().items()}
+def tensors_of(module: nn.Module, tools: Sequence[Optimizer]) -> dict[str, Tensor]:
+    """The tensors that all processes share, by name: weights, buffers and moments."""
+    found = {f"{MODEL}.{name}": whole(value) for name, value in module.state_dict().items()}
     for number, tool in enumerate(tools):
         for place, parameter in enumerate(_parameters(tool)):
             for key, value in tool.state[parameter].items() if parameter in tool.state else ():
                 if isinstance(value, Tensor):
-                    found[f"{MOMENTS}.{number}.{place}.{key}"] = value
-    return found | {SUMS: at.sums}
+                    found[f"{MOMENTS}.{number}.{place}.{key}"] = whole(value)
+    return found
 
 
-def put_back(module: nn.Module, tools: Sequence[Optimizer], found: Found) -> Position:
-    """Put the tensors of :func:`tensors_of` back; the position that they belong to.
+def own_tensors(at: Position) -> dict[str, Tensor]:
+    """The tensors that each process has for itself: sums and generators; ``{rank}`` stands for its number."""
+    states = {f"{SUMS}.{{rank}}": at.sums, f"{RNG}.cpu.{{rank}}": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        states[f"{RNG}.cuda.{{rank}}"] = torch.cuda.get_rng_state()
+    return states
+
+
+def put_back(module: nn.Module, tools: Sequence[Optimizer], found: Found, rank: int = 0) -> Position:
+    """Put the tensors of :func:`tensors_of` back; the position that they belong to, as process ``rank`` has it.
 
     Raises:
         BadRun: they belong to another model or optimiser.
@@ -73,12 +81,35 @@ def put_back(module: nn.Module, tools: Sequence[Optimizer], found: Found) -> Pos
     expected = module.state_dict()
     if {n: v.shape for n, v in expected.items()} != {n: v.shape for n, v in weights.items()}:
         raise BadRun("The checkpoint holds other weights than this model has. Give the same recipe and data.")
-    module.load_state_dict(weights)
+    module.load_state_dict(cut(module, weights))
     for name, value in found.tensors.items():
         if name.startswith(f"{MOMENTS}."):
             _put_moment(tools, name, value)
     device = next(iter(expected.values())).device
-    return Position(**found.record["position"], sums=found.tensors[SUMS].to(device))
+    # with more processes than before, the new ones begin as the first
+    sums = found.tensors.get(f"{SUMS}.{rank}", found.tensors[f"{SUMS}.0"])
+    return Position(**found.record["position"], sums=sums.to(device))
+
+
+def cut(module: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Whole weights in the layout, and where the model is cut into parts the cut, that the module's have."""
+    return {name: _cut_like(weights[name], value) for name, value in module.state_dict().items()}
+
+
+def whole(value: Tensor) -> Tensor:
+    """A tensor with all its parts, where processes hold one each; all of them must ask at once."""
+    # a DTensor; its module takes long to import
+    return value.full_tensor() if hasattr(value, "full_tensor") else value
+
+
+def _cut_like(value: Tensor, like: Tensor) -> Tensor:
+    """``value`` in the layout of ``like``; where that is cut into parts, this process's part of it."""
+    if hasattr(like, "device_mesh"):
+        from torch.distributed.tensor import distribute_tensor
+
+        return distribute_tensor(value.to(like.device), like.device_mesh, like.placements)  # type: ignore[attr-defined]
+    # fused optimisers pair the elements of memory, whatever the strides say
+    return torch.empty_like(like).copy_(value)
 
 
 def _put_moment(tools: Sequence[Optimizer], name: str, value: Tensor) -> None:
@@ -89,8 +120,7 @@ def _put_moment(tools: Sequence[Optimizer], name: str, value: Tensor) -> None:
     except (IndexError, ValueError) as error:
         raise BadRun("The checkpoint belongs to another optimiser. Give the same recipe and data.") from error
     if value.shape == parameter.shape:
-        # in the parameter's own layout: fused optimisers pair the elements of memory, whatever the strides say
-        value = torch.empty_like(parameter).copy_(value)
+        value = _cut_like(value, parameter)
     tool.state[parameter][key] = value.to(parameter.device)
 
 
@@ -98,16 +128,8 @@ def _parameters(tool: Optimizer) -> list[Tensor]:
     return [parameter for group in tool.param_groups for parameter in group["params"]]
 
 
-def generators(rank: int = 0) -> dict[str, Tensor]:
-    """The states of the generators that the parts of process ``rank`` draw from."""
-    states = {f"{RNG}.cpu.{rank}": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        states[f"{RNG}.cuda.{rank}"] = torch.cuda.get_rng_state()
-    return states
-
-
 def set_generators(tensors: dict[str, Tensor], rank: int = 0) -> bool:
-    """Put generators back as :func:`generators` found them; say whether the state of ``rank`` was there."""
+    """Put generators back as :func:`own_tensors` found them; say whether the state of ``rank`` was there."""
     if torch.cuda.is_available() and f"{RNG}.cuda.{rank}" in tensors:
         torch.cuda.set_rng_state(tensors[f"{RNG}.cuda.{rank}"])
     if f"{RNG}.cpu.{rank}" not in tensors:

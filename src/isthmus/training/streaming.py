@@ -1,13 +1,13 @@
 r"""Training batches of data that stays on the disk, in an order that is shuffled by blocks.
 
-An epoch takes the cheap-to-read blocks of the data (1 MiB of a ``.npy`` file, a row group of a ``.parquet`` one, some
+An epoch takes the cheap-to-read blocks of the data (half a MiB of a ``.npy`` file, a row group of a ``.parquet`` one, some
 pictures) in random order, so many at a time that they fill a *pool*; each pool is shuffled as a whole and cut into
 batches, and the next pool is read by another thread meanwhile.
 
 Quality. Every example comes exactly once an epoch, and another epoch has other neighbours. A batch of :math:`b`
 examples is drawn without repetition from a pool of about :math:`P` examples in :math:`B` random blocks; where
 neighbours in the file are alike (a file sorted by class, at worst), the mean of a batch varies :math:`1 + (b - 1)/B`
-times as much as under a full shuffle: :math:`B = 128` for 128 MiB pools of 1 MiB blocks, 2 for batches of 128. Data
+times as much as under a full shuffle: :math:`B = 128` for pools of 64 MiB, so twice for batches of 128. Data
 smaller than a pool is shuffled fully. ``tests/training/test_streaming.py`` measures it.
 """
 
@@ -22,8 +22,8 @@ from isthmus.data.base import Array
 from isthmus.data.stored import Stored, ahead
 from isthmus.training.batches import Share, stream
 
-POOL = 2**27
-"""Raw bytes of a pool: 128 MiB. Two are in memory at a time, the one in use and the one being read."""
+POOL = 2**26
+"""Raw bytes of a pool: 64 MiB. Up to three are in memory: the one in use, the next, and its unshuffled original."""
 
 Span = tuple[int, int]
 
@@ -77,6 +77,10 @@ class Streamed:
     def __len__(self) -> int:
         """Batches in an epoch."""
         return self._count
+
+    def count(self, batch: int) -> int:
+        """Examples in a batch, over all processes."""
+        return self._last if batch == self._count - 1 else self._size
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Tensor]:
         """This process's share of the batches of one epoch (counted from 0), from batch ``start`` on."""
