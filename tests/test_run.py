@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from isthmus import fit, latents, likelihoods, load, nets
-from isthmus.errors import BadRun, IsthmusError
+from isthmus.errors import BadOption, BadRun, IsthmusError
 from isthmus.files import replacing, write_text
 from isthmus.model import Autoencoder
 from isthmus.objective import Objective
@@ -32,6 +32,17 @@ def test_a_loaded_run_gives_equal_outputs(run: Run) -> None:
     assert again.history == run.history
     assert torch.equal(again.model.reconstruct(X), run.model.reconstruct(X))
     assert torch.equal(again.model.sample(4, seed=1), run.model.sample(4, seed=1))
+
+
+def test_codes_are_float32_unless_other_products_are_asked_for(run: Run) -> None:
+    x = X.numpy()
+    full, low = run.encode(x), run.encode(x, precision="bf16")
+    np.testing.assert_array_equal(full, run.encode(x, precision="32"))
+    assert not np.array_equal(full, low)
+    # 2^-9 for each rounding: inputs, weights and outputs of two layers
+    np.testing.assert_allclose(low, full, atol=6 * 2**-9 * float(np.abs(full).max() + 1))
+    with pytest.raises(BadOption, match=r"The precision cannot be 'half'\. Allowed: 32, auto, bf16\."):
+        run.encode(x, precision="half")
 
 
 def test_a_run_records_data_seed_and_versions(run: Run) -> None:

@@ -1,4 +1,4 @@
-"""Encoding with a fitted run, as a person asks for it: ``run.encode(x)``; with ``bf16``, ``precision="bf16"``."""
+"""Encoding with a fitted run, as a person asks for it: what ``run.encode(x)`` does once its examples are read."""
 
 import numpy as np
 from by_isthmus import OPTIONS, options
@@ -11,8 +11,8 @@ def compete(row: Row, images: np.ndarray, turns: Turns, variant: str) -> None:
     from isthmus import fit
 
     run = fit(OPTIONS[row.net][0], images[:1000], epochs=1, options=options(row))
-    x = run.prepared(images)
+    x, precision = run.prepared(images), run.products(variant or "32")
     while True:
         turns.wait()
-        z = run.model.encode(x, precision=variant or "32")
+        z = run.model.encode(x, precision=precision)
         turns.done(len(z), 0.0)

@@ -37,6 +37,7 @@ from isthmus.objective import Objective
 from isthmus.options import DataOptions
 from isthmus.recipe import Recipe, readable
 from isthmus.strangers import misplaced, parse_json
+from isthmus.training.hardware import network_precision
 
 FORMAT = 1
 RECIPE, WEIGHTS, RECORD, METRICS = "recipe.json", "model.safetensors", "run.json", "metrics.jsonl"
@@ -101,9 +102,23 @@ class Run:
         """How raw values became what the model sees."""
         return Scaling.from_dict(self.facts.scaling)
 
-    def encode(self, x: Array, *, sample: bool = False) -> Array:
-        """The code of each example, as numpy: the mean of q(z | x), or a draw from it."""
-        return np.concatenate([self.model.encode(c, sample=sample).cpu().numpy() for c in chunks(self.examples(x))])
+    def encode(self, x: Array, *, sample: bool = False, precision: str = "32") -> Array:
+        """The code of each example, as numpy: the mean of q(z | x), or a draw from it.
+
+        ``precision`` is that of the encoder's products: ``32``, ``bf16`` (about four times as fast where the machine
+        has it; codes of a trained net off by about 0.3 % in norm), or ``auto``, which takes bf16 where it is fast.
+        """
+        low = self.products(precision)
+        parts = (self.model.encode(c, sample=sample, precision=low) for c in chunks(self.examples(x)))
+        return np.concatenate([part.cpu().numpy() for part in parts])
+
+    def products(self, precision: str) -> torch.dtype | None:
+        """The precision of products by its name (``auto``, ``32``, ``bf16``) on the model's device; ``None`` is full.
+
+        Raises:
+            BadOption: no such precision, or the device does not have it.
+        """
+        return network_precision(precision, self.model.like.device)
 
     def decode(self, z: Array) -> Array:
         """What codes stand for, in the units of the data."""

@@ -37,14 +37,19 @@ TOLD = 5
 Written = tuple[Path, tuple[int, ...]]
 
 
-def encode(run: Run, source: str, out: Path, *, sample: bool = False, seed: int = 0) -> Written:
+def encode(run: Run, source: str, out: Path, *, sample: bool = False, seed: int = 0, precision: str = "32") -> Written:
     """The code of each example of ``source``, all its parts in order; NaN where an example is bad and skipped."""
     check_ending(out)
+    low = run.products(precision)
     x, labels = examples(run, source)
     check_seed(seed)
     with seeded(seed):
         return _answered(
-            out, x, lambda chunk: run.model.encode(chunk, sample=sample).cpu().numpy(), name="z", labels=labels
+            out,
+            x,
+            lambda chunk: run.model.encode(chunk, sample=sample, precision=low).cpu().numpy(),
+            name="z",
+            labels=labels,
         )
 
 

@@ -132,6 +132,17 @@ def test_codes_as_a_table_come_back_too(vae: Path) -> None:
     assert np.load("back.npy").shape == (1797, 8, 8)
 
 
+def test_codes_of_bfloat16_products_are_near_those_of_float32(vae: Path) -> None:
+    for precision in ("32", "bf16", "auto"):
+        assert main(["encode", str(vae), "digits", f"{precision}.npy", "--precision", precision]) == 0
+    assert main(["encode", str(vae), "digits", "default.npy"]) == 0
+    full, low, chosen, default = (np.load(f"{name}.npy") for name in ("32", "bf16", "auto", "default"))
+    assert np.array_equal(full, default)
+    assert np.array_equal(chosen, low) or np.array_equal(chosen, full)
+    assert 0 < np.linalg.norm(low - full) / np.linalg.norm(full) < 0.02
+    assert low.dtype == np.float32
+
+
 def test_encoding_repeats_and_sampling_follows_its_seed(vae: Path) -> None:
     runs = {
         "a.npy": [],

@@ -164,6 +164,7 @@ CASES: dict[str, tuple[Make, str]] = {
     "examples of another shape": (other_shape, "but the model was trained on examples of shape"),
     "no prior to sample from": (deterministic, "no prior to draw codes from"),
     "unknown output format": (use("encode", "digits", "codes.txt"), "no format to write"),
+    "unknown precision": (use("encode", "digits", "z.npy", "--precision", "b16"), "did you mean 'bf16'"),
     "no samples": (use("sample", "new.npy", "-n", "0"), "must be at least 1"),
     "a walk of one step": (use("interpolate", "new.npy", "--steps", "1"), "--steps must be at least 2"),
     "unknown picture": (use("plot", "--only", "filtres"), "did you mean 'filters'"),

@@ -32,12 +32,20 @@ def loaded(folder: Path, on_bad: str | None) -> "Run":
 
 
 def encode(
-    folder: RunFolder, source: Input, out: Output, sample: Sample = False, on_bad: OnBad = None, seed: Seed = 0
+    folder: RunFolder,
+    source: Input,
+    out: Output,
+    sample: Sample = False,
+    precision: Annotated[
+        str, typer.Option(help="Of the products: 32, bf16 (four times as fast, codes off by 0.3 %), or auto.")
+    ] = "32",
+    on_bad: OnBad = None,
+    seed: Seed = 0,
 ) -> None:
     """Write the code of each example (.npy, .npz or .csv); NaN for a bad one that is skipped."""
     from isthmus import using
 
-    _said(using.encode(loaded(folder, on_bad), source, out, sample=sample, seed=seed))
+    _said(using.encode(loaded(folder, on_bad), source, out, sample=sample, seed=seed, precision=precision))
 
 
 def decode(
