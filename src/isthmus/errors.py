@@ -75,7 +75,7 @@ def check_choice(option: str, value: str, allowed: Iterable[str]) -> None:
     if value not in names:
         near = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
         hint = f"; did you mean {near[0]!r}?" if near else "."
-        raise BadOption(f"{option} cannot be {value!r}{hint} Allowed: {', '.join(names)}.")
+        raise BadOption(f"{option} cannot be {value[:60]!r}{hint} Allowed: {', '.join(names)}.")
 
 
 def check_range(

@@ -80,7 +80,8 @@ def value(choose: Choose, near: Sequence[Any] = ()) -> Any:
         for _ in range(pick(choose, (2, 50, 400))):
             deep = [deep] if choose(2) else {"a": deep}
         return deep
-    return pick(choose, (INTEGERS, NUMBERS, (*WORDS, *ABSURD), (), near, near)[how])
+    # a copy, for what is put into a tree may be edited there
+    return copy.deepcopy(pick(choose, (INTEGERS, NUMBERS, (*WORDS, *ABSURD), (), near, near)[how]))
 
 
 def places(tree: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -106,17 +107,17 @@ def edited(tree: Any, choose: Choose, near: Sequence[Any] = (), most: int = 3) -
         elif how == 1 and isinstance(node, dict):
             node[str(value(choose, near))[:6000]] = node[last]
         else:
-            node[last] = _like(node[last], choose, near) if how > 3 else value(choose, near)
+            node[last] = like(node[last], choose, near) if how > 3 else value(choose, near)
     return tree
 
 
-def _like(old: Any, choose: Choose, near: Sequence[Any]) -> Any:
+def like(old: Any, choose: Choose, near: Sequence[Any]) -> Any:
     """Another value of the same type, so that the door is passed and what lies behind it is met."""
     if isinstance(old, bool):
         return not old
     kinds: tuple[type, ...] = (int, float) if isinstance(old, int | float) else (type(old),)
     known = [v for v in (*INTEGERS, *NUMBERS, *near) if isinstance(v, kinds) and not isinstance(v, bool)]
-    return pick(choose, known) if known else value(choose, near)
+    return copy.deepcopy(pick(choose, known)) if known else value(choose, near)
 
 
 def json_text(tree: Any) -> bytes:

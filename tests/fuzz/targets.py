@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -34,6 +35,7 @@ LIMITS = {
 }
 """The readers' own bounds, lowered while fuzzing: a gibibyte that is allowed would hide one that is not."""
 SHAPES = ((5,), (1, 6, 6))
+PATHS = ("penalties.l1", "penalties.", ".", "net.kind.a", "penalties", "net", "penalties.l1.kind", "latent.ratio")
 CHECKPOINT, STEP = "step-000000003-00001.json", "step-000000003-00001.safetensors"
 
 Read = Callable[[Path], object]
@@ -120,23 +122,26 @@ def _read_recipe(folder: Path) -> None:
 
 def _read_overrides(folder: Path) -> None:
     lines = (folder / "set.txt").read_bytes().decode("utf-8", "surrogateescape").split("\n")
-    start = zoo.recipe("vae").with_options({"net.widths": [8], "latent.size": 2})
-    _built(start.with_options(parse_pairs(lines)))
+    _built(_start().with_options(parse_pairs(lines)))
+
+
+@cache
+def _start() -> Recipe:
+    return zoo.recipe("vae").with_options({"net.widths": [8], "latent.size": 2})
 
 
 def _overrides(choose: Choose) -> bytes:
     """Lines such as ``latent.size=2``, most with a path that exists."""
-    paths = [".".join(map(str, path)) for tree in recipes() for path in makers.places(tree)]
     lines = []
     for _ in range(1 + choose(3)):
-        path = (
-            pick(choose, paths)
-            if choose(5)
-            else pick(choose, (*makers.WORDS, "penalties.l1", "penalties.", ".", "net.kind.a"))
-        )
-        value = makers.value(choose, NEAR)
+        tree: Any = pick(choose, recipes()) if choose(4) == 0 else _start().to_dict()
+        path = pick(choose, makers.places(tree))
+        for key in path:
+            tree = tree[key]
+        name = ".".join(map(str, path)) if choose(8) else pick(choose, (*makers.WORDS, *PATHS))
+        value = makers.like(tree, choose, NEAR) if choose(3) else makers.value(choose, NEAR)
         text = value if isinstance(value, str) and choose(2) else json.dumps(value)[:9000]
-        lines.append(f"{path}{'=' if choose(30) else ''}{text}")
+        lines.append(f"{name}{'=' if choose(30) else ''}{text}")
     data = "\n".join(lines).encode("utf-8", "surrogatepass")
     return damaged(data, choose) if choose(8) == 0 else data
 

@@ -195,10 +195,12 @@ def test_a_recipe_of_absurd_length_is_not_parsed() -> None:
         Recipe.from_json("{" + " " * 2_000_000 + "}")
 
 
-@pytest.mark.parametrize("pair", ["x" * 10_000, "=" * 10_000, "é" * 9000])
+@pytest.mark.parametrize(
+    "pair", ["x" * 10_000, "=" * 10_000, "é" * 9000, "net.norm=" + "x" * 9000, "data.labels.x=" + "x"]
+)
 def test_a_long_pair_makes_no_long_sentence(pair: str) -> None:
     with pytest.raises(IsthmusError) as caught:
-        zoo.recipe("vae").with_options(parse_pairs([pair]))
+        zoo.recipe("vae").with_options(parse_pairs([pair])).build((5,))
     assert len(str(caught.value)) < 1000
 
 
