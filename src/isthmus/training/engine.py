@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from isthmus.data.stored import Stored
@@ -28,7 +29,7 @@ from isthmus.training.hardware import channels_last, network_precision, threads,
 from isthmus.training.history import Epoch, Keeper
 from isthmus.training.optimisers import optimisers, rate_at, set_rate
 from isthmus.training.processes import fabric, of
-from isthmus.training.state import Position, cut, own_tensors, put_back, set_generators, tensors_of, whole
+from isthmus.training.state import Position, cut, own_tensors, put_back, set_generators, tensors_of, understood, whole
 from isthmus.training.stopping import Stop, stoppable
 from isthmus.training.streaming import Streamed
 from isthmus.training.validation import losses
@@ -171,6 +172,7 @@ class Engine:
         self.precision = torch.bfloat16 if settings.get("precision") == "bf16" else None
         self._threads = int(settings.get("threads", self._threads))
 
+    @understood()
     def take_up(self, found: Found) -> None:
         """Stand where a checkpoint was written; ``run`` then goes on from there.
 
@@ -178,7 +180,7 @@ class Engine:
             BadRun: it belongs to another model or optimiser.
         """
         self.at = put_back(self.objective, self.tools, found, self.processes.rank)
-        self.history = [Epoch(**row) for row in found.record["history"]]
+        self.history = TypeAdapter(list[Epoch]).validate_python(found.record["history"])
         best = found.record["best"]
         if best is not None:
             self.keeper.best = self.history[best - 1]

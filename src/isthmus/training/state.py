@@ -4,7 +4,8 @@ Batches depend on seed, epoch and batch alone (``batches``), rates and weights o
 are the weights, the optimisers' moments, the generators, the running sums and what was best so far.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from isthmus.errors import BadRun
+from isthmus.errors import BadRun, IsthmusError, one_line
 from isthmus.training.checkpoints import Found
 
 MODEL, MOMENTS, SUMS, RNG = "model", "optimiser", "sums", "generator"
@@ -71,6 +72,23 @@ def own_tensors(at: Position) -> dict[str, Tensor]:
     return states
 
 
+@contextmanager
+def understood() -> Iterator[None]:
+    """Turn whatever a checkpoint with the wrong content raises inside the block into one ``BadRun`` sentence.
+
+    A record may be whole, sealed, and still not one of ours: then a name is missing, or a value is of another kind.
+    """
+    try:
+        yield
+    except IsthmusError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
+        raise BadRun(
+            f"The checkpoint does not hold what a run goes on from ({one_line(error)}). Train again without --resume, "
+            "with --overwrite."
+        ) from error
+
+
 def put_back(module: nn.Module, tools: Sequence[Optimizer], found: Found, rank: int = 0) -> Position:
     """Put the tensors of :func:`tensors_of` back; the position that they belong to, as process ``rank`` has it.
 
@@ -88,7 +106,23 @@ def put_back(module: nn.Module, tools: Sequence[Optimizer], found: Found, rank: 
     device = next(iter(expected.values())).device
     # with more processes than before, the new ones begin as the first
     sums = found.tensors.get(f"{SUMS}.{rank}", found.tensors[f"{SUMS}.0"])
-    return Position(**found.record["position"], sums=sums.to(device))
+    return _position(found.record["position"], sums.to(device))
+
+
+def _position(plain: Mapping[str, Any], sums: Tensor) -> Position:
+    """The position that plain numbers and sums tell.
+
+    Raises:
+        BadRun: a number is missing, of another kind or below 0, or the sums are not those of the names.
+    """
+    names, blank = plain["names"], Position().to_dict()
+    numbers = {name: plain[name] for name in blank if name != "names"}
+    kinds = {name: (int,) if name in ("step", "epoch", "batch") else (int, float) for name in numbers}
+    fits = all(type(value) in kinds[name] and 0 <= value < 2**53 for name, value in numbers.items())
+    named = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    if not fits or not named or sums.shape not in ((), (len(names),)) or plain.keys() != blank.keys():
+        raise BadRun("The checkpoint does not say where its run stands. Train again without --resume.")
+    return Position(**numbers, names=names, sums=sums)
 
 
 def cut(module: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -134,5 +168,6 @@ def set_generators(tensors: dict[str, Tensor], rank: int = 0) -> bool:
         torch.cuda.set_rng_state(tensors[f"{RNG}.cuda.{rank}"])
     if f"{RNG}.cpu.{rank}" not in tensors:
         return False
-    torch.set_rng_state(tensors[f"{RNG}.cpu.{rank}"])
+    with understood():
+        torch.set_rng_state(tensors[f"{RNG}.cpu.{rank}"])
     return True

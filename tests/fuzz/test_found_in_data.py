@@ -1,8 +1,6 @@
-"""What fuzzing and reading for bombs found, each by its name, so that it stays mended."""
+"""What fuzzing and reading for bombs found in the readers of data, each by its name."""
 
 import gzip
-import json
-import os
 import struct
 import zipfile
 from pathlib import Path
@@ -11,197 +9,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-import torch
 from PIL import Image
 from pyarrow import parquet
-from safetensors.torch import load, save
 
 from fuzz.judge import judge
-from fuzz.targets import CHECKPOINT, STEP, whole_checkpoint, whole_run
-from isthmus import fitting, run, zoo
+from isthmus import fitting
 from isthmus.data.readers import read_path
-from isthmus.errors import BadOption, BadRun, IsthmusError
 from isthmus.options import DataOptions
-from isthmus.overrides import parse_pairs
-from isthmus.recipe import Recipe
-from isthmus.strangers import misplaced, parse_json
-from isthmus.training.checkpoints import Checkpoints
 from isthmus.using import read_codes
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A run that was saved, and that a stranger may have changed."""
-    place = tmp_path / "run"
-    place.mkdir()
-    for name, content in whole_run().items():
-        (place / name).write_bytes(content)
-    return place
-
-
-RUN_FILES = ("run.json", "recipe.json", "model.safetensors")
-
-
-@pytest.mark.parametrize("name", RUN_FILES)
-def test_a_link_that_leads_out_of_a_run_is_not_followed(folder: Path, name: str) -> None:
-    (folder / name).rename(folder.parent / name)
-    (folder / name).symlink_to(f"../{name}")
-    refusal = judge(lambda: run.load(folder), folder)
-    assert refusal is not None
-    assert f"{name}' is a link that leads out of its folder" in refusal
-
-
-def test_a_link_inside_a_run_is_followed(folder: Path) -> None:
-    (folder / "run.json").rename(folder / "other.json")
-    (folder / "run.json").symlink_to("other.json")
-    assert judge(lambda: run.load(folder), folder) is None
-
-
-def test_a_run_may_be_named_by_a_link(folder: Path) -> None:
-    (folder.parent / "link").symlink_to("run")
-    assert judge(lambda: run.load(folder.parent / "link"), folder) is None
-
-
-def test_metrics_elsewhere_are_not_read(folder: Path) -> None:
-    (folder / "metrics.jsonl").rename(folder.parent / "metrics.jsonl")
-    (folder / "metrics.jsonl").symlink_to("../metrics.jsonl")
-    assert run.load(folder).history == []
-
-
-@pytest.mark.parametrize("name", [*RUN_FILES, "metrics.jsonl"])
-def test_a_pipe_in_a_run_does_not_hang(folder: Path, name: str) -> None:
-    (folder / name).unlink()
-    os.mkfifo(folder / name)
-    refusal = judge(lambda: run.load(folder), folder)
-    assert name == "metrics.jsonl" or refusal is not None
-
-
-def test_a_device_in_a_run_is_not_read_for_ever(folder: Path) -> None:
-    (folder / "recipe.json").unlink()
-    (folder / "recipe.json").symlink_to("/dev/zero")
-    with pytest.raises(BadRun, match="leads out of its folder"):
-        run.load(folder)
-
-
-@pytest.mark.parametrize("name", ["x" * 300, "a\0b"])
-def test_a_folder_of_an_impossible_name_is_no_run(tmp_path: Path, name: str) -> None:
-    with pytest.raises(BadRun, match="is not a run"):
-        run.load(tmp_path / name)
-
-
-def test_a_circle_of_links_is_found(tmp_path: Path) -> None:
-    (tmp_path / "a").symlink_to("b")
-    (tmp_path / "b").symlink_to("a")
-    assert misplaced(tmp_path / "a", tmp_path) == "cannot be found"
-    assert misplaced(tmp_path, tmp_path) == "is no plain file"
-
-
-def test_complex_weights_are_refused(folder: Path) -> None:
-    weights = load(whole_run()["model.safetensors"])
-    name = "encoder.1.weight"
-    (folder / "model.safetensors").write_bytes(save(weights | {name: weights[name].to(torch.complex64)}))
-    with pytest.raises(BadRun, match=r"holds encoder\.1\.weight as C64, but weights are read as B"):
-        run.load(folder)
-
-
-def test_a_run_of_a_huge_recipe_and_small_weights_takes_no_memory(folder: Path) -> None:
-    recipe = json.loads((folder / "recipe.json").read_text())
-    recipe["net"]["widths"] = [30_000, 30_000]
-    (folder / "recipe.json").write_text(json.dumps(recipe))
-    refusal = judge(lambda: run.load(folder), folder)
-    assert refusal is not None
-    assert "does not belong to this recipe" in refusal
-
-
-@pytest.mark.parametrize(
-    "row",
-    [
-        {"epoch": 1, "train": {}},
-        {"epoch": 1, "train": {"loss": {}}},
-        {"epoch": 1, "train": {"loss": 10**400}},
-        {"epoch": 1, "train": {"loss": 1.0}, "valid": 3},
-        {"epoch": "x", "train": {"loss": 1.0}},
-        {"train": {"loss": 1.0}},
-        [],
-    ],
-)
-def test_a_row_that_no_plot_can_draw_is_left_out(folder: Path, row: object) -> None:
-    (folder / "metrics.jsonl").write_text(json.dumps(row))
-    assert run.load(folder).history == []
-
-
-@pytest.mark.parametrize("text", ["[" + "[]," * 2_000_001 + "1]", "[" * 100_000, "9" * 5000])
-def test_json_of_absurd_shape_is_refused(folder: Path, text: str) -> None:
-    with pytest.raises(ValueError, match=r"values|deeply|digits"):
-        parse_json(text)
-    for name in ("run.json", "recipe.json"):
-        content = (folder / name).read_text()
-        (folder / name).write_text(text)
-        refusal = judge(lambda: run.load(folder), folder)
-        assert refusal is not None
-        (folder / name).write_text(content)
-
-
-LARGE = {
-    "prior": {"prior.kind": "vamp", "prior.components": 1_000_000},
-    "mixture": {"prior.kind": "mixture", "prior.components": 1_000_000, "latent.size": 100_000, "net.widths": [8]},
-    "codebook": {"latent.kind": "quantised", "latent.codes": 1 << 20, "latent.dimension": 1 << 16},
-    "critic": {"penalties.factor.weight": 1, "latent.size": 60_000, "net.widths": [8]}
-    | {"penalties.factor.widths": [60_000, 60_000]},
-}
-
-
-@pytest.mark.parametrize("name", LARGE)
-def test_weights_outside_the_nets_are_counted_before_they_are_made(name: str, tmp_path: Path) -> None:
-    recipe = zoo.recipe("vae").with_options(LARGE[name])
-    refusal = judge(lambda: recipe.build((1, 100, 100)), tmp_path)
-    assert refusal is not None
-    assert refusal.startswith("The networks would have")
-
-
-WIDE = {
-    "samples": {"fidelity.kind": "importance", "fidelity.samples": 100_000, "penalties.kl": None, "net.widths": [9000]},
-    "covariance": {"penalties.dip.weight": 1, "latent.size": 300_000, "net.widths": [8]},
-    "projections": {"penalties.sliced.weight": 1, "penalties.sliced.projections": 100_000, "latent.size": 300_000}
-    | {"net.widths": [8]},
-    "pseudo-inputs": {"prior.kind": "vamp", "prior.components": 1_000_000, "net.widths": [9000]},
-}
-
-
-@pytest.mark.parametrize("name", WIDE)
-def test_a_pass_that_no_machine_holds_is_refused_before_memory_is_taken(name: str, tmp_path: Path) -> None:
-    recipe = zoo.recipe("vae").with_options(WIDE[name])
-    refusal = judge(lambda: recipe.build((5,)), tmp_path)
-    assert refusal is not None
-    assert refusal.startswith("One pass of two examples would make a tensor of")
-
-
-@pytest.mark.parametrize(
-    "tree",
-    [
-        {"net": {"kind": "mlp", "widths": [1] * 65}},
-        {"net": {"kind": "conv", "channels": [1] * 1_000}},
-        {"latent": {"kind": "finite_scalar", "levels": [2] * 10_000}},
-        {"penalties": {f"p{i}": {"kind": "l1"} for i in range(65)}},
-    ],
-)
-def test_a_list_of_absurd_length_is_refused_at_the_door(tree: dict[str, object]) -> None:
-    with pytest.raises(BadOption, match="at most 64"):
-        Recipe.from_dict(tree)
-
-
-def test_a_recipe_of_absurd_length_is_not_parsed() -> None:
-    with pytest.raises(BadOption, match=r"has 2,000,002 characters, but a recipe has at most 1,048,576"):
-        Recipe.from_json("{" + " " * 2_000_000 + "}")
-
-
-@pytest.mark.parametrize(
-    "pair", ["x" * 10_000, "=" * 10_000, "é" * 9000, "net.norm=" + "x" * 9000, "data.labels.x=" + "x"]
-)
-def test_a_long_pair_makes_no_long_sentence(pair: str) -> None:
-    with pytest.raises(IsthmusError) as caught:
-        zoo.recipe("vae").with_options(parse_pairs([pair])).build((5,))
-    assert len(str(caught.value)) < 1000
 
 
 def grey(width: int = 4) -> Image.Image:
@@ -387,18 +202,3 @@ def test_numbers_beyond_64_bits_are_too_large(tmp_path: Path) -> None:
     refusal = judge(lambda: fitting.prepared(tmp_path / "x.npy", DataOptions(), 0), tmp_path)
     assert refusal is not None
     assert "too large for 32-bit numbers" in refusal
-
-
-@pytest.mark.parametrize("name", [CHECKPOINT, STEP])
-@pytest.mark.parametrize("how", ["link", "pipe"])
-def test_a_checkpoint_of_links_and_pipes_is_damaged(tmp_path: Path, name: str, how: str) -> None:
-    for file, content in whole_checkpoint().items():
-        (tmp_path / file).write_bytes(content)
-    (tmp_path / name).unlink()
-    if how == "link":
-        (tmp_path / name).symlink_to("/dev/zero")
-    else:
-        os.mkfifo(tmp_path / name)
-    refusal = judge(lambda: Checkpoints(tmp_path, say=lambda sentence: None).read(), tmp_path)
-    assert refusal is not None
-    assert "All checkpoints" in refusal
