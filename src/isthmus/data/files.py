@@ -53,7 +53,7 @@ def check_size(needed: int, where: str) -> None:
     if needed > LARGEST:
         raise BadData(
             f"{where} needs {needed / 2**30:,.1f} GiB in memory, but at most {LARGEST // 2**30} GiB are read. "
-            "Give a smaller part of the data."
+            "Give a smaller part of the data, or write it as .npy or .parquet: those may stay on the disk."
         )
 
 

@@ -1,9 +1,11 @@
 """Data larger than memory made ready for a run: the training part stays on the disk, the others are small tensors.
 
-Validation and test part are rows drawn at random by the seed, at most 5,000 and 10,000; training is all others. What
-is measured on the training part (``data.scale``) is measured in one pass over it.
+Validation and test part are rows drawn at random by the seed, at most 5,000 and 10,000 and no more than 128 MiB each as
+32-bit numbers; training is all others. What is measured on the training part (``data.scale``) is measured in one pass
+over it.
 """
 
+import math
 import warnings
 from dataclasses import replace
 
@@ -25,6 +27,8 @@ from isthmus.options import DataOptions
 
 MOST_TEST = 10_000
 """Examples of the test part of data on the disk."""
+MOST_BYTES = 2**27
+"""Bytes of a held-out part as 32-bit numbers: 128 MiB."""
 COARSE = 2**24
 """Bytes of a block above which so few fit into a pool that a shuffle is coarse: 16 MiB."""
 UNSCALED = Scaling("none", (0.0,), (1.0,))
@@ -44,7 +48,8 @@ def prepare_stored(source: Source, name: str, options: DataOptions, seed: int) -
         )
     _warn_of_coarse(source)
     layout, ledger = layout_of(source, options.shape), Ledger(options.on_bad, len(source))
-    test, valid = held_rows(len(source), options, seed, source.name)
+    most = max(1, MOST_BYTES // (4 * math.prod(layout.shape)))
+    test, valid = held_rows(len(source), options, seed, source.name, most)
     train = _train(source, layout, ledger, np.sort(np.concatenate([test, valid])), options)
     held = {part: _held(train, part, rows, options, seed) for part, rows in (("valid", valid), ("test", test))}
     held, words = _counted(held, repr(source.name))
@@ -98,8 +103,8 @@ def stored_like(
     return stored
 
 
-def held_rows(n: int, options: DataOptions, seed: int, name: str) -> tuple[Array, Array]:
-    """Rows of the test and of the validation part of ``n`` examples, in random order.
+def held_rows(n: int, options: DataOptions, seed: int, name: str, most: int = MOST_TEST) -> tuple[Array, Array]:
+    """Rows of the test and of the validation part of ``n`` examples, in random order; ``most`` at most of either.
 
     The test part depends on the seed and its own share alone.
 
@@ -114,10 +119,10 @@ def held_rows(n: int, options: DataOptions, seed: int, name: str) -> tuple[Array
         )
     rng = np.random.default_rng(seed)
     spare = parts - 1
-    tests = min(max(round(options.test * n), 1), MOST_TEST, n - spare) if options.test else 0
+    tests = min(max(round(options.test * n), 1), MOST_TEST, most, n - spare) if options.test else 0
     test = rng.choice(n, tests, replace=False)
     left = n - tests
-    valids = min(max(round(options.validation * left), 1), MOST_VALIDATION, left - 1) if options.validation else 0
+    valids = min(max(round(options.validation * left), 1), MOST_VALIDATION, most, left - 1) if options.validation else 0
     return test, beside(np.sort(test), rng.choice(left, valids, replace=False))
 
 

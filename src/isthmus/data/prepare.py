@@ -18,6 +18,9 @@ from isthmus.data.treatment import PARTS, channels_first, check_finite, check_un
 from isthmus.errors import BadData, ShapeError
 from isthmus.options import DataOptions
 
+FEW_BYTES = 2**26
+"""Bytes of some examples of a streamed part, as 32-bit numbers: 64 MiB."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -42,8 +45,11 @@ class Part:
         return self.x
 
     def few(self, count: int, seed: int) -> "Part":
-        """This part in memory: as it is, or ``count`` examples of a streamed one, drawn at random."""
-        return self if isinstance(self.x, Tensor) else Part(self.x.sample(count, seed))
+        """This part in memory: as it is, or of a streamed one ``count`` examples drawn at random, 64 MiB at most."""
+        if isinstance(self.x, Tensor):
+            return self
+        most = max(1, FEW_BYTES // (4 * self.x.shape[1:].numel()))
+        return Part(self.x.sample(min(count, most), seed))
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,8 @@ class Scaling:
         """Scaled values; floating input keeps its type, 8-bit becomes float32, other integers float64."""
         x = _floating(x)
         offset, scale = self._terms(x)
-        return (x - offset) / scale
+        # nothing to take away is the usual case, and a pass over the values
+        return (x - offset) / scale if any(self.offset) else x / scale
 
     def invert(self, x: Tensor) -> Tensor:
         """Values in the units of the source, from scaled ones."""

@@ -17,8 +17,8 @@ from isthmus.data.binary import npy_layout
 from isthmus.data.files import reading
 from isthmus.errors import BadData
 
-BLOCK = 2**20
-"""Bytes that are read at a time where nothing in the format says otherwise: 1 MiB."""
+BLOCK = 2**19
+"""Bytes that are read at a time where nothing in the format says otherwise: half a MiB."""
 SAMPLES, SAMPLE = 64, 2**16
 """Pieces of a large file that go into its fingerprint, and bytes of each."""
 

@@ -1,7 +1,7 @@
 r"""Training batches of data that stays on the disk, in an order that is shuffled by blocks.
 
-An epoch takes the cheap-to-read blocks of the data (half a MiB of a ``.npy`` file, a row group of a ``.parquet`` one, some
-pictures) in random order, so many at a time that they fill a *pool*; each pool is shuffled as a whole and cut into
+An epoch takes the cheap-to-read blocks of the data (half a MiB of a ``.npy`` file, a row group of a ``.parquet`` one,
+some pictures) in random order, so many at a time that they fill a *pool*; each pool is shuffled as a whole and cut into
 batches, and the next pool is read by another thread meanwhile.
 
 Quality. Every example comes exactly once an epoch, and another epoch has other neighbours. A batch of :math:`b`

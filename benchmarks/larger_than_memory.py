@@ -1,0 +1,194 @@
+"""Training on, and encoding, a file larger than memory: anonymous memory, and throughput beside the in-memory path.
+
+    python benchmarks/larger_than_memory.py                  # 20 GB of random bytes
+    python benchmarks/larger_than_memory.py --gigabytes 2
+
+The file is real random bytes (no holes), dropped from the page cache before it is read, and removed afterwards. Each
+measurement is a process of its own: it trains one epoch, then encodes every example into a ``.npy`` file, while a
+thread reads RssAnon from /proc/self/status every 20 ms. The in-memory path takes the first part of the same bytes,
+from memory; it is measured before, between and after, for the machine is not always equally fast. The model is a light
+one, so that reading weighs as much as it can.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SHAPE = (64, 64, 3)
+BATCH, SEED = 128, 0
+RECIPE, OPTIONS = "linear", {"latent.size": 16, "training.batch": BATCH}
+SMALL = 0.4
+"""Gigabytes of the part that is held in memory: 1.6 GB as 32-bit numbers, and copies of it on the way."""
+RESULT = Path(__file__).parent / "results" / "larger_than_memory.json"
+PIECE = 2**26
+
+
+def write_random(path: Path, rows: int, seed: int) -> None:
+    """Write a ``.npy`` file of random bytes, and take it out of the page cache."""
+    rng = np.random.Generator(np.random.SFC64(seed))
+    with path.open("wb") as stream:
+        header = {"descr": "|u1", "fortran_order": False, "shape": (rows, *SHAPE)}
+        np.lib.format.write_array_header_1_0(stream, header)
+        left = rows * int(np.prod(SHAPE))
+        while left:
+            count = min(left, PIECE)
+            stream.write(rng.bytes(count))
+            left -= count
+        stream.flush()
+        os.fsync(stream.fileno())
+    forget(path)
+
+
+def forget(path: Path) -> None:
+    """Take a file out of the page cache."""
+    with path.open("rb") as stream:
+        os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+class Watch:
+    """The largest RssAnon of this process, in bytes, since the last time that it was asked for."""
+
+    def __init__(self) -> None:
+        self._peak, self._on = 0, True
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread.start()
+
+    def _look(self) -> None:
+        while self._on:
+            self._peak = max(self._peak, anonymous())
+            time.sleep(0.02)
+
+    def peak(self) -> int:
+        """The peak so far; the next one begins now."""
+        peak, self._peak = max(self._peak, anonymous()), 0
+        return peak
+
+
+def anonymous() -> int:
+    """RssAnon of this process, in bytes."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("RssAnon"))
+
+
+def measured(path: Path, memory: str, folder: Path) -> dict[str, Any]:
+    """Train one epoch and encode, in this process."""
+    from isthmus import fit, using
+
+    watch = Watch()
+    started = time.perf_counter()
+    run = fit(RECIPE, path, epochs=1, seed=SEED, options={**OPTIONS, "data.memory": memory})
+    fitted = time.perf_counter() - started
+    training = watch.peak()
+    if memory == "stream":
+        forget(path)
+        # the policy of a run is to stream large data; here small data too
+        from isthmus.data import opening
+
+        opening.LARGEST = 0
+    bare = 0.0
+    if memory == "whole":
+        assert run.data is not None
+        x = run.data.train.tensor
+        started = time.perf_counter()
+        run.model.encode(x)
+        bare = round(len(x) / (time.perf_counter() - started), 1)
+    run.data = None
+    started = time.perf_counter()
+    _, shape = using.encode(run, str(path), folder / "codes.npy")
+    seconds = time.perf_counter() - started
+    epoch = run.history[-1]
+    return {
+        "memory": memory,
+        "examples": shape[0],
+        "training_examples_per_second": epoch["examples_per_second"],
+        "fit_seconds": round(fitted, 1),
+        "encoding_examples_per_second": round(shape[0] / seconds, 1),
+        "bare_encoding_examples_per_second": bare,
+        "training_rss_anon": training,
+        "encoding_rss_anon": watch.peak(),
+        "loss": epoch["train"]["loss"],
+    }
+
+
+def apart(path: Path, memory: str, folder: Path) -> dict[str, Any]:
+    """The same in a process of its own."""
+    command = [sys.executable, __file__, "--measure", str(path), "--memory", memory, "--folder", str(folder)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    print(f"{path.name} {memory}: {answer}", flush=True)
+    return answer
+
+
+def compared(gigabytes: float, folder: Path, rounds: int) -> dict[str, Any]:
+    """All measurements: small ones in turn, and the large file between them."""
+    features = int(np.prod(SHAPE))
+    large, small = folder / "large.npy", folder / "small.npy"
+    started = time.perf_counter()
+    write_random(large, int(gigabytes * 1e9) // features, SEED)
+    written = time.perf_counter() - started
+    rows = int(SMALL * 1e9) // features
+    np.save(small, np.load(large, mmap_mode="r")[:rows])
+    wholes, streams = [], []
+    for _ in range(rounds):
+        wholes.append(apart(small, "whole", folder))
+        streams.append(apart(small, "stream", folder))
+    forget(large)
+    everything = apart(large, "stream", folder)
+    wholes.append(apart(small, "whole", folder))
+
+    def ratios(kind: str) -> dict[str, float]:
+        key = f"{kind}_examples_per_second"
+        whole = float(np.median([turn[key] for turn in wholes]))
+        return {
+            f"{kind}_ratio_large": round(everything[key] / whole, 3),
+            f"{kind}_ratio_small": round(float(np.median([turn[key] for turn in streams])) / whole, 3),
+        }
+
+    peak = max(everything["training_rss_anon"], everything["encoding_rss_anon"])
+    return {
+        "bytes": large.stat().st_size,
+        "bytes_on_disk": large.stat().st_blocks * 512,
+        "write_seconds": round(written, 1),
+        "peak_rss_anon_gb": round(peak / 1e9, 3),
+        **ratios("training"),
+        **ratios("encoding"),
+        "large": everything,
+        "small_whole": wholes,
+        "small_stream": streams,
+    }
+
+
+def main() -> None:
+    """Measure, print, and keep the result."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--gigabytes", type=float, default=20)
+    options.add_argument("--rounds", type=int, default=3, help="turns of the small file in and out of memory")
+    options.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="where there is room")
+    options.add_argument("--out", type=Path, default=RESULT)
+    options.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
+    options.add_argument("--memory", default="stream", help=argparse.SUPPRESS)
+    given = options.parse_args()
+    if given.measure is not None:
+        print(json.dumps(measured(given.measure, given.memory, given.folder)))
+        return
+    from isthmus.training.hardware import describe
+
+    with tempfile.TemporaryDirectory(dir=given.folder) as place:
+        found = compared(given.gigabytes, Path(place), given.rounds)
+    result = {"date": str(date.today()), "shape": SHAPE, "recipe": RECIPE, "options": OPTIONS, "machine": describe()}
+    given.out.write_text(json.dumps({**result, **found}, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps({key: value for key, value in found.items() if not isinstance(value, list | dict)}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
