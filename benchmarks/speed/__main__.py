@@ -8,9 +8,11 @@ keep what they had. ``.venv-peers`` holds the other libraries: ``make bench`` bu
 
 import argparse
 import json
+import math
 import os
 import statistics
 import subprocess
+import sys
 import tempfile
 from datetime import date
 from pathlib import Path
@@ -60,7 +62,9 @@ def judged(row: Row, rotations: list[dict[str, list[Turn]]]) -> dict[str, Any]:
         }
     ours = figures[row.ours]["loss"]
     for figure in figures.values():
-        figure["equal_loss"] = abs(figure["loss"] / ours - 1) <= EQUAL
+        # of encoding there is no loss, and some minimise another
+        comparable = math.isfinite(figure["loss"]) and ours > 0
+        figure["equal_loss"] = abs(figure["loss"] / ours - 1) <= EQUAL if comparable else None
     return figures
 
 
@@ -75,7 +79,8 @@ def show(row: Row, figures: dict[str, Any]) -> None:
         ratios = " ".join(f"{ratio:5.2f}" for ratio in figure["ratios"])
         target = "" if figure["target"] is None else f"target {figure['target']:.2f}"
         verdict = {None: "", True: "reached", False: "NOT reached"}[figure["reached"]]
-        loss = f"{figure['loss']:8.3f}{' ' if figure['equal_loss'] else '*'}"
+        star = {None: "", True: " ", False: "*"}[figure["equal_loss"]]
+        loss = f"{figure['loss']:8.3f}{star}" if star else f"{'-':>8} "
         print(
             f"  {who:17} {figure['rate']:9,.0f} [{figure['least']:,.0f}, {figure['greatest']:,.0f}]".ljust(52),
             f"{ratios}  {target:11} {verdict:11} {loss} {figure['peak']:6,.0f} MiB",
@@ -129,6 +134,8 @@ def main() -> None:
     parser.add_argument("--try", dest="trial", action="store_true", help="keep nothing")
     options = parser.parse_args()
     print("* marks a final loss that is not within 0.5 % of ours")
+    if not PEERS.exists():
+        sys.exit("The other libraries are not installed. Make .venv-peers with make bench.")
     with tempfile.TemporaryDirectory() as folder:
         for name in options.rows:
             if name == "startup":
@@ -144,7 +151,16 @@ def keep(name: str, found: dict[str, Any]) -> None:
     record = json.loads(RESULT.read_text()) if RESULT.exists() else {}
     record[name] = found
     RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(record, indent=1) + "\n")
+    RESULT.write_text(json.dumps(_plain(record), indent=1, allow_nan=False) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    """The same content with null for NaN, which JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 if __name__ == "__main__":

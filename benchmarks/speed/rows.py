@@ -30,6 +30,8 @@ COMPETITORS = {
     "pythae, malloc": Competitor("by_pythae", PEERS, MALLOC),
     "lightning": Competitor("by_lightning", PEERS),
     "keras, jax": Competitor("by_keras", PEERS, {"KERAS_BACKEND": "jax"}),
+    "pyod": Competitor("by_pyod", PEERS),
+    "scikit-learn": Competitor("by_sklearn", PEERS),
     "encode": Competitor("by_isthmus_encoding"),
     "encode, bf16": Competitor("by_isthmus_encoding", variant="bf16"),
     "torch": Competitor("by_torch_encoding", PEERS),
@@ -88,7 +90,7 @@ ROWS = {
         100,
         20_000,
         {"pythae": 2.2, "hand": HAND, "hand, compiled": HAND},
-        ("lightning", "keras, jax"),
+        ("lightning", "keras, jax", "pyod", "scikit-learn"),
     ),
     "deep500": Row(
         "deep autoencoder 784-1000-500-250-30, batch 500",

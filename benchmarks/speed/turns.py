@@ -16,7 +16,8 @@ from pathlib import Path
 from rows import COMPETITORS, Row, environment
 
 Turn = dict[str, float]
-"""``rate`` in images/s, ``loss`` in nats per example (mean of the turn's batches), ``peak`` resident memory in MiB."""
+"""``rate`` in images/s, ``loss`` in nats per example (mean of the turn's batches; NaN where a competitor minimises
+something else), ``peak`` resident memory in MiB."""
 
 
 class Turns:
