@@ -158,7 +158,11 @@ def test_the_index_of_pandas_is_no_column(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (b"1," * 200_000 + b"1\n", "has 200,001 columns, but at most 131,072 are read"),
+        (b"1," * 200_000 + b"1\n", "has 200,001 columns, but at most 65,536 are read"),
+        (b"\n \n" + b"1," * 200_000 + b"1\n", "has 200,001 columns, but at most 65,536 are read"),
+        (b"a," * 50_000 + b"a\n" + b"1," * 50_000 + b"1\n", "has many columns called 'a'"),
+        (b",".join(b"c%d" % (i % 60) for i in range(50_000)) + b"\n", "has many columns called 'c0'"),
+        (b'"\n",' + b"a," * 50_000 + b"a\n" + b"1," * 50_001 + b"1\n", "has many columns called 'a'"),
         (b"a,label\n1," + b"w" * 100_000 + b"\n", "holds words of up to 100,000 characters"),
         (b"y" * 5000 + b",b\nx,1\n", "columns that are not numbers: 'yyyy"),
     ],

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 LONGEST_LINE, PIECE = 2**26, 2**24
-MOST_COLUMNS = 2**17
-"""Columns of a .csv table, at most: each is an array of its own while it is read."""
+MOST_COLUMNS, MOST_NAMESAKES = 2**16, 1000
+"""Columns of a .csv table, and those whose name another has, at most: each is an array of its own while it is read."""
 LONGEST_WORD = 200
 """Characters of the longest label."""
 
@@ -53,15 +53,14 @@ def _read_csv(path: Path) -> "pd.DataFrame":
     import pandas as pd
 
     _check_cells(path)
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        first = next(csv.reader([stream.readline(LONGEST_LINE)]), [])
-    if len(first) > MOST_COLUMNS:
-        raise BadData(
-            f"{path.name!r} has {len(first):,} columns, but at most {MOST_COLUMNS:,} are read. Give a .npy file."
-        )
+    first = _first_row(path)
     # pandas names unnamed columns 0, 1, 2 ... when it writes them
     counted = len(first) > 2 and first == [str(column) for column in range(len(first))]
     headless = bool(first) and all(_is_number(cell) for cell in first) and not counted
+    names = Counter(name for name in first if name)
+    if not headless and names.total() - len(names) > MOST_NAMESAKES:
+        # pandas renames them, but looks through all names for each
+        raise BadData(f"{path.name!r} has many columns called {names.most_common(1)[0][0][:60]!r}. Name each its own.")
     with warnings.catch_warnings():
         # pandas only warns when a row is longer than the names, and drops what is over
         warnings.simplefilter("error", pd.errors.ParserWarning)
@@ -75,6 +74,22 @@ def _read_csv(path: Path) -> "pd.DataFrame":
         )
     frame.columns = frame.columns.map(str)
     return frame
+
+
+def _first_row(path: Path) -> list[str]:
+    """The cells of the first row that is not blank, which pandas may take as names.
+
+    Raises:
+        BadData: there are too many.
+    """
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        rows = csv.reader(iter(lambda: stream.readline(LONGEST_LINE), ""))
+        first = next((row for row in rows if len(row) > 1 or "".join(row).strip()), [])
+    if len(first) > MOST_COLUMNS:
+        raise BadData(
+            f"{path.name!r} has {len(first):,} columns, but at most {MOST_COLUMNS:,} are read. Give a .npy file."
+        )
+    return first
 
 
 def _check_cells(path: Path) -> None:
@@ -112,7 +127,7 @@ def _numbers(frame: "pd.DataFrame", path: Path, labels: str | None) -> Array:
     """All columns but ``labels`` as float64; missing cells are NaN."""
     from pandas.api.types import is_numeric_dtype
 
-    columns = check_columns({name: is_numeric_dtype(frame[name]) for name in frame.columns}, path, labels)
+    columns = check_columns({str(name): is_numeric_dtype(kind) for name, kind in frame.dtypes.items()}, path, labels)
     return frame[columns].to_numpy(dtype=np.float64, na_value=np.nan)
 
 
