@@ -4,7 +4,7 @@ import contextlib
 import json
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from isthmus.data import Dataset, Examples, load
 from isthmus.data.arrays import arranged, bright
 from isthmus.data.base import Array, Provenance
 from isthmus.data.catalogue import is_named
+from isthmus.data.flow import Flow, prepare_flow
 from isthmus.data.large import prepare_stored
 from isthmus.data.opening import streamed
 from isthmus.data.prepare import Prepared
@@ -24,7 +25,7 @@ from isthmus.data.sifting import admitted, prepare_whole
 from isthmus.errors import BadData, BadOption, Diverged, check_choice
 from isthmus.model import seeded
 from isthmus.objective import Objective
-from isthmus.options import DataOptions
+from isthmus.options import DataOptions, TrainingOptions
 from isthmus.recipe import Recipe
 from isthmus.run import RECORD, Run, facts_of
 from isthmus.run import load as load_run
@@ -42,12 +43,13 @@ SEEDS = 2**31
 MET = 10_000
 """Examples of a streamed training part that parts which start from the data see."""
 
+Data = str | Path | Array | Tensor | Flow | Iterator[Array]
 Resume = bool | Literal["elsewhere"]
 
 
 def fit(
     what: Recipe | Objective | str,
-    data: str | Path | Array | Tensor | Prepared,
+    data: Data | Prepared,
     *,
     epochs: int | None = None,
     seed: int = 0,
@@ -63,8 +65,8 @@ def fit(
 
     Args:
         what: a recipe, the name of one (``"vae"``), or an objective made from parts by hand.
-        data: the name of a data set, a path, an array or table in memory with one row to each example, or prepared
-            data.
+        data: the name of a data set, a path, an array or table with one row to each example, a stream of arrays
+            (:class:`isthmus.data.flow.Flow`; an iterator will do where ``training.steps`` is given), or prepared data.
         epochs: passes over the training part; the recipe's own by default.
         seed: of the split, the weights, the batches and every draw.
         options: changes to the recipe by path, as ``{"latent.size": 2}``; for an objective, those of ``training``
@@ -99,7 +101,7 @@ def fit(
             raise BadOption(f"{name} a place, but out is not given. Give out, the folder of the run.")
     first = processes.number() == 0
     folder = check_free(Path(out), overwrite=overwrite, resume=bool(resume)) if out is not None and first else None
-    ready = data if isinstance(data, Prepared) else prepared(data, recipe.data, seed)
+    ready = data if isinstance(data, Prepared) else prepared(flow_of(data, recipe.training), recipe.data, seed)
     with seeded(stream(seed, "weights")):
         objective = what if isinstance(what, Objective) else recipe.build(ready.shape)
     objective.model.join(ready.shape)
@@ -156,7 +158,23 @@ def planned(what: Recipe | Objective | str, epochs: int | None, options: Mapping
     return recipe.with_options(changes) if changes else recipe
 
 
-def prepared(data: str | Path | Array | Tensor, options: DataOptions, seed: int) -> Prepared:
+def flow_of(data: Data, training: TrainingOptions) -> Data:
+    """Data as it is; an iterator as a stream with the examples of all steps.
+
+    Raises:
+        BadOption: their number is not known.
+    """
+    if not isinstance(data, Iterator):
+        return data
+    if training.steps is None:
+        raise BadOption(
+            "An iterator does not say how many examples it has. Set training.steps, or give "
+            "isthmus.data.flow.Flow(pieces, population=...), with the examples of an epoch."
+        )
+    return Flow(data, training.steps * training.batch)
+
+
+def prepared(data: Data, options: DataOptions, seed: int) -> Prepared:
     """Data as the model will see it, split into its parts by ``seed``; what is large stays on the disk.
 
     Raises:
@@ -164,6 +182,8 @@ def prepared(data: str | Path | Array | Tensor, options: DataOptions, seed: int)
     """
     if hasattr(data, "to_numpy"):
         data = data.to_numpy()
+    if isinstance(data, Flow):
+        return prepare_flow(data, options, seed)
     if not isinstance(data, Tensor | np.ndarray | str | Path):
         raise BadData(
             f"Data of type {type(data).__name__} cannot be used. Give an array, a tensor, a path, or the name of a set."

@@ -134,7 +134,7 @@ def _filled(answer: Array, size: int, bad: Sequence[int]) -> Array:
     return filled
 
 
-def _tell(x: Tensor | Stored) -> None:
+def _tell(x: object) -> None:
     """Say which examples were bad."""
     if isinstance(x, Stored) and x.ledger.count:
         ledger = x.ledger

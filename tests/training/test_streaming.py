@@ -53,6 +53,7 @@ def test_batches_are_as_many_and_as_large_as_those_of_memory(n: int, size: int, 
         here = Streamed(counted(n), size, seed=0, share=Share(rank, world), pool=16 * 20)
         memory = Batches(torch.zeros(n, 2), size, seed=0, share=Share(rank, world))
         assert [len(b) for b in here.epoch(0)] == [len(b) for b in memory.epoch(0)]
+        assert [here.count(n) for n in range(len(here))] == [memory.count(n) for n in range(len(memory))]
         assert (len(here), here.population, here.smallest) == (len(memory), memory.population, memory.smallest)
 
 

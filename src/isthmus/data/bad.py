@@ -70,6 +70,11 @@ class Ledger:
                 f"{why}. At most a tenth is left out. Look at the data, its scaling and the likelihood."
             )
 
+    def absorb(self, other: "Ledger") -> None:
+        """Count and list what another ledger met too."""
+        self.count += other.count
+        self.entries = (self.entries + other.entries)[:LISTED]
+
     def rows(self) -> Array:
         """The rows of the bad examples, rising."""
         return np.flatnonzero(self._seen)

@@ -13,7 +13,7 @@ from isthmus.data.bad import Ledger
 from isthmus.data.base import Array, Dataset, Examples, Place, Provenance
 from isthmus.data.scaling import BRIGHTEST, Scaling, measure
 from isthmus.data.splits import HeldOut, Split
-from isthmus.data.stored import Stored
+from isthmus.data.stored import Lazy
 from isthmus.data.treatment import PARTS, channels_first, check_finite, check_unit, drawn, scaled
 from isthmus.errors import BadData, ShapeError
 from isthmus.options import DataOptions
@@ -26,11 +26,11 @@ FEW_BYTES = 2**26
 class Part:
     """One part: ``x`` (N, D) or (N, C, H, W), float32, and ``labels`` (N,) where known.
 
-    A training part that is streamed stays on the disk, without labels. ``where`` tells the place of an example in the
+    A training part that is streamed is not in memory, and has no labels. ``where`` tells the place of an example in the
     source by its number in the part.
     """
 
-    x: Tensor | Stored
+    x: Tensor | Lazy
     labels: Array | None = None
     where: Callable[[int], Place] = field(default=partial(Place, ""), compare=False, repr=False)
 
@@ -76,8 +76,8 @@ class Prepared:
 
     @property
     def streamed(self) -> bool:
-        """Whether the training part stays on the disk."""
-        return isinstance(self.train.x, Stored)
+        """Whether the training part is not in memory."""
+        return not isinstance(self.train.x, Tensor)
 
 
 def prepare(split: Split, dataset: Dataset, options: DataOptions, seed: int) -> Prepared:

@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 import numpy as np
+from torch import Tensor
 
 from isthmus.data.bad import Check, Ledger, refused, unfinite
 from isthmus.data.base import Dataset, Examples, Place
 from isthmus.data.prepare import Part, Prepared, prepare
 from isthmus.data.splits import split
-from isthmus.data.stored import Stored
 from isthmus.data.treatment import PARTS, PIECE
 from isthmus.errors import BadData
 from isthmus.options import DataOptions
@@ -55,7 +55,7 @@ def admitted(data: Prepared, check: Check) -> Prepared:
 
 
 def _admitted(part: Part, check: Check, ledger: Ledger) -> Part:
-    if isinstance(part.x, Stored):
+    if not isinstance(part.x, Tensor):
         part.x.demand(check)
         return part
     try:

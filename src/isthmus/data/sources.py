@@ -79,8 +79,8 @@ class ArraySource:
 
     scattered = True
 
-    def __init__(self, array: Array, name: str = "array", *, file: str = "") -> None:
-        self.array, self.name, self.file = array, name, file
+    def __init__(self, array: Array, name: str = "array", *, file: str = "", first: int = 0) -> None:
+        self.array, self.name, self.file, self.first = array, name, file, first
         self.shape, self.dtype = array.shape[1:], array.dtype
 
     def __len__(self) -> int:
@@ -96,8 +96,8 @@ class ArraySource:
         return even_cuts(len(self), self.shape, self.dtype)
 
     def place(self, row: int) -> Place:
-        """Where an example is; in no file, unless one was named."""
-        return Place(self.file, row)
+        """Where an example is: counted from ``first``, and in no file unless one was named."""
+        return Place(self.file, self.first + row)
 
     def labels(self, rows: Array) -> Array | None:
         """None are known."""

@@ -7,7 +7,7 @@ until then their raw bytes stay raw. Every piece is looked at for bad examples o
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -73,6 +73,35 @@ class Slab(NamedTuple):
     x: Tensor
     size: int
     bad: list[int]
+
+
+class Lazy(Protocol):
+    """Examples (N, *shape) that are not in memory: what a part asks of them."""
+
+    @property
+    def shape(self) -> torch.Size:
+        """Shape of the tensor that this stands for."""
+        ...
+
+    def __len__(self) -> int:
+        """Number of examples."""
+        ...
+
+    def __getitem__(self, rows: slice) -> Tensor:
+        """Some examples as a tensor."""
+        ...
+
+    def chunks(self, size: int) -> Iterator[Tensor]:
+        """The good examples in order, at most ``size`` at a time."""
+        ...
+
+    def sample(self, count: int, seed: int) -> Tensor:
+        """Good examples drawn at random."""
+        ...
+
+    def demand(self, check: Check) -> None:
+        """From now on take examples that ``check`` refuses for bad ones."""
+        ...
 
 
 class Stored:

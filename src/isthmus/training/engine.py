@@ -17,12 +17,12 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from isthmus.data.stored import Stored
+from isthmus.data.stored import Lazy
 from isthmus.errors import BadOption, Diverged
 from isthmus.model import seeded
 from isthmus.objective import Objective
 from isthmus.options import TrainingOptions
-from isthmus.training.batches import Batches, Supply, stream
+from isthmus.training.batches import Supply, stream
 from isthmus.training.checkpoints import Checkpoints, Found
 from isthmus.training.divergence import locate
 from isthmus.training.hardware import channels_last, network_precision, threads, tune_allocator
@@ -31,7 +31,7 @@ from isthmus.training.optimisers import optimisers, rate_at, set_rate
 from isthmus.training.processes import fabric, of
 from isthmus.training.state import Position, cut, own_tensors, put_back, set_generators, tensors_of, understood, whole
 from isthmus.training.stopping import Stop, stoppable
-from isthmus.training.streaming import Streamed
+from isthmus.training.streaming import supply_of
 from isthmus.training.validation import losses
 
 LOOK = 50
@@ -71,7 +71,7 @@ class Engine:
     Args:
         objective: what to minimise; its model is trained in place.
         options: how.
-        train: examples (N, *D), float32; or stored ones, which are streamed.
+        train: examples (N, *D), float32; or stored ones or a stream.
         valid: examples of the validation part, or ``None``.
         seed: of the batches and of every draw.
         dynamic: draw the training examples afresh as Bernoulli at every read.
@@ -84,7 +84,7 @@ class Engine:
         self,
         objective: Objective,
         options: TrainingOptions,
-        train: Tensor | Stored,
+        train: Tensor | Lazy,
         valid: Tensor | None = None,
         *,
         seed: int = 0,
@@ -104,8 +104,9 @@ class Engine:
         # weights that are cut into parts must lie in the usual layout
         self.maps = not (together and strategy == "fsdp") and channels_last(objective)
         self.valid = None if valid is None else self._placed(valid)
-        self.train = train if isinstance(train, Stored) else self._placed(train)
-        self.batches = self._supply(dynamic)
+        self.train = self._placed(train) if isinstance(train, Tensor) else train
+        share = self.processes.share
+        self.batches: Supply = supply_of(self.train, options.batch, seed=seed, dynamic=dynamic, share=share)
         self.total, self.epochs = run_length(options, len(self.batches))
         _check_batches(objective, self.batches)
         self.look = LOOK if together or self.fabric.device.type != "cpu" else 1
@@ -315,12 +316,6 @@ class Engine:
             # only now are the generators those of training again
             self._pause()
             raise
-
-    def _supply(self, dynamic: bool) -> Supply:
-        """Batches from memory, or from the disk."""
-        kind = Streamed if isinstance(self.train, Stored) else Batches
-        options = {"seed": self.seed, "dynamic": dynamic, "share": self.processes.share}
-        return kind(self.train, self.options.batch, **options)  # type: ignore[arg-type]
 
     def _joined(self, strategy: str) -> tuple[torch.nn.Module, Objective | None]:
         """The objective that all processes train together; what that needs takes long to import."""

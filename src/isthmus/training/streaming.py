@@ -1,4 +1,4 @@
-r"""Training batches of data that stays on the disk, in an order that is shuffled by blocks.
+r"""Training batches of data that is not in memory, in an order that is shuffled by blocks.
 
 An epoch takes the cheap-to-read blocks of the data (half a MiB of a ``.npy`` file, a row group of a ``.parquet`` one,
 some pictures) in random order, so many at a time that they fill a *pool*; each pool is shuffled as a whole and cut into
@@ -7,8 +7,9 @@ batches, and the next pool is read by another thread meanwhile.
 Quality. Every example comes exactly once an epoch, and another epoch has other neighbours. A batch of :math:`b`
 examples is drawn without repetition from a pool of about :math:`P` examples in :math:`B` random blocks; where
 neighbours in the file are alike (a file sorted by class, at worst), the mean of a batch varies :math:`1 + (b - 1)/B`
-times as much as under a full shuffle: :math:`B = 128` for pools of 64 MiB, so twice for batches of 128. Data
-smaller than a pool is shuffled fully. ``tests/training/test_streaming.py`` measures it.
+times as much as under a full shuffle: :math:`B = 128` for pools of 64 MiB, so twice for batches of 128. Data smaller
+than a pool is shuffled fully. A stream has no blocks: its pools follow each other as they come.
+``tests/training/test_streaming.py`` measures it.
 """
 
 from collections.abc import Iterator
@@ -19,8 +20,10 @@ import torch
 from torch import Tensor
 
 from isthmus.data.base import Array
-from isthmus.data.stored import Stored, ahead
-from isthmus.training.batches import Share, stream
+from isthmus.data.flow import Flowing
+from isthmus.data.stored import Lazy, Stored, ahead
+from isthmus.errors import BadData
+from isthmus.training.batches import Batches, Share, Supply, stream
 
 POOL = 2**26
 """Raw bytes of a pool: 64 MiB. Up to three are in memory: the one in use, the next, and its unshuffled original."""
@@ -79,7 +82,7 @@ class Streamed:
         return self._count
 
     def count(self, batch: int) -> int:
-        """Examples in a batch, over all processes."""
+        """Examples in a batch (counted from 0), over all processes."""
         return self._last if batch == self._count - 1 else self._size
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Tensor]:
@@ -88,11 +91,8 @@ class Streamed:
             for batch, first, last in batches:
                 if batch < start:
                     continue
-                x = self.x.treated(values[first:last])
-                if self.dynamic:
-                    draws = torch.Generator().manual_seed(stream(self.seed, "draw", number, batch, self.share.rank))
-                    x = torch.bernoulli(x, generator=draws)
-                yield x
+                draws = stream(self.seed, "draw", number, batch, self.share.rank) if self.dynamic else None
+                yield _drawn(self.x.treated(values[first:last]), draws)
 
     def _length(self, rank: int) -> int:
         """Examples of an epoch that a process sees."""
@@ -119,6 +119,80 @@ class Streamed:
             bounds = np.cumsum([0, *sizes]).tolist()
             cut = list(zip(batches, bounds[:-1], bounds[1:], strict=True))
             yield _Pool(values[shuffled], cut)
+
+
+class Poured:
+    """Shuffled batches of a stream, pool by pool in the order it comes.
+
+    Each process reads the whole stream and keeps its share of every batch. The arguments are those of
+    :class:`Streamed`.
+
+    Raises:
+        BadData: an epoch of an iterator, which cannot be begun again, is to be entered in its middle.
+    """
+
+    def __init__(
+        self,
+        x: Flowing,
+        size: int,
+        *,
+        seed: int,
+        dynamic: bool = False,
+        share: Share | None = None,
+        pool: int = POOL,
+    ) -> None:
+        self.x, self.seed, self.dynamic, self.share = x, seed, dynamic, share or Share()
+        self.population = n = len(x)
+        count = _batches(n, size, self.share.world)
+        self._sizes = [size] * (count - 1) + [n - (count - 1) * size]
+        self._at_once = max(1, pool // max(1, x.row_bytes * size))
+        self.smallest = min(self._sizes) // self.share.world
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        return len(self._sizes)
+
+    def count(self, batch: int) -> int:
+        """Examples in a batch (counted from 0), over all processes."""
+        return self._sizes[batch]
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[Tensor]:
+        """This process's share of the batches of one epoch (counted from 0), from batch ``start`` on."""
+        if self.x.flow.once and (start or number != self.x.epochs):
+            raise BadData(
+                f"Batch {start + 1} of epoch {number + 1} cannot be read again, for the data is an iterator that is "
+                "spent. Give a stream that can be iterated anew, or train in one go."
+            )
+        groups = [self._sizes[first : first + self._at_once] for first in range(0, len(self), self._at_once)]
+        seeds = [stream(self.seed, "pool", number, pool) for pool in range(len(groups))]
+        batch = 0
+        for values, sizes, seed in zip(
+            ahead(self.x.pools([sum(group) for group in groups], seeds)), groups, seeds, strict=True
+        ):
+            order = np.split(np.random.default_rng(seed).permutation(len(values)), np.cumsum(sizes)[:-1])
+            for rows in order:
+                if batch >= start:
+                    mine = rows[self.share.rank :: self.share.world]
+                    draws = stream(self.seed, "draw", number, batch, self.share.rank) if self.dynamic else None
+                    yield _drawn(self.x.treated(values[mine]), draws)
+                batch += 1
+
+
+def supply_of(
+    x: Tensor | Lazy, size: int, *, seed: int, dynamic: bool = False, share: Share | None = None
+) -> Supply:
+    """The batches of examples, wherever they are."""
+    if isinstance(x, Tensor):
+        return Batches(x, size, seed=seed, dynamic=dynamic, share=share)
+    if isinstance(x, Flowing):
+        return Poured(x, size, seed=seed, dynamic=dynamic, share=share)
+    assert isinstance(x, Stored)
+    return Streamed(x, size, seed=seed, dynamic=dynamic, share=share)
+
+
+def _drawn(x: Tensor, seed: int | None) -> Tensor:
+    """Each value drawn as Bernoulli(x), where a seed is given."""
+    return x if seed is None else torch.bernoulli(x, generator=torch.Generator().manual_seed(seed))
 
 
 def _batches(n: int, size: int, world: int) -> int:
