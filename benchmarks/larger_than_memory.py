@@ -84,7 +84,7 @@ def measured(path: Path, memory: str, folder: Path) -> dict[str, Any]:
     """Train one epoch and encode, in this process."""
     from isthmus import fit, using
 
-    watch = Watch()
+    watch, processor = Watch(), timed_training()
     started = time.perf_counter()
     run = fit(RECIPE, path, epochs=1, seed=SEED, options={**OPTIONS, "data.memory": memory})
     fitted = time.perf_counter() - started
@@ -111,6 +111,7 @@ def measured(path: Path, memory: str, folder: Path) -> dict[str, Any]:
         "memory": memory,
         "examples": shape[0],
         "training_examples_per_second": epoch["examples_per_second"],
+        "training_processor_us_per_example": round(processor[0] / epoch_examples(run) * 1e6, 1),
         "fit_seconds": round(fitted, 1),
         "encoding_examples_per_second": round(shape[0] / seconds, 1),
         "bare_encoding_examples_per_second": bare,
@@ -118,6 +119,28 @@ def measured(path: Path, memory: str, folder: Path) -> dict[str, Any]:
         "encoding_rss_anon": watch.peak(),
         "loss": epoch["train"]["loss"],
     }
+
+
+def timed_training() -> list[float]:
+    """Processor seconds of each epoch of training, of all threads, as they come."""
+    from isthmus.training.engine import Engine
+
+    seconds: list[float] = []
+    train = Engine._train
+
+    def timed(engine: Engine) -> None:
+        before = time.process_time()
+        train(engine)
+        seconds.append(time.process_time() - before)
+
+    Engine._train = timed  # type: ignore[method-assign]
+    return seconds
+
+
+def epoch_examples(run: Any) -> int:
+    """Examples of an epoch."""
+    count: int = run.facts.counts["train"]
+    return count
 
 
 def apart(path: Path, memory: str, folder: Path) -> dict[str, Any]:
@@ -157,6 +180,8 @@ def compared(gigabytes: float, folder: Path, rounds: int) -> dict[str, Any]:
             f"{kind}_ratio_small": round(float(np.median([turn[key] for turn in streams])) / whole, 3),
         }
 
+    cost = "training_processor_us_per_example"
+    whole, small_stream = (float(np.median([turn[cost] for turn in turns])) for turns in (wholes, streams))
     peak = max(everything["training_rss_anon"], everything["encoding_rss_anon"])
     return {
         "bytes": large.stat().st_size,
@@ -164,6 +189,8 @@ def compared(gigabytes: float, folder: Path, rounds: int) -> dict[str, Any]:
         "write_seconds": round(written, 1),
         "peak_rss_anon_gb": round(peak / 1e9, 3),
         **ratios("training"),
+        "training_processor_ratio_large": round(whole / everything[cost], 3),
+        "training_processor_ratio_small": round(whole / small_stream, 3),
         **ratios("encoding"),
         "large": everything,
         "small_whole": wholes,
