@@ -12,7 +12,7 @@ from isthmus.data.bad import Ledger
 from isthmus.data.base import Array, Dataset, Examples
 from isthmus.data.prepare import prepare
 from isthmus.data.scaling import Scaling
-from isthmus.data.sources import ArraySource, Joined, NumpyFile, Source, sampled_file, taken
+from isthmus.data.sources import ArraySource, Joined, NumpyFile, Piece, Source, sampled_file, taken
 from isthmus.data.splits import Split
 from isthmus.data.stored import Stored, ahead, layout_of
 from isthmus.errors import BadData
@@ -105,6 +105,16 @@ def test_shards_are_one_array(tmp_path: Path) -> None:
     assert [joined.place(row) for row in (19, 20, 22)] == [("0.npy", 19), ("1.npy", 0), ("2.npy", 1)]
     assert joined.cuts().tolist() == [0, 20, 21, 50]
     assert [file.name for file in joined.files()] == ["0.npy", "1.npy", "2.npy"]
+
+
+def test_what_a_shard_cannot_decode_keeps_its_place_among_all() -> None:
+    class Damaged(ArraySource):
+        def read(self, start: int, stop: int) -> Piece:
+            return Piece(super().read(start, stop).values, {2 - start: "torn"} if start <= 2 < stop else {})
+
+    joined = Joined("shards", [ArraySource(TABLE[:5]), Damaged(TABLE[5:])])
+    assert joined.read(3, 20).faults == {4: "torn"}
+    assert taken(joined, np.array([0, 7, 9])).faults == {1: "torn"}
 
 
 def test_shards_that_differ_are_refused(tmp_path: Path) -> None:
