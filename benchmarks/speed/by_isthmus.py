@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from networks import CHANNELS, CODE, KERNEL, WIDTHS
+from networks import CHANNELS, CODE, KERNEL, WIDTHS, same_start
 from rows import Row
 from turns import Turns
 
@@ -50,6 +50,7 @@ def compete(row: Row, images: np.ndarray, turns: Turns, _variant: str) -> None:
                 turns.wait()
 
         engine.listener = listen
+        same_start(row.net, engine.objective.model.encoder, engine.objective.model.decoder)
         turns.wait()
         return run(engine, *arguments, **more)
 

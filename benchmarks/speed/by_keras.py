@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 from keras import layers, ops
-from networks import CODE, WIDTHS
+from networks import CODE, WIDTHS, pair
 from rows import Row
 from turns import Turns
 
@@ -72,6 +72,11 @@ def compete(row: Row, images: np.ndarray, turns: Turns, _variant: str) -> None:
     keras.utils.set_random_seed(0)
     x = images[..., None].astype(np.float32) / 255
     model = network(row.net)
+    # products are the other way round here, and channels come last
+    weights = [p.detach() for part in pair(row.net) for p in part.parameters()]
+    turned = [w.permute(2, 3, 1, 0) if w.ndim == 4 else w.T if w.ndim == 2 else w for w in weights]
+    for theirs, ours in zip(model.trainable_weights, turned, strict=True):
+        theirs.assign(ours.numpy())
     model.compile(optimizer=keras.optimizers.Adam(row.rate), loss=cross_entropy)
     model.fit(
         x,

@@ -5,7 +5,7 @@ import tempfile
 import numpy as np
 import torch
 import torch.nn.functional as F
-from networks import glorot, pair
+from networks import pair
 from pythae.data.datasets import BaseDataset
 from pythae.models import AE, VAE, AEConfig, BaseAE, VAEConfig
 from pythae.models.base.base_utils import ModelOutput
@@ -69,9 +69,17 @@ class Turntaker(TrainingCallback):  # type: ignore[misc]
 def model(net: str) -> BaseAE:
     """The VAE with pythae's own networks, or its autoencoder around ours."""
     if net == "vae":
-        torch.manual_seed(0)
         vae = VAE(VAEConfig(input_dim=(1, 28, 28), latent_dim=16, reconstruction_loss="bce"))
-        glorot(vae)
+        encoder, decoder = pair(net)
+        first, code, *rest = (layer for part in (encoder, decoder) for layer in part if isinstance(layer, nn.Linear))
+        # mean and log variance are layers of their own here
+        mean, spread = (nn.utils.skip_init(nn.Linear, 512, 16) for _ in range(2))
+        for name in ("weight", "bias"):
+            for half, part in zip((mean, spread), getattr(code, name).detach().chunk(2), strict=True):
+                getattr(half, name).data.copy_(part)
+        theirs = [m for part in (vae.encoder, vae.decoder) for m in part.modules() if isinstance(m, nn.Linear)]
+        for layer, ours in zip(theirs, (first, mean, spread, *rest), strict=True):
+            layer.load_state_dict(ours.state_dict())
         return vae
     encoder, decoder = pair(net)
     return CrossEntropyAE(AEConfig(input_dim=(1, 28, 28), latent_dim=16), Encoder(encoder), Decoder(decoder))

@@ -1,4 +1,4 @@
-"""The networks of the rows in plain torch, for every competitor that is built on it, and their initial weights."""
+"""The networks of the rows in plain torch, and the initial weights that all competitors start from."""
 
 import itertools
 
@@ -19,8 +19,16 @@ def pair(net: str) -> tuple[nn.Sequential, nn.Sequential]:
     return encoder, decoder
 
 
+def same_start(net: str, *parts: nn.Module) -> None:
+    """Give networks with the same layers in the same order the weights that :func:`pair` gives."""
+    weights = [p for part in pair(net) for p in part.parameters()]
+    with torch.no_grad():
+        for theirs, ours in zip([p for part in parts for p in part.parameters()], weights, strict=True):
+            theirs.copy_(ours)
+
+
 def glorot(net: nn.Module) -> None:
-    """Initial weights as Keras and Isthmus draw them: the loss after equal steps depends on them."""
+    """Initial weights as Keras and Isthmus draw them."""
     for layer in net.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             nn.init.xavier_uniform_(layer.weight)
