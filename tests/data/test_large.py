@@ -192,6 +192,9 @@ def test_damaged_pictures_are_left_out_and_listed(memory: str, tmp_path: Path) -
         list(data.train.x.chunks(100))
     assert sorted(entry.file for entry in data.ledger.entries) == ["007.png", "011.png"]
     assert data.ledger.to_dict()["count"] == 2
+    good = torch.from_numpy(np.delete(GREY, [7, 11], axis=0) / np.float32(255))
+    left = data.train.x if isinstance(data.train.x, torch.Tensor) else torch.cat(list(data.train.x.chunks(100)))
+    assert torch.equal(torch.cat([left, data.test.tensor]).flatten(1).unique(dim=0), good.flatten(1).unique(dim=0))
 
 
 @pytest.mark.parametrize("memory", ["whole", "stream"])
@@ -205,6 +208,35 @@ def test_a_damaged_picture_stops_with_its_name(memory: str, tmp_path: Path) -> N
 
     with pytest.raises(BadData, match=r"'0(07|11)\.png'"):
         read()
+
+
+def test_a_coloured_picture_among_grey_ones_is_bad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = pictures(tmp_path / "p")
+    monkeypatch.setattr("isthmus.data.pictures.LOOKED_AT", 2)
+    Image.fromarray(np.stack([GREY[5], GREY[6], GREY[7]], -1)).save(folder / "005.png")
+    source = opened(folder, STREAM)
+    assert source is not None
+    assert source.shape == (6, 5)
+    assert source.read(0, 10).faults == {5: "it is coloured, the others are grey"}
+
+
+@pytest.mark.parametrize("memory", ["whole", "stream"])
+def test_values_that_the_likelihood_cannot_describe_are_left_out_of_every_part(memory: str, tmp_path: Path) -> None:
+    import isthmus as it
+
+    x = RNG.random((300, 4))
+    x[::50, 2] = 1.5
+    np.save(tmp_path / "x.npy", x)
+    options = {"data.memory": memory, "data.on_bad": "skip", "latent.size": 2}
+    run = it.fit("simple", tmp_path / "x.npy", epochs=1, options=options)
+    assert run.data is not None
+    train = run.data.train.x
+    x = train if isinstance(train, torch.Tensor) else torch.cat(list(train.chunks(99)))
+    parts = torch.cat([x, run.data.valid.tensor, run.data.test.tensor])
+    assert (len(parts), parts.max().item() <= 1) == (294, True)
+    assert sorted(entry["row"] for entry in run.facts.bad_data["listed"]) == [0, 50, 100, 150, 200, 250]
+    with pytest.raises(BadData, match=r"row (0|50|100|150|200|250)\b"):
+        it.fit("simple", tmp_path / "x.npy", epochs=1, options=options | {"data.on_bad": "stop"})
 
 
 def test_rows_with_nan_are_left_out_in_memory_and_keep_their_numbers(tmp_path: Path) -> None:

@@ -176,6 +176,12 @@ def test_bad_rows_are_left_out_and_counted_once() -> None:
     assert torch.isfinite(torch.cat(list(here.raw()))).all()
 
 
+def test_bad_rows_are_found_wherever_the_look_falls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOKED_AT", 6 * 4)
+    here = stored(spoiled(), policy="skip")
+    assert [slab.bad for slab in here.slabs(50)] == [[7, 33]]
+
+
 def test_a_bad_row_is_replaced_by_a_good_one_of_its_pool() -> None:
     here = stored(spoiled(), policy="skip")
     pool = here.gathered([(30, 40), (5, 10)], np.random.default_rng(0))

@@ -94,6 +94,9 @@ def test_chunks_are_joined_by_count() -> None:
 
 def test_data_that_is_no_picture_has_errors_alone() -> None:
     assert denoising(model(Raise(0.5)), X * 2).keys() == {"mse_corrupted", "mse_restored"}
+    # one example of the last chunk is enough
+    mixed = torch.cat([X[:1].expand(CHUNK, *X.shape[1:]), X[:1] * 2])
+    assert denoising(model(Raise(0.5)), mixed).keys() == {"mse_corrupted", "mse_restored"}
 
 
 def test_only_runs_with_a_corruption_get_these_figures() -> None:

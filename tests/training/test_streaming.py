@@ -45,6 +45,13 @@ def test_every_example_comes_once_an_epoch_in_another_order() -> None:
     assert first != numbers(list(Streamed(counted(held=[0, 500, 1002]), 32, seed=1, pool=16 * 200).epoch(0)))
 
 
+def test_blocks_meet_other_blocks_in_another_epoch() -> None:
+    made = Streamed(counted(), 32, seed=0, pool=16 * 200)
+    first, second = ({n // 8 for n in numbers([next(iter(made.epoch(number)))])} for number in (0, 1))
+    # 25 of 126 blocks are in a pool, and a batch of 32 sees most of those
+    assert len(first & second) < len(first) / 2
+
+
 @pytest.mark.parametrize(
     ("n", "size", "world"), [(97, 32, 1), (96, 32, 1), (5, 32, 1), (67, 16, 3), (10, 4, 2), (33, 16, 2)]
 )
@@ -90,6 +97,15 @@ def test_a_bad_example_leaves_the_batches_as_they_are() -> None:
     mixed = zip(numbers(batches), numbers(list(good.epoch(0))), strict=True)
     assert {b for a, b in mixed if a != b} == set(bad)
     assert (here.x.ledger.count, sorted(e.row for e in here.x.ledger.entries)) == (3, list(bad))
+
+
+def test_draws_differ_from_batch_to_batch_and_from_epoch_to_epoch() -> None:
+    source = ArraySource(np.full((64, 50), 0.5))
+    x = Stored(source, layout_of(source, None), PLAIN, Ledger("stop", 64))
+    first, second = Streamed(x, 32, seed=0, dynamic=True).epoch(0)
+    third, _ = Streamed(x, 32, seed=0, dynamic=True).epoch(1)
+    assert not torch.equal(first, second)
+    assert not torch.equal(first, third)
 
 
 def spread(pool_blocks: int, batch: int) -> float:

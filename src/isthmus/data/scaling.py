@@ -116,8 +116,8 @@ def measure(x: Tensor | Iterable[Tensor], kind: Kind, *, images: bool, pixels: b
         offset, scale = spread.low, spread.high - spread.low
     else:
         offset, scale = spread.mean, spread.variance.sqrt()
-    # exact on the whole, where torch's running variance of equal values is 0 to the bit; not over pieces
-    scale = torch.where((scale == 0) | (spread.low == spread.high), 1.0, scale)
+    # exact: torch's running variance of equal values is 0 to the bit, and so is that of pieces with equal means
+    scale = torch.where(scale == 0, 1.0, scale)
     return Scaling(kind, tuple(offset.tolist()), tuple(scale.tolist()))
 
 
