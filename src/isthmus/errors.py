@@ -41,6 +41,10 @@ class MissingExtra(IsthmusError, ImportError):
     """An optional library that the asked work needs is not installed."""
 
 
+class LostProcess(IsthmusError, ConnectionError):
+    """One of several processes that train together is gone."""
+
+
 class Diverged(IsthmusError, ArithmeticError):
     """Training met a number that is not finite; the last good weights are kept."""
 

@@ -14,7 +14,7 @@ import torch
 from isthmus import fit, zoo
 from isthmus.errors import BadRun
 from isthmus.run import Run
-from isthmus.training import checkpoints, engine
+from isthmus.training import checkpoints, engine, stopping
 from isthmus.training.checkpoints import Checkpoints
 from isthmus.training.engine import Engine
 
@@ -274,10 +274,9 @@ def test_a_request_to_stop_writes_a_checkpoint_of_that_moment_and_says_how_to_go
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
-def test_a_second_request_ends_the_run_at_once() -> None:
-    from isthmus.training.stopping import stoppable
-
-    with stoppable() as stop:
+def test_a_second_request_ends_the_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopping, "ONE_REQUEST", 0.0)
+    with stopping.stoppable() as stop:
         os.kill(os.getpid(), signal.SIGINT)
         assert stop.asked
         with pytest.raises(KeyboardInterrupt):

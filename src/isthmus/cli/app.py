@@ -1,5 +1,6 @@
 """The command and its way out: every foreseen error is one sentence on standard error and exit code 2."""
 
+import os
 import sys
 import warnings
 from typing import Annotated, cast
@@ -81,7 +82,9 @@ def script() -> None:
 
 
 def _say(sentence: str, code: int) -> int:
-    typer.echo(f"isthmus: {' '.join(sentence.split())}", err=True)
+    rank = os.environ.get("RANK", "0")
+    who = "isthmus" if rank == "0" else f"isthmus (process {rank})"
+    typer.echo(f"{who}: {' '.join(sentence.split())}", err=True)
     return code
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from isthmus.cli import launching
 from isthmus.cli.options import Changes, Json, OnBad, Seed, print_json
 from isthmus.errors import BadOption
 
@@ -32,12 +33,22 @@ def fit(
     elsewhere: Annotated[
         bool, typer.Option("--elsewhere", help="With --resume: accept another torch or processor, and so other bits.")
     ] = False,
+    devices: Annotated[int, typer.Option(help="Processes on this machine that share each batch.")] = 1,
+    nodes: Annotated[int, typer.Option(help="Machines that do so; run the command on each.")] = 1,
+    strategy: Annotated[
+        str, typer.Option(help="How they hold the model: ddp (a copy each) or fsdp (a part each).")
+    ] = "ddp",
+    max_restarts: Annotated[int, typer.Option(min=0, help="How often to start again when a process is lost.")] = 0,
+    rendezvous: Annotated[
+        str | None, typer.Option(help="HOST:PORT where the machines meet.", show_default=False)
+    ] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard events too.")] = False,
     as_json: Json = False,
 ) -> None:
     """Train an autoencoder, measure it, draw its pictures and write a report."""
     from isthmus import fitting
     from isthmus.overrides import parse_pairs
+    from isthmus.training import processes
 
     options: dict[str, object] = dict(parse_pairs(changes or []))
     if precision is not None:
@@ -47,6 +58,12 @@ def fit(
     chosen = _recipe(recipe)
     usual = Path("runs") / f"{chosen.name}-{Path(data).name.split('.')[0].replace(':', '-')}"
     folder = out or (usual if resume or elsewhere else _free(usual))
+    if launching.wanted(devices, nodes):
+        arguments = launching.arguments_with(folder)
+        raise typer.Exit(
+            launching.relaunch(arguments, devices=devices, nodes=nodes, restarts=max_restarts, rendezvous=rendezvous)
+        )
+    resume, overwrite = (True, False) if launching.is_restart(folder) else (resume, overwrite)
     try:
         run = fitting.fit(
             chosen,
@@ -59,12 +76,14 @@ def fit(
             progress=not as_json,
             tensorboard=tensorboard,
             resume="elsewhere" if elsewhere else resume,
+            strategy=strategy,
         )
     except KeyboardInterrupt as stop:
         # said here, for Typer would end the command without a word
         typer.echo(f"isthmus: {stop}", err=True)
         raise typer.Exit(130) from None
-    _show(run, folder, as_json)
+    if processes.number() == 0:
+        _show(run, folder, as_json)
 
 
 def _show(run: "Run", folder: Path, as_json: bool) -> None:

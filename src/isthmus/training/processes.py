@@ -141,8 +141,12 @@ def fabric() -> "Fabric":
     Raises:
         BadOption: more processes on this machine than it has accelerators.
     """
+    import logging
+
     from lightning_fabric import Fabric
 
+    # that processes find each other is no news
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     world = launched()
     if world == 1:
         alone = Fabric(accelerator="auto", devices=1, precision="32-true")
@@ -157,6 +161,12 @@ def fabric() -> "Fabric":
     joined = Fabric(accelerator="auto", devices=here, num_nodes=max(1, world // here), strategy="ddp")
     joined.launch()
     return joined
+
+
+def is_loss(error: RuntimeError) -> bool:
+    """Whether an error tells that another process can no longer be reached."""
+    known = (dist.DistBackendError, dist.DistNetworkError)
+    return isinstance(error, known) or "gloo" in str(error) or "NCCL" in str(error)
 
 
 def of(fabric: "Fabric") -> Processes:

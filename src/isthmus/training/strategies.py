@@ -9,6 +9,7 @@ References:
 """
 
 import copy
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -37,7 +38,10 @@ def join(objective: Objective, processes: Processes, strategy: str) -> tuple[nn.
         return objective, whole
     places = None if processes.device.type == "cpu" else [processes.device]
     # what the parts' statistics need is gathered, so buffers agree without being sent
-    wrapped = DistributedDataParallel(objective, places, find_unused_parameters=True, broadcast_buffers=False)
+    with warnings.catch_warnings():
+        # the option's new name is not known to all versions of torch that will do
+        warnings.filterwarnings("ignore", message=".*broadcast_buffers")
+        wrapped = DistributedDataParallel(objective, places, find_unused_parameters=True, broadcast_buffers=False)
     return wrapped, None
 
 
