@@ -109,7 +109,7 @@ def test_shards_are_one_array(tmp_path: Path) -> None:
 
 def test_what_a_shard_cannot_decode_keeps_its_place_among_all() -> None:
     class Damaged(ArraySource):
-        def read(self, start: int, stop: int) -> Piece:
+        def read(self, start: int, stop: int, into: Array | None = None) -> Piece:
             return Piece(super().read(start, stop).values, {2 - start: "torn"} if start <= 2 < stop else {})
 
     joined = Joined("shards", [ArraySource(TABLE[:5]), Damaged(TABLE[5:])])

@@ -57,7 +57,7 @@ class ParquetFile:
         """Number of examples."""
         return int(self._starts[-1])
 
-    def read(self, start: int, stop: int) -> Piece:
+    def read(self, start: int, stop: int, into: Array | None = None) -> Piece:
         """The examples ``start`` to ``stop``.
 
         Raises:

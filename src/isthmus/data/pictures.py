@@ -52,7 +52,7 @@ class Pictures:
         """Number of examples."""
         return len(self._names)
 
-    def read(self, start: int, stop: int) -> Piece:
+    def read(self, start: int, stop: int, into: Array | None = None) -> Piece:
         """The examples ``start`` to ``stop``; a damaged picture is a fault, and black."""
         values = np.zeros((stop - start, *self.shape), np.uint8)
         faults: dict[int, str] = {}

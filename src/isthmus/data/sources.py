@@ -49,8 +49,8 @@ class Source(Protocol):
         """Number of examples."""
         ...
 
-    def read(self, start: int, stop: int) -> Piece:
-        """The examples ``start`` to ``stop``.
+    def read(self, start: int, stop: int, into: Array | None = None) -> Piece:
+        """The examples ``start`` to ``stop``; where a source can, it reads them straight ``into`` an array.
 
         Raises:
             BadData: the file cannot be read; an example that alone cannot be decoded is a fault of the piece.
@@ -87,7 +87,7 @@ class ArraySource:
         """Number of examples."""
         return len(self.array)
 
-    def read(self, start: int, stop: int) -> Piece:
+    def read(self, start: int, stop: int, into: Array | None = None) -> Piece:
         """The examples ``start`` to ``stop``, without a copy."""
         return Piece(np.asarray(self.array[start:stop]))
 
@@ -134,13 +134,13 @@ class NumpyFile:
         """Number of examples."""
         return self.count
 
-    def read(self, start: int, stop: int) -> Piece:
-        """The examples ``start`` to ``stop``.
+    def read(self, start: int, stop: int, into: Array | None = None) -> Piece:
+        """The examples ``start`` to ``stop``, straight ``into`` a contiguous array where one is given.
 
         Raises:
             BadData: the file is gone, cannot be read, or is shorter than it was.
         """
-        values = np.empty((stop - start, *self.shape), self.dtype)
+        values = np.empty((stop - start, *self.shape), self.dtype) if into is None else into
         view = values.reshape(-1).view(np.uint8).data
         with reading(self.path, "a .npy array"), self.path.open("rb", buffering=0) as stream:
             stream.seek(self.offset + start * row_bytes(self))
@@ -197,16 +197,17 @@ class Joined:
         number = bisect_right(self.starts, row) - 1
         return number, int(self.starts[number])
 
-    def read(self, start: int, stop: int) -> Piece:
+    def read(self, start: int, stop: int, into: Array | None = None) -> Piece:
         """The examples ``start`` to ``stop``, from as many sources as they span."""
-        values = np.empty((stop - start, *self.shape), self.dtype)
+        values = np.empty((stop - start, *self.shape), self.dtype) if into is None else into
         faults: dict[int, str] = {}
         row = start
         while row < stop:
             number, begins = self._of(row)
             end = min(stop, int(self.starts[number + 1]))
-            piece = self.sources[number].read(row - begins, end - begins)
-            values[row - start : end - start] = piece.values
+            place = values[row - start : end - start]
+            piece = self.sources[number].read(row - begins, end - begins, place)
+            put(piece, place)
             faults |= {index + row - start: why for index, why in piece.faults.items()}
             row = end
         return Piece(values, faults)
@@ -237,6 +238,12 @@ class Joined:
     def files(self) -> tuple[SourceFile, ...]:
         """The records of all files."""
         return tuple(file for source in self.sources for file in source.files())
+
+
+def put(piece: Piece, place: Array) -> None:
+    """Copy a piece to its place, unless it was read there."""
+    if piece.values is not place:
+        place[:] = piece.values
 
 
 def row_bytes(source: Source) -> int:

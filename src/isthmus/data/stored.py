@@ -17,7 +17,7 @@ from isthmus.data.arrays import CHANNELS, arranged
 from isthmus.data.bad import Check, Ledger, merged, refused, unfinite
 from isthmus.data.base import Array
 from isthmus.data.scaling import Scaling
-from isthmus.data.sources import Piece, Source, row_bytes, taken
+from isthmus.data.sources import Piece, Source, put, row_bytes, taken
 from isthmus.data.treatment import PARTS, channels_first, drawn
 from isthmus.errors import BadData
 
@@ -179,19 +179,22 @@ class Stored:
         cuts = self.source.cuts()
         return np.unique(cuts - np.searchsorted(self.held, cuts))
 
-    def gathered(self, spans: Sequence[tuple[int, int]], rng: np.random.Generator) -> Array:
+    def gathered(self, spans: Sequence[tuple[int, int]], rng: np.random.Generator, into: Array | None = None) -> Array:
         """The raw examples of some ranges, one after the other; the place of a bad one is taken by a good one.
+
+        They are put ``into`` an array where one of their number or more is given.
 
         Raises:
             BadData: a bad example where the policy is to stop, or no good one to take its place.
         """
         total = sum(stop - start for start, stop in spans)
-        values = np.empty((total, *self.source.shape), self.source.dtype)
+        values = self.blank(total) if into is None else into[:total]
         bad: list[int] = []
         at = 0
         for start, stop in spans:
-            piece, rows = self._read(start, stop)
-            values[at : at + len(rows)] = piece.values
+            place = values[at : at + stop - start]
+            piece, rows = self._read(start, stop, place)
+            put(piece, place)
             bad += [at + index for index in self._met(piece, rows)]
             at += len(rows)
         if bad:
@@ -200,6 +203,10 @@ class Stored:
                 raise BadData(f"All of {total} examples read together from {self.source.name!r} are bad.")
             values[bad] = values[rng.choice(good, len(bad))]
         return values
+
+    def blank(self, count: int) -> Array:
+        """Room for so many raw examples."""
+        return np.empty((count, *self.source.shape), self.source.dtype)
 
     def slabs(self, size: int) -> Iterator[Slab]:
         """All examples in order, at most ``size`` at a time, read ahead by one."""
@@ -263,13 +270,13 @@ class Stored:
         """Rows of the source, of examples by their number in this part."""
         return beside(self.held, numbers)
 
-    def _read(self, start: int, stop: int) -> tuple[Piece, Array]:
+    def _read(self, start: int, stop: int, into: Array | None = None) -> tuple[Piece, Array]:
         """Raw examples ``start`` to ``stop`` of this part, and their rows in the source."""
         rows = self.rows(np.arange(start, stop))
         first, last = int(rows[0]), int(rows[-1]) + 1
-        piece = self.source.read(first, last)
         if last - first == len(rows):
-            return piece, rows
+            return self.source.read(first, last, into), rows
+        piece = self.source.read(first, last)
         kept = rows - first
         new = {row: index for index, row in enumerate(kept.tolist())} if piece.faults else {}
         return Piece(piece.values[kept], {new[row]: why for row, why in piece.faults.items() if row in new}), rows

@@ -13,6 +13,7 @@ than a pool is shuffled fully. A stream has no blocks: its pools follow each oth
 """
 
 from collections.abc import Iterator
+from itertools import cycle
 from typing import NamedTuple
 
 import numpy as np
@@ -26,16 +27,16 @@ from isthmus.errors import BadData
 from isthmus.training.batches import Batches, Share, Supply, stream
 
 POOL = 2**26
-"""Raw bytes of a pool: 64 MiB. Up to three are in memory: the one in use, the next, and its unshuffled original."""
+"""Raw bytes of a pool: 64 MiB. Two are in memory, the one in use and the one that is being read."""
 
 Span = tuple[int, int]
 
 
 class _Pool(NamedTuple):
-    """Raw examples in the order of their use, and the batches that are cut from them: (number, start, stop)."""
+    """Raw examples as they were read, and the batches that are cut from them: number and rows of each."""
 
     values: Array
-    batches: list[tuple[int, int, int]]
+    batches: list[tuple[int, Array]]
 
 
 class Streamed:
@@ -88,11 +89,11 @@ class Streamed:
     def epoch(self, number: int, start: int = 0) -> Iterator[Tensor]:
         """This process's share of the batches of one epoch (counted from 0), from batch ``start`` on."""
         for values, batches in ahead(self._pools(number, start)):
-            for batch, first, last in batches:
+            for batch, rows in batches:
                 if batch < start:
                     continue
                 draws = stream(self.seed, "draw", number, batch, self.share.rank) if self.dynamic else None
-                yield _drawn(self.x.treated(values[first:last]), draws)
+                yield _drawn(self.x.treated(values.take(rows, axis=0)), draws)
 
     def _length(self, rank: int) -> int:
         """Examples of an epoch that a process sees."""
@@ -106,6 +107,9 @@ class Streamed:
         starts, ends = cuts[:-1][order], cuts[1:][order]
         # where in the shuffled order of blocks each of them begins
         begins = np.concatenate([[0], np.cumsum(ends - starts)])
+        # fresh memory costs as much as reading into it: two buffers take turns, as batches are copies
+        most = min(self._at_once, self._count) * self._mine + self._mine_last
+        buffers = cycle([self.x.blank(most), self.x.blank(most)])
         for pool in range(start // self._at_once, -(-self._count // self._at_once)):
             batches = range(pool * self._at_once, min((pool + 1) * self._at_once, self._count))
             first = self._begin + batches[0] * self._mine
@@ -115,10 +119,9 @@ class Streamed:
             # drawn first, so that a bad example moves no other
             shuffled = rng.permutation(sum(sizes))
             # shuffled below anyway, so they are read in the order of the disk
-            values = self.x.gathered(sorted(spans), rng)
-            bounds = np.cumsum([0, *sizes]).tolist()
-            cut = list(zip(batches, bounds[:-1], bounds[1:], strict=True))
-            yield _Pool(values[shuffled], cut)
+            values = self.x.gathered(sorted(spans), rng, next(buffers))
+            cut = np.split(shuffled, np.cumsum(sizes)[:-1])
+            yield _Pool(values, list(zip(batches, cut, strict=True)))
 
 
 class Poured:
@@ -178,9 +181,7 @@ class Poured:
                 batch += 1
 
 
-def supply_of(
-    x: Tensor | Lazy, size: int, *, seed: int, dynamic: bool = False, share: Share | None = None
-) -> Supply:
+def supply_of(x: Tensor | Lazy, size: int, *, seed: int, dynamic: bool = False, share: Share | None = None) -> Supply:
     """The batches of examples, wherever they are."""
     if isinstance(x, Tensor):
         return Batches(x, size, seed=seed, dynamic=dynamic, share=share)
