@@ -663,7 +663,7 @@ def test_a_refusal_stays_short_where_what_came_is_long():
         ),
         (
             '{"training": {"extra": 3}}',
-            r"^There is no option 'training\.extra'\. Known: batch, clip, epochs, keep, mom",
+            r"^There is no option 'training\.extra'\. Known: batch, checkpoint, clip, epochs, keep, mom",
         ),
         ('{"net": "mpl"}', r"^There is no net of kind 'mpl'; did you mean 'mlp'\? Known: conv, linear, mlp\.$"),
         (

@@ -144,16 +144,17 @@ class Engine:
                 set_generators(self._generators, self.processes.rank)
                 while stopped is None and self.at.epoch < self.epochs:
                     stopped = self._epoch()
-        except RuntimeError as error:
+        except BaseException as error:
+            # whatever ended the run, the model is left with weights that were good
+            self.objective.load_state_dict(self.keeper.weights)
             if self.processes.world > 1 and is_loss(error):
                 raise LostProcess(
                     "Another process of this run was lost, so this one cannot go on. Go on with the same command and "
                     "--resume, or let it start again with --max-restarts."
                 ) from error
-            raise
-        except BaseException:
-            # whatever ended the run, the model is left with weights that were good
-            self.objective.load_state_dict(self.keeper.weights)
+            if isinstance(error, Diverged | KeyboardInterrupt):
+                # all processes are here, and what was good is to be saved
+                self._gather_weights()
             raise
         kept = self._keep()
         self._gather_weights()

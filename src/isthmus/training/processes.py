@@ -7,6 +7,7 @@ gathering sends back the sum of what all processes ask of a value.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 STRATEGIES = ("ddp", "fsdp")
+BACKENDS = re.compile("gloo|nccl", re.IGNORECASE)
 
 
 class Processes:
@@ -163,10 +165,10 @@ def fabric() -> "Fabric":
     return joined
 
 
-def is_loss(error: RuntimeError) -> bool:
+def is_loss(error: BaseException) -> bool:
     """Whether an error tells that another process can no longer be reached."""
     known = (dist.DistBackendError, dist.DistNetworkError)
-    return isinstance(error, known) or "gloo" in str(error) or "NCCL" in str(error)
+    return isinstance(error, known) or (isinstance(error, RuntimeError) and bool(BACKENDS.search(str(error))))
 
 
 def of(fabric: "Fabric") -> Processes:
