@@ -230,8 +230,12 @@ def _started(run: Run, engine: Engine, folder: Path | None, resume: Resume) -> P
     """
     work, settings, found = None, engine.settings(), None
     if folder is not None:
+        plan = plan_of(run, settings)
+        if resume and (folder / PLAN).is_file() and is_resumable(folder):
+            # refused before anything is moved
+            agree(folder, plan, elsewhere=resume == "elsewhere")
         work = opened(folder, resume=bool(resume))
-        settings = agree(work, plan_of(run, settings), elsewhere=resume == "elsewhere")["settings"]
+        settings = agree(work, plan, elsewhere=resume == "elsewhere")["settings"]
         engine.checkpoints = Checkpoints(work / CHECKPOINTS, run.recipe.training.checkpoint, say=_warn)
         found = engine.checkpoints.read() if resume else None
     settings = json.loads(engine.processes.told(json.dumps(settings).encode()))

@@ -324,3 +324,21 @@ def test_a_checkpoint_names_no_file_outside_its_folder(tmp_path: Path) -> None:
         with pytest.raises(BadRun):
             kept.read()
         assert "it names the file" in said[-1]
+
+
+def test_an_interrupted_run_stays_where_it_is_when_it_is_not_gone_on_with(tmp_path: Path, whole: Run) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        step = Engine._step
+
+        def stopped(self: Engine, x: torch.Tensor) -> Any:
+            if self.at.step == 4:
+                os.kill(os.getpid(), signal.SIGINT)
+            return step(self, x)
+
+        patch.setattr(Engine, "_step", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            fit("vae", GREY, options=small("vae"), out=tmp_path / "run")
+    with pytest.raises(BadRun, match="begun with seed = 0"):
+        resumed(tmp_path, seed=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    same(whole, resumed(tmp_path))

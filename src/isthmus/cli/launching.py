@@ -43,6 +43,7 @@ def relaunch(arguments: list[str], *, devices: int, nodes: int, restarts: int, r
     Raises:
         BadOption: more devices than there are, or several machines and no place where they meet.
     """
+    from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.elastic.rendezvous import RendezvousError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
@@ -69,6 +70,9 @@ def relaunch(arguments: list[str], *, devices: int, nodes: int, restarts: int, r
             f"The machines did not meet at {rendezvous or 'this one'} ({one_line(error)}). Give the same --rendezvous "
             "HOST:PORT and --nodes on each of them, HOST being one of them and PORT free."
         ) from error
+    except SignalException:
+        # the processes were told too, and the first of them said what it leaves
+        return 130
     except ChildFailedError as error:
         _, failure = error.get_first_failure()
         if failure.exitcode < 0:
@@ -138,7 +142,8 @@ def _prepare(devices: int) -> None:
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     # else processes that are started again read the addresses of those that were lost
     os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    # of the launcher's own log nothing concerns a person: the processes speak for themselves
+    logging.disable(logging.ERROR)
 
 
 def arguments_with(out: Path) -> list[str]:

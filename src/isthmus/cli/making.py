@@ -80,7 +80,8 @@ def fit(
         )
     except KeyboardInterrupt as stop:
         # said here, for Typer would end the command without a word
-        typer.echo(f"isthmus: {stop}", err=True)
+        if processes.number() == 0:
+            typer.echo(f"isthmus: {stop}", err=True)
         raise typer.Exit(130) from None
     if processes.number() == 0:
         _show(run, folder, as_json)

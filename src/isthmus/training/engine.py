@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 from torch import Tensor
 
 from isthmus.data.stored import Lazy
-from isthmus.errors import BadOption, Diverged, LostProcess
+from isthmus.errors import BadOption, Diverged
 from isthmus.model import seeded
 from isthmus.objective import Objective
 from isthmus.options import TrainingOptions
@@ -28,7 +28,7 @@ from isthmus.training.divergence import locate
 from isthmus.training.hardware import channels_last, network_precision, threads, tune_allocator
 from isthmus.training.history import Epoch, Keeper
 from isthmus.training.optimisers import optimisers, rate_at, set_rate
-from isthmus.training.processes import fabric, is_loss, of
+from isthmus.training.processes import fabric, of, reaching
 from isthmus.training.state import Position, cut, own_tensors, put_back, set_generators, tensors_of, understood, whole
 from isthmus.training.stopping import Stop, stoppable
 from isthmus.training.streaming import supply_of
@@ -140,18 +140,13 @@ class Engine:
         started = time.perf_counter()
         stopped = None
         try:
-            with seeded(self._noise()), threads(self._threads), stoppable() as self._stop:
+            with reaching(), seeded(self._noise()), threads(self._threads), stoppable() as self._stop:
                 set_generators(self._generators, self.processes.rank)
                 while stopped is None and self.at.epoch < self.epochs:
                     stopped = self._epoch()
         except BaseException as error:
             # whatever ended the run, the model is left with weights that were good
             self.objective.load_state_dict(self.keeper.weights)
-            if self.processes.world > 1 and is_loss(error):
-                raise LostProcess(
-                    "Another process of this run was lost, so this one cannot go on. Go on with the same command and "
-                    "--resume, or let it start again with --max-restarts."
-                ) from error
             if isinstance(error, Diverged | KeyboardInterrupt):
                 # all processes are here, and what was good is to be saved
                 self._gather_weights()

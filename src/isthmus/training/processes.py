@@ -8,14 +8,15 @@ gathering sends back the sum of what all processes ask of a value.
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from isthmus.errors import BadOption
+from isthmus.errors import BadOption, LostProcess
 from isthmus.training.batches import Share
 
 if TYPE_CHECKING:
@@ -23,6 +24,30 @@ if TYPE_CHECKING:
 
 STRATEGIES = ("ddp", "fsdp")
 BACKENDS = re.compile("gloo|nccl", re.IGNORECASE)
+
+
+def is_loss(error: BaseException) -> bool:
+    """Whether an error tells that another process can no longer be reached."""
+    known = (dist.DistBackendError, dist.DistNetworkError)
+    return isinstance(error, known) or (isinstance(error, RuntimeError) and bool(BACKENDS.search(str(error))))
+
+
+@contextmanager
+def reaching() -> Iterator[None]:
+    """Tell in one sentence that another process can no longer be reached.
+
+    Raises:
+        LostProcess: it cannot.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_loss(error):
+            raise
+        raise LostProcess(
+            "Another process of this run was lost or refused to go on, so this one cannot go on. Go on with the same "
+            "command and --resume, or let it start again with --max-restarts."
+        ) from error
 
 
 class Processes:
@@ -60,7 +85,8 @@ class Processes:
         if self.world == 1:
             return values
         summed = values.detach().clone()
-        dist.all_reduce(summed)
+        with reaching():
+            dist.all_reduce(summed)
         return summed
 
     def any(self, *facts: bool) -> tuple[bool, ...]:
@@ -74,7 +100,8 @@ class Processes:
         if self.world == 1:
             return message
         size = torch.tensor([len(message)], device=self.device)
-        dist.broadcast(size, 0)
+        with reaching():
+            dist.broadcast(size, 0)
         if not int(size):
             return b""
         content = torch.zeros(int(size), dtype=torch.uint8, device=self.device)
@@ -163,12 +190,6 @@ def fabric() -> "Fabric":
     joined = Fabric(accelerator="auto", devices=here, num_nodes=max(1, world // here), strategy="ddp")
     joined.launch()
     return joined
-
-
-def is_loss(error: BaseException) -> bool:
-    """Whether an error tells that another process can no longer be reached."""
-    known = (dist.DistBackendError, dist.DistNetworkError)
-    return isinstance(error, known) or (isinstance(error, RuntimeError) and bool(BACKENDS.search(str(error))))
 
 
 def of(fabric: "Fabric") -> Processes:
