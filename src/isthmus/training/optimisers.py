@@ -109,7 +109,8 @@ def _chosen(options: TrainingOptions, module: nn.Module) -> list[Optimizer]:
 def _hidden(module: nn.Module) -> list[nn.Parameter]:
     """The matrices of hidden layers; the layers that read and write the data are none, and neither are their biases.
 
-    The matrices that face the data are the largest: they would cost two thirds of Muon's work (docs/log.md).
+    The matrices that face the data are the largest: they would cost two thirds of Muon's work. A deep autoencoder ends
+    2 % higher without them after equal steps, which take less than half the time (docs/log.md).
     """
     facing: set[int] = set()
     if isinstance(module, Objective):
