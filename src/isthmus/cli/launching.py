@@ -6,10 +6,14 @@ import socket
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from isthmus.errors import BadOption, check_range, one_line
+
+if TYPE_CHECKING:
+    from torch.distributed.launcher.api import LaunchConfig
 
 BEGUN = "ISTHMUS_LAUNCHED_AT"
 """Variable of the environment: when the processes were first launched, in seconds of the system's clock."""
@@ -46,23 +50,11 @@ def relaunch(arguments: list[str], *, devices: int, nodes: int, restarts: int, r
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.elastic.rendezvous import RendezvousError
-    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+    from torch.distributed.launcher.api import elastic_launch
 
     _check(devices, nodes, rendezvous)
     _prepare(devices)
-    is_host, address = (True, None) if rendezvous is None else _place(rendezvous)
-    config = LaunchConfig(
-        min_nodes=nodes,
-        max_nodes=nodes,
-        nproc_per_node=devices,
-        run_id="isthmus",
-        rdzv_backend="c10d",
-        rdzv_endpoint=rendezvous or "localhost:0",
-        rdzv_configs={} if rendezvous is None else {"is_host": is_host},
-        local_addr=address,
-        max_restarts=restarts,
-        monitor_interval=0.5,
-    )
+    config = _config(devices, nodes, restarts, rendezvous)
     try:
         elastic_launch(config, sys.executable)("-m", "isthmus", *arguments)
     except RendezvousError as error:
@@ -84,6 +76,25 @@ def relaunch(arguments: list[str], *, devices: int, nodes: int, restarts: int, r
             return 1
         return failure.exitcode
     return 0
+
+
+def _config(devices: int, nodes: int, restarts: int, rendezvous: str | None) -> "LaunchConfig":
+    """What torch's launcher is told."""
+    from torch.distributed.launcher.api import LaunchConfig
+
+    is_host, address = (True, None) if rendezvous is None else _place(rendezvous)
+    return LaunchConfig(
+        min_nodes=nodes,
+        max_nodes=nodes,
+        nproc_per_node=devices,
+        run_id="isthmus",
+        rdzv_backend="c10d",
+        rdzv_endpoint=rendezvous or "localhost:0",
+        rdzv_configs={} if rendezvous is None else {"is_host": is_host},
+        local_addr=address,
+        max_restarts=restarts,
+        monitor_interval=0.5,
+    )
 
 
 def available() -> tuple[int, str]:
