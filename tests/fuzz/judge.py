@@ -59,7 +59,8 @@ def _audit(event: str, args: tuple[object, ...]) -> None:
     seen = _watch["seen"]
     assert isinstance(seen, list)
     if event in FORBIDDEN:
-        if not _importing():
+        # torch asks the driver for accelerators when it takes care of their generators
+        if not _importing() and args[:1] != ("libnvidia-ml.so.1",):
             seen.append(f"{event}{args!r}"[:300])
     elif event == "exec":
         code = args[0]

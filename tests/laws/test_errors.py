@@ -16,13 +16,19 @@ def test_every_error_is_of_the_family_and_says_what_it_means(kind):
     assert kind.__doc__.strip()
 
 
-@pytest.mark.parametrize(("name", "builtin"), [("Diverged", ArithmeticError), ("MissingExtra", ImportError)])
+@pytest.mark.parametrize(
+    ("name", "builtin"),
+    [("Diverged", ArithmeticError), ("LostProcess", ConnectionError), ("MissingExtra", ImportError)],
+)
 def test_an_error_that_is_no_mistake_of_the_user_is_no_value_error(name, builtin):
     assert issubclass(getattr(errors, name), builtin)
     assert not issubclass(getattr(errors, name), ValueError)
 
 
-@pytest.mark.parametrize("kind", [c for c in FAMILY if c.__name__ not in ("IsthmusError", "Diverged", "MissingExtra")])
+NO_MISTAKES = ("IsthmusError", "Diverged", "LostProcess", "MissingExtra")
+
+
+@pytest.mark.parametrize("kind", [c for c in FAMILY if c.__name__ not in NO_MISTAKES])
 def test_a_mistake_of_the_user_is_a_value_error(kind):
     assert issubclass(kind, ValueError)
 
