@@ -3,7 +3,8 @@
 import json
 import os
 import signal
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 from isthmus import fit, zoo
-from isthmus.errors import BadRun
+from isthmus.errors import BadData, BadRun
 from isthmus.run import Run
 from isthmus.training import checkpoints, engine, stopping
 from isthmus.training.checkpoints import Checkpoints
@@ -342,3 +343,45 @@ def test_an_interrupted_run_stays_where_it_is_when_it_is_not_gone_on_with(tmp_pa
         resumed(tmp_path, seed=1)
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
     same(whole, resumed(tmp_path))
+
+
+def test_a_file_that_vanished_stops_a_run_until_it_is_back(tmp_path: Path) -> None:
+    path = tmp_path / "grey.npy"
+    np.save(path, GREY)
+
+    def run(folder: str, *, resume: bool = False) -> Run:
+        return fit("vae", path, options=small("vae"), out=tmp_path / folder, resume=resume)
+
+    with pytest.MonkeyPatch.context() as patch:
+        in_step(patch, 5)
+        with pytest.raises(Killed):
+            run("killed")
+    content = path.read_bytes()
+    path.unlink()
+    with pytest.raises(BadData, match=r"There is no file or folder .*grey\.npy"):
+        run("killed", resume=True)
+    path.write_bytes(content)
+    same(run("whole"), run("killed", resume=True))
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 200 kB: room for half a checkpoint."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(folder)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        pytest.skip(f"no small disk can be mounted here: {done.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_disk_that_is_really_full_costs_warnings_and_one_sentence(tiny_disk: Path) -> None:
+    with (
+        pytest.warns(UserWarning, match=r"could not be written: .*No space left on device.*Training goes on"),
+        pytest.raises(BadRun, match=r"weights cannot be written: .*No space left"),
+    ):
+        fit("vae", GREY, options=small("vae"), out=tiny_disk / "run")
+    assert not [path for path in tiny_disk.rglob("*") if path.name.startswith(".")]
