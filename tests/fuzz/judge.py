@@ -30,17 +30,17 @@ FORBIDDEN = frozenset((
     "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate", "os.link", "os.symlink", "os.chmod", "os.chown",
     "shutil.rmtree", "shutil.copyfile", "socket.connect", "socket.getaddrinfo", "ctypes.dlopen",
 ))  # fmt: skip
-LIBRARIES = tuple(
-    {
-        sys.prefix,
-        sys.base_prefix,
-        *sysconfig.get_paths().values(),
-        str(Path(isthmus.__file__).parent),
-        "/proc/self",
-        "/sys/fs/cgroup",
-        str(Path(__file__).parents[1]),
-    }
-)
+PLACES = {
+    sys.prefix,
+    sys.base_prefix,
+    *sysconfig.get_paths().values(),
+    str(Path(isthmus.__file__).parent),
+    "/proc/self",
+    "/sys/fs/cgroup",
+    str(Path(__file__).parents[1]),
+}
+# an environment may be reached by a link
+LIBRARIES = (*PLACES, *map(os.path.realpath, PLACES))
 CHECKERS = re.compile(r"/site-packages/(beartype|jaxtyping)/")
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
