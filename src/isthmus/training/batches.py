@@ -5,13 +5,16 @@ several processes that share the work agree without a word.
 """
 
 import zlib
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sized
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
+
+X = TypeVar("X", bound=Sized)
 
 
 def stream(seed: int, *purpose: str | int) -> int:
@@ -32,76 +35,68 @@ class Share:
     world: int = 1
 
 
-class Supply(Protocol):
-    """What the engine asks of its batches.
+class Supply(ABC, Generic[X]):
+    """Shuffled batches of examples: what the engine asks for, and the cutting of an epoch that all kinds share.
+
+    A last batch that would leave a process with a single example joins its neighbour: batch statistics and unbiased
+    estimates need two.
+
+    Args:
+        x: examples; how many decides the batches of an epoch.
+        size: examples in a batch, over all processes.
+        seed: of the order, and of the draws below.
+        dynamic: draw each value afresh as Bernoulli(x) at every read; input and target are the same draw.
+        share: which process this is; each batch is dealt out row by row.
 
     Attributes:
         population: examples of an epoch, over all processes.
         smallest: examples in the smallest batch of one process.
     """
 
-    population: int
-    smallest: int
+    def __init__(self, x: X, size: int, *, seed: int, dynamic: bool = False, share: Share | None = None) -> None:
+        self.x, self.size, self.seed, self.dynamic = x, size, seed, dynamic
+        self.share = share or Share()
+        self.population = n = len(x)
+        batches = -(-n // size)
+        if batches > 1 and n - (batches - 1) * size < 2 * self.share.world:
+            batches -= 1
+        self._batches, self._last = batches, n - (batches - 1) * size
+        self.smallest = min(self.count(0), self._last) // self.share.world
 
     def __len__(self) -> int:
         """Batches in an epoch; the same in every process."""
-        ...
+        return self._batches
 
     def count(self, batch: int) -> int:
         """Examples in a batch (counted from 0), over all processes."""
-        ...
+        return self._last if batch == self._batches - 1 else self.size
 
+    @abstractmethod
     def epoch(self, number: int, start: int = 0) -> Iterator[Tensor]:
         """This process's share of the batches of an epoch (counted from 0), from batch ``start`` on."""
-        ...
+
+    def drawn(self, values: Tensor, number: int, batch: int) -> Tensor:
+        """The values of a batch as they are, or drawn from them, as ``dynamic`` says."""
+        if not self.dynamic:
+            return values
+        seed = stream(self.seed, "draw", number, batch, self.share.rank)
+        return torch.bernoulli(values, generator=torch.Generator(values.device).manual_seed(seed))
 
 
-class Batches:
-    """Shuffled batches of ``x``; the order depends on the seed and the epoch alone.
-
-    A last batch that would leave a process with a single example joins its neighbour: batch statistics and unbiased
-    estimates need two.
-
-    Args:
-        x: examples, (N, ...).
-        size: examples in a batch, over all processes.
-        seed: of the order, and of the draws below.
-        dynamic: draw each value afresh as Bernoulli(x) at every read; input and target are the same draw.
-        share: which process this is; each batch is dealt out row by row.
+class Batches(Supply[Tensor]):
+    """Shuffled batches of a tensor (N, ...); the order depends on the seed and the epoch alone.
 
     >>> [len(b) for b in Batches(torch.zeros(7, 1), 3, seed=0).epoch(0)]
     [3, 4]
     """
 
-    def __init__(self, x: Tensor, size: int, *, seed: int, dynamic: bool = False, share: Share | None = None) -> None:
-        self.x, self.size, self.seed, self.dynamic = x, size, seed, dynamic
-        self.share = share or Share()
-        self.population = n = len(x)
-        ends = [*range(size, n, size), n]
-        if len(ends) > 1 and ends[-1] - ends[-2] < 2 * self.share.world:
-            del ends[-2]
-        self.bounds: list[tuple[int, int]] = list(zip([0, *ends[:-1]], ends, strict=True))
-        self.smallest = min(end - start for start, end in self.bounds) // self.share.world
-
-    def __len__(self) -> int:
-        """Batches in an epoch."""
-        return len(self.bounds)
-
-    def count(self, batch: int) -> int:
-        """Examples in a batch (counted from 0), over all processes."""
-        first, last = self.bounds[batch]
-        return last - first
-
     def epoch(self, number: int, start: int = 0) -> Iterator[Tensor]:
         """This process's share of the batches of one epoch (counted from 0), from batch ``start`` on."""
         generator = torch.Generator(self.x.device).manual_seed(stream(self.seed, "order", number))
         order = torch.randperm(len(self.x), generator=generator, device=self.x.device)
-        for batch in range(start, len(self.bounds)):
-            first, last = self.bounds[batch]
-            rows = order[first + self.share.rank : last : self.share.world]
+        for batch in range(start, len(self)):
+            first = batch * self.size
+            rows = order[first + self.share.rank : first + self.count(batch) : self.share.world]
             # index_select copies whole rows and is three times as fast, but forgets a channels-last layout
             values = self.x.index_select(0, rows) if self.x.is_contiguous() else self.x[rows]
-            if self.dynamic:
-                generator.manual_seed(stream(self.seed, "draw", number, batch, self.share.rank))
-                values = torch.bernoulli(values, generator=generator)
-            yield values
+            yield self.drawn(values, number, batch)

@@ -106,7 +106,7 @@ class Engine:
         self.valid = None if valid is None else self._placed(valid)
         self.train = self._placed(train) if isinstance(train, Tensor) else train
         share = self.processes.share
-        self.batches: Supply = supply_of(self.train, options.batch, seed=seed, dynamic=dynamic, share=share)
+        self.batches = supply_of(self.train, options.batch, seed=seed, dynamic=dynamic, share=share)
         self.total, self.epochs = run_length(options, len(self.batches))
         _check_batches(objective, self.batches)
         self.look = LOOK if together or self.fabric.device.type != "cpu" else 1
@@ -375,7 +375,7 @@ class _StoppedInValidation(Exception):
     """Leaves the validation part."""
 
 
-def _check_batches(objective: Objective, batches: Supply) -> None:
+def _check_batches(objective: Objective, batches: Supply[Any]) -> None:
     """Refuse batches too small for what the networks do with them."""
     normed = (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)
     if batches.smallest < 2 and any(isinstance(m, normed) for m in objective.modules()):

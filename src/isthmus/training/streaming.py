@@ -14,10 +14,9 @@ than a pool is shuffled fully. A stream has no blocks: its pools follow each oth
 
 from collections.abc import Iterator
 from itertools import cycle
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from isthmus.data.base import Array
@@ -39,20 +38,11 @@ class _Pool(NamedTuple):
     batches: list[tuple[int, Array]]
 
 
-class Streamed:
+class Streamed(Supply[Stored]):
     """Shuffled batches of stored examples: a function of seed, epoch and batch alone.
 
     A batch can be entered after reading one pool, not all before it. With several processes each reads its own share
-    of the blocks; all have the same number of batches. A last batch that would leave a process with a single example
-    joins its neighbour.
-
-    Args:
-        x: examples on the disk, (N, *shape).
-        size: examples in a batch, over all processes.
-        seed: of the order, and of the draws below.
-        dynamic: draw each value afresh as Bernoulli(x) at every read; input and target are the same draw.
-        share: which process this is.
-        pool: raw bytes of a pool.
+    of the blocks. ``pool`` is in raw bytes; the other arguments are those of :class:`Supply`.
     """
 
     def __init__(
@@ -65,40 +55,24 @@ class Streamed:
         share: Share | None = None,
         pool: int = POOL,
     ) -> None:
-        self.x, self.seed, self.dynamic = x, seed, dynamic
-        self.share = share or Share()
-        self.population = n = len(x)
+        super().__init__(x, size, seed=seed, dynamic=dynamic, share=share)
         rank, world = self.share.rank, self.share.world
-        self._count = _batches(n, size, world)
-        self._last = n - (self._count - 1) * size
-        self._size = size
         # this process's examples in all batches but the last, in the last, and where its share of the order begins
         self._mine, self._mine_last = _dealt(size, rank, world), _dealt(self._last, rank, world)
         self._begin = sum(self._length(other) for other in range(rank))
         self._at_once = max(1, pool // max(1, x.row_bytes * self._mine))
-        self.smallest = (self._last if self._count == 1 else min(size, self._last)) // world
-
-    def __len__(self) -> int:
-        """Batches in an epoch."""
-        return self._count
-
-    def count(self, batch: int) -> int:
-        """Examples in a batch (counted from 0), over all processes."""
-        return self._last if batch == self._count - 1 else self._size
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Tensor]:
         """This process's share of the batches of one epoch (counted from 0), from batch ``start`` on."""
         for values, batches in ahead(self._pools(number, start)):
             for batch, rows in batches:
-                if batch < start:
-                    continue
-                draws = stream(self.seed, "draw", number, batch, self.share.rank) if self.dynamic else None
-                yield _drawn(self.x.treated(values.take(rows, axis=0)), draws)
+                if batch >= start:
+                    yield self.drawn(self.x.treated(values.take(rows, axis=0)), number, batch)
 
     def _length(self, rank: int) -> int:
         """Examples of an epoch that a process sees."""
         world = self.share.world
-        return (self._count - 1) * _dealt(self._size, rank, world) + _dealt(self._last, rank, world)
+        return (len(self) - 1) * _dealt(self.size, rank, world) + _dealt(self._last, rank, world)
 
     def _pools(self, number: int, start: int) -> Iterator[_Pool]:
         """The pools of an epoch from the one that holds batch ``start`` on."""
@@ -108,12 +82,12 @@ class Streamed:
         # where in the shuffled order of blocks each of them begins
         begins = np.concatenate([[0], np.cumsum(ends - starts)])
         # fresh memory costs as much as reading into it: two buffers take turns, as batches are copies
-        most = min(self._at_once, self._count) * self._mine + self._mine_last
+        most = min(self._at_once, len(self)) * self._mine + self._mine_last
         buffers = cycle([self.x.blank(most), self.x.blank(most)])
-        for pool in range(start // self._at_once, -(-self._count // self._at_once)):
-            batches = range(pool * self._at_once, min((pool + 1) * self._at_once, self._count))
+        for pool in range(start // self._at_once, -(-len(self) // self._at_once)):
+            batches = range(pool * self._at_once, min((pool + 1) * self._at_once, len(self)))
             first = self._begin + batches[0] * self._mine
-            sizes = [self._mine_last if batch == self._count - 1 else self._mine for batch in batches]
+            sizes = [self._mine_last if batch == len(self) - 1 else self._mine for batch in batches]
             rng = np.random.default_rng(stream(self.seed, "pool", number, pool, self.share.rank))
             spans = _spans(starts, begins, first, first + sum(sizes))
             # drawn first, so that a bad example moves no other
@@ -124,7 +98,7 @@ class Streamed:
             yield _Pool(values, list(zip(batches, cut, strict=True)))
 
 
-class Poured:
+class Poured(Supply[Flowing]):
     """Shuffled batches of a stream, pool by pool in the order it comes.
 
     Each process reads the whole stream and keeps its share of every batch. The arguments are those of
@@ -144,20 +118,8 @@ class Poured:
         share: Share | None = None,
         pool: int = POOL,
     ) -> None:
-        self.x, self.seed, self.dynamic, self.share = x, seed, dynamic, share or Share()
-        self.population = n = len(x)
-        count = _batches(n, size, self.share.world)
-        self._sizes = [size] * (count - 1) + [n - (count - 1) * size]
+        super().__init__(x, size, seed=seed, dynamic=dynamic, share=share)
         self._at_once = max(1, pool // max(1, x.row_bytes * size))
-        self.smallest = min(self._sizes) // self.share.world
-
-    def __len__(self) -> int:
-        """Batches in an epoch."""
-        return len(self._sizes)
-
-    def count(self, batch: int) -> int:
-        """Examples in a batch (counted from 0), over all processes."""
-        return self._sizes[batch]
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Tensor]:
         """This process's share of the batches of one epoch (counted from 0), from batch ``start`` on."""
@@ -166,7 +128,8 @@ class Poured:
                 f"Batch {start + 1} of epoch {number + 1} cannot be read again, for the data is an iterator that is "
                 "spent. Give a stream that can be iterated anew, or train in one go."
             )
-        groups = [self._sizes[first : first + self._at_once] for first in range(0, len(self), self._at_once)]
+        counts = [self.count(batch) for batch in range(len(self))]
+        groups = [counts[first : first + self._at_once] for first in range(0, len(self), self._at_once)]
         seeds = [stream(self.seed, "pool", number, pool) for pool in range(len(groups))]
         batch = 0
         for values, sizes, seed in zip(
@@ -176,12 +139,13 @@ class Poured:
             for rows in order:
                 if batch >= start:
                     mine = rows[self.share.rank :: self.share.world]
-                    draws = stream(self.seed, "draw", number, batch, self.share.rank) if self.dynamic else None
-                    yield _drawn(self.x.treated(values[mine]), draws)
+                    yield self.drawn(self.x.treated(values[mine]), number, batch)
                 batch += 1
 
 
-def supply_of(x: Tensor | Lazy, size: int, *, seed: int, dynamic: bool = False, share: Share | None = None) -> Supply:
+def supply_of(
+    x: Tensor | Lazy, size: int, *, seed: int, dynamic: bool = False, share: Share | None = None
+) -> Supply[Any]:
     """The batches of examples, wherever they are."""
     if isinstance(x, Tensor):
         return Batches(x, size, seed=seed, dynamic=dynamic, share=share)
@@ -189,17 +153,6 @@ def supply_of(x: Tensor | Lazy, size: int, *, seed: int, dynamic: bool = False, 
         return Poured(x, size, seed=seed, dynamic=dynamic, share=share)
     assert isinstance(x, Stored)
     return Streamed(x, size, seed=seed, dynamic=dynamic, share=share)
-
-
-def _drawn(x: Tensor, seed: int | None) -> Tensor:
-    """Each value drawn as Bernoulli(x), where a seed is given."""
-    return x if seed is None else torch.bernoulli(x, generator=torch.Generator().manual_seed(seed))
-
-
-def _batches(n: int, size: int, world: int) -> int:
-    """Batches of ``n`` examples; the last is joined to its neighbour where a process would get one example of it."""
-    count = -(-n // size)
-    return count - 1 if count > 1 and n - (count - 1) * size < 2 * world else count
 
 
 def _dealt(size: int, rank: int, world: int) -> int:
