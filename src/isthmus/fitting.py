@@ -37,7 +37,7 @@ from isthmus.training.hardware import describe
 from isthmus.training.processes import STRATEGIES
 from isthmus.training.progress import shown
 from isthmus.training.records import recording
-from isthmus.unfinished import CHECKPOINTS, PLAN, agree, check_free, check_same, is_resumable, opened, plan_of
+from isthmus.unfinished import CHECKPOINTS, PLAN, agree, begun, check_free, check_same, opened, plan_of, write_plan
 
 SEEDS = 2**31
 MET = 10_000
@@ -110,19 +110,21 @@ def fit(
     valid = None if ready.valid is None else ready.valid.tensor
     with seeded(stream(seed, "weights", "data")):
         objective.meet(ready.train.few(MET, seed).tensor)
-    engine = Engine(
-        objective, recipe.training, ready.train.x, valid, seed=seed, dynamic=ready.dynamic, strategy=strategy
-    )
+    with processes.reaching():
+        engine = Engine(
+            objective, recipe.training, ready.train.x, valid, seed=seed, dynamic=ready.dynamic, strategy=strategy
+        )
     recipe = recipe.with_options({"training.epochs": engine.epochs})
     if ready.streamed:
         # another machine has another memory, but the parts must stay the same
         recipe = recipe.with_options({"data.memory": "stream"})
     facts = replace(facts_of(ready, seed, source_of(data)), by_hand=isinstance(what, Objective))
     run = Run(recipe, objective, facts, data=ready)
-    done = folder is not None and resume and (folder / RECORD).is_file() and not is_resumable(folder)
-    if engine.processes.any(bool(done))[0]:
-        return finished(run, folder) if folder is not None else run
-    work = _started(run, engine, folder, resume)
+    done = folder is not None and resume and (folder / RECORD).is_file() and begun(folder) is None
+    with processes.reaching():
+        if engine.processes.any(bool(done))[0]:
+            return finished(run, folder) if folder is not None else run
+        work = _started(run, engine, folder, resume)
     return _trained(run, engine, folder, work, progress=progress and first, tensorboard=tensorboard and first)
 
 
@@ -231,11 +233,13 @@ def _started(run: Run, engine: Engine, folder: Path | None, resume: Resume) -> P
     work, settings, found = None, engine.settings(), None
     if folder is not None:
         plan = plan_of(run, settings)
-        if resume and (folder / PLAN).is_file() and is_resumable(folder):
+        place = begun(folder) if resume else None
+        if place is not None:
             # refused before anything is moved
-            agree(folder, plan, elsewhere=resume == "elsewhere")
-        work = opened(folder, resume=bool(resume))
-        settings = agree(work, plan, elsewhere=resume == "elsewhere")["settings"]
+            settings = agree(place, plan, elsewhere=resume == "elsewhere")["settings"]
+        work = opened(folder, place)
+        if place is None:
+            write_plan(work, plan)
         engine.checkpoints = Checkpoints(work / CHECKPOINTS, run.recipe.training.checkpoint, say=_warn)
         found = engine.checkpoints.read() if resume else None
     settings = json.loads(engine.processes.told(json.dumps(settings).encode()))

@@ -52,35 +52,35 @@ def check_free(folder: Path, *, overwrite: bool = False, resume: bool = False) -
     if is_run and (overwrite or resume):
         return folder
     what = "already holds a run" if is_run else "exists and is not a run"
-    onward = ", go on with it by --resume" if is_resumable(folder) else ""
+    onward = ", go on with it by --resume" if begun(folder) else ""
     remedy = f"Choose another folder{onward}, or replace it with --overwrite." if is_run else "Choose another folder."
     raise BadRun(f"{str(folder)!r} {what}. {remedy}")
 
 
-def is_resumable(folder: Path) -> bool:
-    """Whether a run was interrupted and can go on."""
-    if (part_of(folder) / PLAN).is_file():
-        return True
+def begun(folder: Path) -> Path | None:
+    """Where a run lies that was begun and can go on; ``None`` where there is none, or it is finished."""
+    work = part_of(folder)
+    if (work / PLAN).is_file():
+        return work
     kept = any((folder / CHECKPOINTS).glob("step-*.json"))
     if not kept or not (folder / PLAN).is_file() or not (folder / RECORD).is_file():
-        return False
+        return None
     outcome = read_json(folder / RECORD).get("outcome")
-    return isinstance(outcome, dict) and outcome.get("finished") is False
+    return folder if isinstance(outcome, dict) and outcome.get("finished") is False else None
 
 
-def opened(folder: Path, *, resume: bool) -> Path:
-    """The folder to work in: what is there already where the run is to go on, else an empty one.
+def opened(folder: Path, place: Path | None) -> Path:
+    """The folder to work in: what lies at ``place`` where a run goes on, else an empty one.
 
     Raises:
         BadRun: it cannot be made.
     """
     work = part_of(folder)
     try:
-        if resume:
-            if not (work / PLAN).is_file() and is_resumable(folder):
-                folder.replace(work)
-        else:
+        if place is None:
             shutil.rmtree(work, ignore_errors=True)
+        elif place != work:
+            place.replace(work)
         work.mkdir(parents=True, exist_ok=True)
         # asked now, not after an hour
         write_text(work / ".write", "")
@@ -101,26 +101,28 @@ def plan_of(run: Run, settings: Mapping[str, Any]) -> dict[str, Any]:
     return dict(json.loads(json.dumps(content)))
 
 
-def agree(work: Path, plan: Mapping[str, Any], *, elsewhere: bool = False) -> dict[str, Any]:
-    """Write the plan of a new run; of an old one, its plan, if a command asks for the same.
+def write_plan(work: Path, plan: Mapping[str, Any]) -> None:
+    """Keep the plan of a new run beside its checkpoints."""
+    write_text(work / PLAN, json.dumps(plan, indent=2) + "\n")
+
+
+def agree(place: Path, plan: Mapping[str, Any], *, elsewhere: bool = False) -> dict[str, Any]:
+    """The plan of the run that lies at ``place``, if a command asks for the same.
 
     Raises:
         BadRun: the command asks for another recipe, data or seed, or the machine is another one and the run is not
             to go on ``elsewhere``.
     """
-    path = work / PLAN
-    if not path.is_file():
-        write_text(path, json.dumps(plan, indent=2) + "\n")
-        return dict(plan)
+    path = place / PLAN
     old = read_json(path)
     if set(old) != set(plan) or not all(isinstance(part, dict) for part in old.values()):
         raise BadRun(f"{str(path)!r} is not the plan of a run. Train again without --resume, with --overwrite.")
-    check_same(old, plan, f"The unfinished run in {str(work)!r}")
+    check_same(old, plan, f"The unfinished run in {str(place)!r}")
     for name, words in BITS.items():
         before, now = old["settings"].get(name), plan["settings"].get(name)
         if before != now and not elsewhere:
             raise BadRun(
-                f"The unfinished run in {str(work)!r} was begun with another {words} ({_short(before)}; here "
+                f"The unfinished run in {str(place)!r} was begun with another {words} ({_short(before)}; here "
                 f"{_short(now)}), so its end would not be the same to the bit. Go on where it was begun, or accept "
                 "that with --elsewhere."
             )

@@ -26,12 +26,6 @@ STRATEGIES = ("ddp", "fsdp")
 BACKENDS = re.compile("gloo|nccl", re.IGNORECASE)
 
 
-def is_loss(error: BaseException) -> bool:
-    """Whether an error tells that another process can no longer be reached."""
-    known = (dist.DistBackendError, dist.DistNetworkError)
-    return isinstance(error, known) or (isinstance(error, RuntimeError) and bool(BACKENDS.search(str(error))))
-
-
 @contextmanager
 def reaching() -> Iterator[None]:
     """Tell in one sentence that another process can no longer be reached.
@@ -42,7 +36,8 @@ def reaching() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if not is_loss(error):
+        known = isinstance(error, dist.DistBackendError | dist.DistNetworkError)
+        if not known and not BACKENDS.search(str(error)):
             raise
         raise LostProcess(
             "Another process of this run was lost or refused to go on, so this one cannot go on. Go on with the same "
@@ -85,8 +80,7 @@ class Processes:
         if self.world == 1:
             return values
         summed = values.detach().clone()
-        with reaching():
-            dist.all_reduce(summed)
+        dist.all_reduce(summed)
         return summed
 
     def any(self, *facts: bool) -> tuple[bool, ...]:
@@ -100,8 +94,7 @@ class Processes:
         if self.world == 1:
             return message
         size = torch.tensor([len(message)], device=self.device)
-        with reaching():
-            dist.broadcast(size, 0)
+        dist.broadcast(size, 0)
         if not int(size):
             return b""
         content = torch.zeros(int(size), dtype=torch.uint8, device=self.device)
