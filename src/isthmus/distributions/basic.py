@@ -10,6 +10,30 @@ from torch.distributions import Distribution
 from torch.distributions.constraints import Constraint
 
 
+class Located(Distribution):
+    """What distributions around a point share: mean and mode are that point.
+
+    Args:
+        loc: the point, shape (B, *D).
+    """
+
+    arg_constraints: dict[str, Constraint] = {}  # noqa: RUF012  torch's own way to declare constraints
+
+    def __init__(self, loc: Float[Tensor, "B *D"]) -> None:
+        super().__init__(loc.shape[:1], loc.shape[1:], validate_args=False)
+        self.loc = loc
+
+    @property
+    def mean(self) -> Tensor:
+        """The point."""
+        return self.loc
+
+    @property
+    def mode(self) -> Tensor:
+        """The point."""
+        return self.loc
+
+
 class Dirac(Distribution):
     r"""The point mass :math:`\delta(z - a)`: every draw, the mean and the mode are ``value``.
 
@@ -63,7 +87,7 @@ class Dirac(Distribution):
         raise NotImplementedError("A Dirac distribution has no density.")
 
 
-class DiagonalGaussian(Distribution):
+class DiagonalGaussian(Located):
     r"""A Gaussian with a diagonal covariance, :math:`\mathcal N(\mu, \mathrm{diag}\,\sigma^2)`, one event an example.
 
     It is ``Independent(Normal(loc, scale))`` built from :math:`\log\sigma`, which it keeps: a KL needs no logarithm,
@@ -80,21 +104,10 @@ class DiagonalGaussian(Distribution):
     """
 
     has_rsample = True
-    arg_constraints: dict[str, Constraint] = {}  # noqa: RUF012  torch's own way to declare constraints
 
     def __init__(self, loc: Float[Tensor, "B *code"], log_scale: Float[Tensor, "B *code"]) -> None:
-        super().__init__(loc.shape[:1], loc.shape[1:], validate_args=False)
-        self.loc, self.log_scale, self.scale = loc, log_scale, log_scale.exp()
-
-    @property
-    def mean(self) -> Tensor:
-        """The mean."""
-        return self.loc
-
-    @property
-    def mode(self) -> Tensor:
-        """The mean."""
-        return self.loc
+        super().__init__(loc)
+        self.log_scale, self.scale = log_scale, log_scale.exp()
 
     @property
     def variance(self) -> Tensor:

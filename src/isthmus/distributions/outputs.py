@@ -15,6 +15,8 @@ from torch import Size, Tensor
 from torch.distributions import Chi2, Distribution
 from torch.distributions.constraints import Constraint
 
+from isthmus.distributions.basic import Located
+
 Draws = Size | list[int] | tuple[int, ...]
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 NEAR_ZERO = 0.25
@@ -31,7 +33,7 @@ def _gaussian(error: Tensor, log_scale: Tensor, count: int) -> Tensor:
     return -0.5 * error * torch.exp(-2 * log_scale) - count * (log_scale + HALF_LOG_2PI)
 
 
-class IsotropicGaussian(Distribution):
+class IsotropicGaussian(Located):
     r"""A Gaussian of one scale for all values, :math:`\mathcal N(\mu, \sigma^2 I)`.
 
     It is ``Independent(Normal(loc, scale))`` that sums the squared error before it is scaled.
@@ -44,21 +46,9 @@ class IsotropicGaussian(Distribution):
     -1.8379
     """
 
-    arg_constraints: dict[str, Constraint] = {}  # noqa: RUF012  torch's own way to declare constraints
-
     def __init__(self, loc: Float[Tensor, "B *D"], log_scale: Float[Tensor, ""]) -> None:
-        super().__init__(loc.shape[:1], loc.shape[1:], validate_args=False)
-        self.loc, self.log_scale = loc, log_scale
-
-    @property
-    def mean(self) -> Tensor:
-        """The mean."""
-        return self.loc
-
-    @property
-    def mode(self) -> Tensor:
-        """The mean."""
-        return self.loc
+        super().__init__(loc)
+        self.log_scale = log_scale
 
     @property
     def variance(self) -> Tensor:
@@ -80,7 +70,7 @@ class IsotropicGaussian(Distribution):
         return _gaussian((value - self.loc).square(), self.log_scale, 1)
 
 
-class CalibratedGaussian(Distribution):
+class CalibratedGaussian(Located):
     r"""A Gaussian whose one scale is the best for whatever it is asked about: :math:`\sigma^2 = \overline{(x-\mu)^2}`.
 
     The mean runs over all values of the batch, so the log-densities of its examples depend on each other; their sum
@@ -99,8 +89,6 @@ class CalibratedGaussian(Distribution):
     -2.9032
     """
 
-    arg_constraints: dict[str, Constraint] = {}  # noqa: RUF012  torch's own way to declare constraints
-
     def __init__(
         self,
         loc: Float[Tensor, "B *D"],
@@ -109,19 +97,9 @@ class CalibratedGaussian(Distribution):
         seen: Callable[[Tensor], None],
         gather: Callable[[Tensor], Tensor] = lambda values: values,
     ) -> None:
-        super().__init__(loc.shape[:1], loc.shape[1:], validate_args=False)
+        super().__init__(loc)
         self.remembered = IsotropicGaussian(loc, log_scale)
-        self.loc, self.least, self.seen, self.gather = loc, least, seen, gather
-
-    @property
-    def mean(self) -> Tensor:
-        """The mean."""
-        return self.loc
-
-    @property
-    def mode(self) -> Tensor:
-        """The mean."""
-        return self.loc
+        self.least, self.seen, self.gather = least, seen, gather
 
     def sample(self, sample_shape: Draws = ()) -> Tensor:
         """Draws with the remembered scale, shape (*sample, B, *D)."""
@@ -145,7 +123,7 @@ class CalibratedGaussian(Distribution):
         return 0.5 * mean.clamp_min(self.least**2).log()
 
 
-class IndependentStudentT(Distribution):
+class IndependentStudentT(Located):
     r"""Independent Student-t values of one scale and :math:`\nu` degrees of freedom around ``loc``.
 
     It is ``Independent(StudentT(df, loc, scale))`` with its constants computed once instead of for every value:
@@ -160,22 +138,10 @@ class IndependentStudentT(Distribution):
     0.3676
     """
 
-    arg_constraints: dict[str, Constraint] = {}  # noqa: RUF012  torch's own way to declare constraints
-
     def __init__(self, loc: Float[Tensor, "B *D"], df: float, scale: float) -> None:
-        super().__init__(loc.shape[:1], loc.shape[1:], validate_args=False)
-        self.loc, self.df, self.scale = loc, df, scale
+        super().__init__(loc)
+        self.df, self.scale = df, scale
         self.peak = math.lgamma((df + 1) / 2) - math.lgamma(df / 2) - 0.5 * math.log(math.pi * df) - math.log(scale)
-
-    @property
-    def mean(self) -> Tensor:
-        """The location."""
-        return self.loc
-
-    @property
-    def mode(self) -> Tensor:
-        """The location."""
-        return self.loc
 
     @property
     def variance(self) -> Tensor:

@@ -15,7 +15,7 @@ from torch.distributions import Distribution, Independent, Normal
 
 from isthmus.distributions import CalibratedGaussian, IsotropicGaussian
 from isthmus.errors import ShapeError, check_range
-from isthmus.likelihoods.ranges import check_finite
+from isthmus.likelihoods.ranges import RealValued
 from isthmus.trace import Gather, alone
 
 LEAST = math.exp(-6)
@@ -30,7 +30,7 @@ def _variance_left(x: Float[Tensor, "N *D"]) -> Float[Tensor, ""]:
     return x.var(0, correction=0).mean().clamp_min(LEAST**2)
 
 
-class SharedGaussian(nn.Module):
+class SharedGaussian(RealValued):
     r"""A Gaussian of one learned standard deviation: :math:`p = \mathcal N(x; h, \sigma^2 I)`, the sigma-VAE.
 
     :math:`\sigma = e^{-6} + e^{\rho}` with one parameter :math:`\rho`: :math:`\log\sigma` softly clipped at -6. It
@@ -44,15 +44,9 @@ class SharedGaussian(nn.Module):
     0.4
     """
 
-    discrete = False
-
     def __init__(self) -> None:
         super().__init__()
         self.rho = nn.Parameter(torch.zeros(()))
-
-    def width(self, d: int) -> int:
-        """One mean for each value: ``d``."""
-        return d
 
     def meet(self, x: Float[Tensor, "N *D"]) -> None:
         """Start at the scale of what the mean of the training examples leaves."""
@@ -64,16 +58,8 @@ class SharedGaussian(nn.Module):
         """The Gaussian with mean ``h`` and the learned scale."""
         return IsotropicGaussian(h, torch.log(LEAST + self.rho.exp()))
 
-    def check(self, x: Tensor) -> None:
-        """Any finite number will do.
 
-        Raises:
-            BadData: NaN or infinity.
-        """
-        check_finite("Gaussian", x)
-
-
-class OptimalGaussian(nn.Module):
+class OptimalGaussian(RealValued):
     r"""A Gaussian of the best standard deviation: :math:`\sigma^2 = \frac{1}{BD}\sum \lVert x - h\rVert^2`.
 
     In training the scale is that of the batch at hand, at least :math:`e^{-6}`, and the gradient flows through it:
@@ -89,7 +75,6 @@ class OptimalGaussian(nn.Module):
     -2.9032
     """
 
-    discrete = False
     error: Tensor
     batches: Tensor
 
@@ -98,10 +83,6 @@ class OptimalGaussian(nn.Module):
         self.gather: Gather = alone
         self.register_buffer("error", torch.ones(()))
         self.register_buffer("batches", torch.zeros((), dtype=torch.int64))
-
-    def width(self, d: int) -> int:
-        """One mean for each value: ``d``."""
-        return d
 
     def meet(self, x: Float[Tensor, "N *D"]) -> None:
         """Start at the scale of what the mean of the training examples leaves."""
@@ -114,21 +95,13 @@ class OptimalGaussian(nn.Module):
             return CalibratedGaussian(h, log_scale, LEAST, self._see, self.gather)
         return IsotropicGaussian(h, log_scale)
 
-    def check(self, x: Tensor) -> None:
-        """Any finite number will do.
-
-        Raises:
-            BadData: NaN or infinity.
-        """
-        check_finite("Gaussian", x)
-
     def _see(self, error: Tensor) -> None:
         """Move the running error towards that of a batch: a plain mean at first, then an exponential one."""
         self.batches += 1
         self.error += (1 / self.batches).clamp_min(SHARE) * (error - self.error)
 
 
-class PixelGaussian(nn.Module):
+class PixelGaussian(RealValued):
     r"""A Gaussian whose mean and standard deviation the decoder gives for each value: features :math:`(\mu, \rho)`.
 
     :math:`\sigma = \sigma_0 + e^{\rho}`: :math:`\log\sigma` softly clipped at that of the least scale, so that a
@@ -149,8 +122,6 @@ class PixelGaussian(nn.Module):
     torch.Size([2, 3])
     """
 
-    discrete = False
-
     def __init__(self, least: float = 0.05) -> None:
         super().__init__()
         check_range("likelihood.least", least, 0, 1e6, open_low=True)
@@ -169,11 +140,3 @@ class PixelGaussian(nn.Module):
             )
         loc, rho = h.chunk(2, 1)
         return Independent(Normal(loc, self.least + rho.exp(), validate_args=False), h.ndim - 1, validate_args=False)
-
-    def check(self, x: Tensor) -> None:
-        """Any finite number will do.
-
-        Raises:
-            BadData: NaN or infinity.
-        """
-        check_finite("Gaussian", x)

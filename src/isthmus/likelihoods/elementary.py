@@ -12,7 +12,7 @@ from torch.distributions import Laplace as LaplaceDensity
 
 from isthmus.distributions import IndependentBernoulli, IndependentContinuousBernoulli, IndependentStudentT
 from isthmus.errors import BadOption, check_range
-from isthmus.likelihoods.ranges import check_finite, check_unit
+from isthmus.likelihoods.ranges import RealValued, check_unit
 from isthmus.trace import Shape
 
 MOST_SCALE = 1e6
@@ -108,7 +108,7 @@ class ContinuousBernoulli(nn.Module):
         check_unit("continuous Bernoulli", x)
 
 
-class Gaussian(nn.Module):
+class Gaussian(RealValued):
     r"""Independent Gaussians of one fixed standard deviation: :math:`p = \mathcal N(x; h, \sigma^2 I)`.
 
     :math:`-\log p = \frac{1}{2\sigma^2}\lVert x - h\rVert^2 + D \log(\sigma\sqrt{2\pi})`: half the squared error,
@@ -125,31 +125,17 @@ class Gaussian(nn.Module):
     0.7979
     """
 
-    discrete = False
-
     def __init__(self, scale: float = 1.0) -> None:
         super().__init__()
         check_range("likelihood.scale", scale, 0, MOST_SCALE, open_low=True)
         self.scale = scale
 
-    def width(self, d: int) -> int:
-        """One mean for each value: ``d``."""
-        return d
-
     def forward(self, h: Float[Tensor, "B d *space"]) -> Distribution:
         """The Gaussian with mean ``h``."""
         return Independent(Normal(h, self.scale, validate_args=False), h.ndim - 1, validate_args=False)
 
-    def check(self, x: Tensor) -> None:
-        """Any finite number will do.
 
-        Raises:
-            BadData: NaN or infinity.
-        """
-        check_finite("Gaussian", x)
-
-
-class Laplace(nn.Module):
+class Laplace(RealValued):
     r"""Independent Laplace values of one fixed scale: :math:`-\log p = \lVert x - h\rVert_1 / b + D \log 2b`.
 
     The absolute error as a likelihood: the best constant is the median, so outliers count less.
@@ -165,31 +151,19 @@ class Laplace(nn.Module):
     1.0
     """
 
-    discrete = False
+    kind = "Laplace"
 
     def __init__(self, scale: float = 1.0) -> None:
         super().__init__()
         check_range("likelihood.scale", scale, 0, MOST_SCALE, open_low=True)
         self.scale = scale
 
-    def width(self, d: int) -> int:
-        """One mean for each value: ``d``."""
-        return d
-
     def forward(self, h: Float[Tensor, "B d *space"]) -> Distribution:
         """The Laplace distribution around ``h``."""
         return Independent(LaplaceDensity(h, self.scale, validate_args=False), h.ndim - 1, validate_args=False)
 
-    def check(self, x: Tensor) -> None:
-        """Any finite number will do.
 
-        Raises:
-            BadData: NaN or infinity.
-        """
-        check_finite("Laplace", x)
-
-
-class StudentT(nn.Module):
+class StudentT(RealValued):
     r"""Independent Student-t values: :math:`-\log p = \frac{\nu + 1}{2}\sum_j \log\left(1 + \frac{(x_j - h_j)^2}
     {\nu\sigma^2}\right) + \text{const}`.
 
@@ -211,7 +185,7 @@ class StudentT(nn.Module):
     0.3676
     """
 
-    discrete = False
+    kind = "Student-t"
 
     def __init__(self, df: float = 4.0, scale: float = 1.0) -> None:
         super().__init__()
@@ -219,18 +193,6 @@ class StudentT(nn.Module):
         check_range("likelihood.scale", scale, 0, MOST_SCALE, open_low=True)
         self.df, self.scale = df, scale
 
-    def width(self, d: int) -> int:
-        """One location for each value: ``d``."""
-        return d
-
     def forward(self, h: Float[Tensor, "B d *space"]) -> Distribution:
         """The Student-t distribution around ``h``."""
         return IndependentStudentT(h, self.df, self.scale)
-
-    def check(self, x: Tensor) -> None:
-        """Any finite number will do.
-
-        Raises:
-            BadData: NaN or infinity.
-        """
-        check_finite("Student-t", x)

@@ -1,7 +1,7 @@
-"""The ranges of data that likelihoods can describe, and how they refuse the rest."""
+"""The ranges of data that likelihoods can describe, how they refuse the rest, and what those of real numbers share."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from isthmus.errors import BadData
 
@@ -21,6 +21,25 @@ def check_finite(name: str, x: Tensor) -> None:
             f"A {name} likelihood describes finite numbers, but the data holds NaN or infinity. "
             "Remove or fill those values first."
         )
+
+
+class RealValued(nn.Module):
+    """What likelihoods of real numbers share; ``kind`` is what they are called."""
+
+    discrete = False
+    kind = "Gaussian"
+
+    def width(self, d: int) -> int:
+        """One location for each value: ``d``."""
+        return d
+
+    def check(self, x: Tensor) -> None:
+        """Any finite number will do.
+
+        Raises:
+            BadData: NaN or infinity.
+        """
+        check_finite(self.kind, x)
 
 
 def check_unit(name: str, x: Tensor) -> None:
