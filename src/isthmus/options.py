@@ -79,17 +79,19 @@ class TrainingOptions(Options):
     """How the weights are found.
 
     ``steps`` wins over ``epochs`` where it is given. With neither, a run takes as many epochs as make about 3,000
-    steps, between 20 and 1,000: small data is seen more often.
+    steps, between 20 and 1,000: small data is seen more often. ``cg`` and ``lbfgs`` search along lines and take no
+    rate; give them batches of 1,000 and more.
     """
 
     epochs: int | None = Field(default=None, ge=1)
     steps: int | None = Field(default=None, ge=1)
     batch: int = Field(default=128, ge=1)
-    optimiser: Literal["adam", "adamw", "sgd", "muon"] = "adam"
+    optimiser: Literal["adam", "adamw", "sgd", "nesterov", "muon", "cg", "lbfgs"] = "adam"
     rate: float = Field(default=1e-3, gt=0, description="peak learning rate")
     schedule: Literal["constant", "cosine"] = "constant"
     warmup: float = Field(default=0.0, ge=0, lt=1, description="share of the run over which the rate rises")
-    momentum: float = Field(default=0.9, ge=0, lt=1, description="of sgd")
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="of sgd and nesterov")
+    searches: int = Field(default=3, ge=1, le=1000, description="line searches of cg and lbfgs on each batch")
     weight_decay: float = Field(default=0.0, ge=0, description="decoupled with adamw and muon, else L2")
     clip: float | None = Field(default=None, gt=0, description="largest norm of the gradient")
     patience: int | None = Field(default=None, ge=1, description="epochs without improvement before stopping")

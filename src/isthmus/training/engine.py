@@ -8,7 +8,6 @@ that on a CPU, where it costs nothing, each loss is looked at; on an accelerator
 import math
 import platform
 import time
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,17 +17,19 @@ from pydantic import TypeAdapter
 from torch import Tensor
 
 from isthmus.data.stored import Lazy
-from isthmus.errors import BadOption, Diverged
+from isthmus.errors import Diverged
 from isthmus.model import seeded
-from isthmus.objective import Objective
+from isthmus.objective import Loss, Objective
 from isthmus.options import TrainingOptions
-from isthmus.training.batches import Supply, stream
+from isthmus.training.batches import stream
 from isthmus.training.checkpoints import Checkpoints, Found
+from isthmus.training.checks import check_batches, check_tools, products, warn_of_unfinished
 from isthmus.training.divergence import locate
 from isthmus.training.hardware import channels_last, network_precision, threads, tune_allocator
 from isthmus.training.history import Epoch, Keeper
 from isthmus.training.optimisers import optimisers, rate_at, set_rate
 from isthmus.training.processes import fabric, of, reaching
+from isthmus.training.searches import METHODS
 from isthmus.training.state import Position, cut, own_tensors, put_back, set_generators, tensors_of, understood, whole
 from isthmus.training.stopping import Stop, stoppable
 from isthmus.training.streaming import supply_of
@@ -96,7 +97,7 @@ class Engine:
         self.objective, self.options, self.seed = objective, options, seed
         self.fabric = fabric()
         self.processes = of(self.fabric)
-        self.precision = network_precision(options.precision, self.fabric.device)
+        self.precision = network_precision(products(options), self.fabric.device)
         self.listener = listener or (lambda _kind, _what: None)
         self.checkpoints = checkpoints
         objective.to(self.fabric.device)
@@ -108,7 +109,9 @@ class Engine:
         share = self.processes.share
         self.batches = supply_of(self.train, options.batch, seed=seed, dynamic=dynamic, share=share)
         self.total, self.epochs = run_length(options, len(self.batches))
-        _check_batches(objective, self.batches)
+        check_batches(objective, self.batches)
+        check_tools(options, objective, self.processes.world)
+        self.searching = options.optimiser in METHODS
         self.look = LOOK if together or self.fabric.device.type != "cpu" else 1
         # on one device a wrapper would only cost time: a tenth of a step of the MLP VAE at batch 100 (docs/log.md)
         self.module, self.whole = self._joined(strategy) if together else (objective, None)
@@ -136,7 +139,7 @@ class Engine:
             KeyboardInterrupt: somebody asked to stop; a checkpoint of that moment is written first.
         """
         tune_allocator()
-        self._warn_of_unfinished()
+        warn_of_unfinished(self.objective, self.total)
         started = time.perf_counter()
         stopped = None
         try:
@@ -282,21 +285,39 @@ class Engine:
         weight = len(x) if world == 1 else self.batches.count(at.batch) / world
         shared = {} if world == 1 else {"gather": self.processes.gather, "examples": weight}
         where_in_run = {"step": at.step, "total": self.total, "population": self.batches.population}
-        total, parts, critics = self.module(x, **where_in_run, **shared)
+
+        def losses_of() -> Loss:
+            with seeded(self._draws()):
+                found: Loss = self.module(x, **where_in_run, **shared)
+            return found
+
+        total, parts, critics = losses_of()
         if at.step % self.look == 0 and self.processes.any(not math.isfinite(total.detach().item()))[0]:
             where = locate(self.objective, x, at.step, self.total)
             raise self._diverged(at.epoch, where, f", batch {at.batch + 1} of {len(self.batches)}")
-        for parameter in self.parameters:
-            parameter.grad = None
-        # players share no parameter and send each other no gradient, so one pass backward serves them all
-        sum(critics.values(), total).backward()
-        if self.options.clip is not None:
-            for members in self.players.values():
-                torch.nn.utils.clip_grad_norm_(members, self.options.clip)
-        for tool in self.tools:
-            tool.step()
+        if self.searching:
+            self.tools[0].step(lambda: self._pull(losses_of().total).item())
+        else:
+            # players share no parameter and send each other no gradient, so one pass backward serves them all
+            self._pull(sum(critics.values(), total))
+            if self.options.clip is not None:
+                for members in self.players.values():
+                    torch.nn.utils.clip_grad_norm_(members, self.options.clip)
+            for tool in self.tools:
+                tool.step()
         named = {"loss": total, **parts, **critics}
         return {name: value.detach() for name, value in named.items()}, weight
+
+    def _pull(self, loss: Tensor) -> Tensor:
+        """Put the gradient of a loss where optimisers look for it; the loss, without gradient."""
+        for parameter in self.parameters:
+            parameter.grad = None
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.detach()
+
+    def _draws(self) -> int | None:
+        """The seed of a step's draws where its loss is asked for more than once; else they follow on each other."""
+        return stream(self.seed, "search", self.at.step) if self.searching else None
 
     def _validate(self) -> dict[str, float] | None:
         """Losses of the validation part with final weights and always the same draws, so epochs compare.
@@ -359,27 +380,6 @@ class Engine:
         longest = max([s.length(self.total) for s in self.objective.schedules.values()], default=0.0)
         return int(longest // len(self.batches))
 
-    def _warn_of_unfinished(self) -> None:
-        for name, schedule in self.objective.schedules.items():
-            if schedule.unfinished(self.total):
-                reached = schedule(self.total - 1, self.total)
-                warnings.warn(
-                    f"The warm-up of penalty {name} takes {schedule.steps} steps, but the run has {self.total}: its "
-                    f"weight ends at {reached:.3g} of {schedule.value:g}. Give it as a fraction of the run "
-                    f"(penalties.{name}.weight.fraction), or train longer.",
-                    stacklevel=4,
-                )
-
 
 class _StoppedInValidation(Exception):
     """Leaves the validation part."""
-
-
-def _check_batches(objective: Objective, batches: Supply[Any]) -> None:
-    """Refuse batches too small for what the networks do with them."""
-    normed = (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)
-    if batches.smallest < 2 and any(isinstance(m, normed) for m in objective.modules()):
-        raise BadOption(
-            "Batch normalisation needs at least two examples in a batch, but a batch here has one. Use another "
-            "net.norm, a larger training.batch, or more data."
-        )

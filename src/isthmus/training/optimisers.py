@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 
 from isthmus.objective import AUTOENCODER, CRITIC, Objective
 from isthmus.options import TrainingOptions
+from isthmus.training.searches import METHODS, LineSearches
 
 WIDE = 1024
 """Inputs of a layer up to which it learns at the full rate."""
@@ -94,8 +95,11 @@ def _chosen(options: TrainingOptions, module: nn.Module) -> list[Optimizer]:
         return [Adam(parameters, rate, weight_decay=decay, fused=True)]
     if options.optimiser == "adamw":
         return [Adam(parameters, rate, weight_decay=decay, fused=True, decoupled_weight_decay=True)]
-    if options.optimiser == "sgd":
-        return [torch.optim.SGD(parameters, rate, momentum=options.momentum, weight_decay=decay, fused=True)]
+    if options.optimiser in ("sgd", "nesterov"):
+        nesterov = options.optimiser == "nesterov"
+        return [torch.optim.SGD(parameters, rate, options.momentum, 0, decay, nesterov=nesterov, fused=True)]
+    if options.optimiser in METHODS:
+        return [LineSearches(_players(module)[AUTOENCODER], options.optimiser, options.searches)]
     hidden = _hidden(module)
     others = groups(module, leaving=hidden)
     both: list[Optimizer] = []
