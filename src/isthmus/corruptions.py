@@ -14,9 +14,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from isthmus.errors import check_range
+from isthmus.errors import IncompatibleParts, check_range
 from isthmus.schedules import Scheduled, scheduled
-from isthmus.trace import Corrupted
+from isthmus.trace import Corrupted, Joint, Statistics
 
 
 class Identity(nn.Module):
@@ -59,6 +59,11 @@ class Masking(nn.Module):
         mask = _draw(x, whole_pixels=self.whole_pixels) < self.fraction.at(progress)
         return _punched(x, mask)
 
+    def moments(self, clean: Statistics) -> Joint:
+        """Moments of examples with holes, from those of clean ones; each value is taken to go on its own."""
+        _check_alone(whole_pixels=self.whole_pixels)
+        return _replaced(clean, self.fraction.at(1.0), (0.0, 0.0))
+
 
 class Gaussian(nn.Module):
     r"""Noise is added to every value: :math:`\tilde x = x + \sigma\epsilon`, :math:`\epsilon \sim \mathcal N(0, I)`.
@@ -91,6 +96,19 @@ class Gaussian(nn.Module):
         noisy = torch.add(x, torch.randn_like(x), alpha=scale)
         return Corrupted(noisy.clamp(0, 1) if self.clip else noisy, torch.ones_like(x, dtype=torch.bool))
 
+    def moments(self, clean: Statistics) -> Joint:
+        """Moments of noisy examples, from those of clean ones.
+
+        Raises:
+            IncompatibleParts: clipped noise, whose moments depend on more than those.
+        """
+        if self.clip:
+            raise IncompatibleParts(
+                "Noise that is clipped has no closed moments, but corruption.clip is true. Set corruption.clip=false."
+            )
+        noise = torch.full_like(clean.mean, self.scale.at(1.0) ** 2)
+        return Joint(clean.mean, clean.covariance, clean.covariance + torch.diag(noise))
+
 
 class SaltAndPepper(nn.Module):
     r"""Each value is set, with probability v, to 0 or to 1 with equal chance. For data in [0, 1].
@@ -121,6 +139,11 @@ class SaltAndPepper(nn.Module):
         level = _draw(x, whole_pixels=self.whole_pixels)
         # one draw decides both: below v it is touched, and its lower half is pepper
         return Corrupted(torch.where(level < fraction, (level >= fraction / 2).to(x.dtype), x), level < fraction)
+
+    def moments(self, clean: Statistics) -> Joint:
+        """Moments of examples with extremes, from those of clean ones; each value is taken to change on its own."""
+        _check_alone(whole_pixels=self.whole_pixels)
+        return _replaced(clean, self.fraction.at(1.0), (0.5, 0.5))
 
 
 class Blocks(nn.Module):
@@ -174,6 +197,24 @@ def _draw(x: Float[Tensor, "B *D"], *, whole_pixels: bool) -> Float[Tensor, "B *
 def _punched(x: Float[Tensor, "B *D"], mask: Bool[Tensor, "B *D"]) -> Corrupted:
     """``x`` with zeros where ``mask`` is true."""
     return Corrupted(x.masked_fill(mask, 0), mask)
+
+
+def _replaced(clean: Statistics, fraction: float, by: tuple[float, float]) -> Joint:
+    """Moments where each value is replaced, with probability ``fraction``, by a draw of moments ``by``."""
+    keep, (first, second) = 1 - fraction, by
+    mean = keep * clean.mean + fraction * first
+    covariance = keep**2 * clean.covariance
+    own = keep * (clean.covariance.diagonal() + clean.mean.square()) + fraction * second - mean.square()
+    covariance.diagonal().copy_(own)
+    return Joint(mean, keep * clean.covariance, covariance)
+
+
+def _check_alone(*, whole_pixels: bool) -> None:
+    """Refuse to give the moments of values that go together."""
+    if whole_pixels:
+        raise IncompatibleParts(
+            "Moments are known where values change one by one, but corruption.whole_pixels is true. Set it to false."
+        )
 
 
 CORRUPTIONS: dict[str, type[nn.Module]] = {

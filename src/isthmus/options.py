@@ -80,13 +80,14 @@ class TrainingOptions(Options):
 
     ``steps`` wins over ``epochs`` where it is given. With neither, a run takes as many epochs as make about 3,000
     steps, between 20 and 1,000: small data is seen more often. ``cg`` and ``lbfgs`` search along lines and take no
-    rate; give them batches of 1,000 and more.
+    rate; give them batches of 1,000 and more. ``exact`` puts the weights there in closed form where one is known
+    (:mod:`isthmus.exact`).
     """
 
     epochs: int | None = Field(default=None, ge=1)
     steps: int | None = Field(default=None, ge=1)
     batch: int = Field(default=128, ge=1)
-    optimiser: Literal["adam", "adamw", "sgd", "nesterov", "muon", "cg", "lbfgs"] = "adam"
+    optimiser: Literal["adam", "adamw", "sgd", "nesterov", "muon", "cg", "lbfgs", "exact"] = "adam"
     rate: float = Field(default=1e-3, gt=0, description="peak learning rate")
     schedule: Literal["constant", "cosine"] = "constant"
     warmup: float = Field(default=0.0, ge=0, lt=1, description="share of the run over which the rate rises")

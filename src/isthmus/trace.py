@@ -106,6 +106,27 @@ class Likelihood(Head, Protocol):
         ...
 
 
+class Statistics(NamedTuple):
+    """Mean (D,) and covariance (D, D) of flattened examples, in float64."""
+
+    mean: Tensor
+    covariance: Tensor
+
+
+class Joint(NamedTuple):
+    r"""How corrupted examples spread and hang together with clean ones.
+
+    Attributes:
+        mean: :math:`\mathbb E[\tilde x]`, shape (D,).
+        cross: covariance of :math:`x` (rows) and :math:`\tilde x` (columns), shape (D, D).
+        covariance: that of :math:`\tilde x`, shape (D, D).
+    """
+
+    mean: Tensor
+    cross: Tensor
+    covariance: Tensor
+
+
 class Corrupted(NamedTuple):
     """A corrupted copy of a batch, and where it was touched (``None``: nowhere)."""
 

@@ -11,16 +11,18 @@ import numpy as np
 import pytest
 import torch
 from sklearn.decomposition import PCA
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 
 from isthmus import zoo
-from isthmus.errors import BadOption
-from isthmus.exact import pca, probabilistic_pca
+from isthmus.errors import BadOption, IncompatibleParts
+from isthmus.exact import pca, probabilistic_pca, solve, statistics, wiener
+from isthmus.fitting import fit
 from isthmus.functional import log_mean_exp, squared_error
 from isthmus.objective import Objective, log_importance_weights
 from isthmus.penalties import KL
 from isthmus.priors import StandardNormal
+from isthmus.recipe import CorruptionPart, Recipe
 
 EPS = torch.finfo(torch.float64).eps
 N, D = 300, 6
@@ -213,3 +215,138 @@ def test_a_closed_form_keeps_the_precision_of_its_data(make, dtype):
     model = make(toy().to(dtype), 2)
     assert {p.dtype for p in model.parameters()} == {dtype}
     assert (model.shape, model.code) == ((D,), (2,))
+
+
+def fitted(recipe: Recipe, x: Tensor) -> Objective:
+    """The objective of a recipe, in float64, with its best weights for ``x``, which comes in two chunks."""
+    objective = recipe.build(tuple(x.shape[1:])).double()
+    solve(objective, x.split(len(x) // 2 + 1))
+    return objective
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@every_size
+def test_the_recipe_of_pca_is_pca(d, tied):
+    x = toy()
+    objective = fitted(zoo.pca(d).with_options({"net.tied": tied}), x)
+    torch.testing.assert_close(objective.model.reconstruct(x), pca(x, d).reconstruct(x), rtol=0, atol=1e-11)
+
+
+@every_size
+def test_the_bound_of_the_recipe_of_probabilistic_pca_is_the_density(d):
+    x = toy()
+    objective = fitted(zoo.probabilistic_pca(d), x)
+    w = objective.model.decoder[0].weight.detach()
+    noise = spectrum(x)[d:].mean()
+    covariance = w @ w.T + noise * torch.eye(D, dtype=torch.float64)
+    expected = MultivariateNormal(x.mean(0), covariance).log_prob(x)
+    with torch.no_grad():
+        log_w = log_importance_weights(objective.model, x, 5)
+    torch.testing.assert_close(log_w, expected.expand(5, -1), rtol=0, atol=max(1e-9, round_off(x, noise)))
+    # the maximum of the likelihood: sigma^2 takes what the d directions leave (Tipping & Bishop, equation 8)
+    assert objective.model.likelihood(x).stddev.square().mean().item() == pytest.approx(noise, rel=1e-9)
+
+
+def test_the_wiener_filter_of_white_data_shrinks_every_value_alike():
+    x = torch.linalg.qr(torch.randn(50, 3, dtype=torch.float64)).Q
+    x = 2 * math.sqrt(50) * (x - x.mean(0))
+    model = wiener(x, 1.5)
+    variance = torch.cov(x.T, correction=0)
+    shrink = variance @ torch.linalg.inv(variance + 1.5**2 * torch.eye(3, dtype=torch.float64))
+    torch.testing.assert_close(model.reconstruct(x), x @ shrink.T, rtol=0, atol=1e-12)
+
+
+def every_mask(x: Tensor, fraction: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Clean examples, the same with each possible set of holes, and the probability of each."""
+    masks = torch.cartesian_prod(*[torch.tensor([0.0, 1.0], dtype=x.dtype)] * x.shape[1])
+    share = (torch.where(masks == 0, fraction, 1 - fraction).prod(1) / len(x)).repeat_interleave(len(x))
+    return x.repeat(len(masks), 1), (masks[:, None] * x).flatten(0, 1), share
+
+
+@pytest.mark.parametrize("d", [1, 2, 4])
+def test_no_linear_autoencoder_of_the_same_rank_restores_holes_better(d):
+    x = toy()[:40, :4] + 1
+    fraction = 0.3
+    recipe = zoo.wiener().with_options(
+        {"corruption.kind": "masking", "corruption.fraction": fraction, "latent.size": d}
+    )
+    clean, holed, share = every_mask(x, fraction)
+
+    def error(model: nn.Module) -> Tensor:
+        return (share * squared_error(clean, model.decoder(model.encoder(holed)))).sum()
+
+    best = fitted(recipe, x).model
+    for start in range(3):
+        torch.manual_seed(start)
+        other = recipe.build((4,)).double().model
+        tool = torch.optim.LBFGS(other.parameters(), max_iter=3000, tolerance_change=1e-16, tolerance_grad=1e-10,
+                                 history_size=30, line_search_fn="strong_wolfe")  # fmt: skip
+
+        def closure(tool=tool, other=other) -> Tensor:
+            tool.zero_grad()
+            loss = error(other)
+            loss.backward()
+            return loss
+
+        tool.step(closure)
+        assert error(best).item() == pytest.approx(error(other).item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["masking", "salt_and_pepper", "gaussian"])
+def test_corruptions_know_their_moments(kind):
+    x = torch.rand(4, 3, dtype=torch.float64)
+    corruption = CorruptionPart.model_validate({"kind": kind}).make(shape=(3,))
+    many = x.repeat(100_000, 1)
+    seen = corruption(many).x
+    expected = corruption.moments(statistics([x]))
+    joint = torch.cov(torch.cat([many, seen], 1).T, correction=0)
+    # a mean of n draws of values of order 1 is off by a few times 1 / sqrt(n)
+    for value, law in ((seen.mean(0), expected.mean), (joint[:3, 3:], expected.cross),
+                       (joint[3:, 3:], expected.covariance)):  # fmt: skip
+        torch.testing.assert_close(value, law, rtol=0, atol=5 / math.sqrt(len(many)))
+
+
+def test_values_that_never_vary_do_no_harm():
+    x = toy()
+    x[:, 2] = 1.5
+    model = fitted(zoo.wiener().with_options({"corruption.kind": "masking", "corruption.fraction": 0.0}), x).model
+    torch.testing.assert_close(model.reconstruct(x), x, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("changes", "needs"),
+    [
+        ({"net.kind": "mlp"}, r"net\.kind=linear"),
+        ({"latent.activation": "relu"}, r"latent\.kind"),
+        ({"latent.kind": "top_k"}, r"latent\.kind"),
+        ({"likelihood.kind": "laplace"}, r"likelihood\.kind"),
+        ({"fidelity.kind": "emphasised"}, r"fidelity\.kind"),
+        ({"penalties.l1.weight": 0.1}, "no penalties"),
+        ({"corruption.kind": "blocks"}, "a corruption that tells its moments"),
+        ({"latent.kind": "gaussian"}, r"penalties\.kl of weight 1"),
+        ({"latent.kind": "gaussian", "penalties.kl.weight": 2.0}, r"penalties\.kl of weight 1"),
+        ({"latent.kind": "gaussian", "penalties.kl.weight": 1.0, "corruption.kind": "gaussian"}, r"corruption\.kind"),
+        ({"latent.kind": "gaussian", "penalties.kl.weight": 1.0, "net.tied": True}, r"net\.tied=false"),
+        ({"corruption.kind": "gaussian", "net.tied": True}, r"net\.tied=false"),
+    ],
+)
+def test_parts_without_a_closed_form_are_refused_before_any_work(changes, needs):
+    with pytest.raises(IncompatibleParts, match=f"^training.optimiser=exact needs {needs}"):
+        fit("pca", torch.rand(20, 6), options={"latent.size": 2, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"corruption.kind": "gaussian", "corruption.clip": True}, "clipped"),
+        ({"corruption.kind": "masking", "corruption.whole_pixels": True}, "whole_pixels"),
+    ],
+)
+def test_moments_that_depend_on_more_are_refused(changes, message):
+    with pytest.raises(IncompatibleParts, match=message):
+        fit("wiener", torch.rand(20, 6), options=changes)
+
+
+def test_examples_that_are_drawn_afresh_have_no_closed_form():
+    with pytest.raises(BadOption, match=r"data\.binarise=static"):
+        fit("pca", torch.rand(20, 6), options={"latent.size": 2, "data.binarise": "dynamic"})

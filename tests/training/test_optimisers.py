@@ -28,7 +28,9 @@ def quadratic(options: TrainingOptions, steps: int = 400) -> float:
     return loss.item()
 
 
-@pytest.mark.parametrize(("name", "rate"), [("adam", 0.05), ("adamw", 0.05), ("sgd", 0.02), ("nesterov", 0.02), ("muon", 0.1)])
+@pytest.mark.parametrize(
+    ("name", "rate"), [("adam", 0.05), ("adamw", 0.05), ("sgd", 0.02), ("nesterov", 0.02), ("muon", 0.1)]
+)
 def test_every_optimiser_finds_the_minimum_of_a_quadratic(name: str, rate: float) -> None:
     options = TrainingOptions.model_validate({"optimiser": name, "rate": rate, "schedule": "cosine"})
     assert quadratic(options) < 1e-3

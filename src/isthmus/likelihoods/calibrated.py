@@ -50,9 +50,13 @@ class SharedGaussian(RealValued):
 
     def meet(self, x: Float[Tensor, "N *D"]) -> None:
         """Start at the scale of what the mean of the training examples leaves."""
+        self.start_at(_variance_left(x).item())
+
+    def start_at(self, variance: float) -> None:
+        """Take the scale of this variance."""
         with torch.no_grad():
             # above the least scale by a part in a thousand at least, so that the logarithm exists
-            self.rho.copy_((_variance_left(x).sqrt() - LEAST).clamp_min(1e-3 * LEAST).log())
+            self.rho.fill_(math.log(max(math.sqrt(variance) - LEAST, 1e-3 * LEAST)))
 
     def forward(self, h: Float[Tensor, "B d *space"]) -> Distribution:
         """The Gaussian with mean ``h`` and the learned scale."""

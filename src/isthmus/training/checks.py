@@ -5,7 +5,9 @@ from typing import Any
 
 from torch import nn
 
+from isthmus.data.flow import Flowing
 from isthmus.errors import BadOption, IncompatibleParts
+from isthmus.exact import closed_form
 from isthmus.objective import Objective
 from isthmus.options import TrainingOptions
 from isthmus.training.batches import Supply
@@ -26,15 +28,23 @@ def check_batches(objective: Objective, batches: Supply[Any]) -> None:
         )
 
 
-def check_tools(options: TrainingOptions, objective: Objective, processes: int) -> None:
+def check_tools(options: TrainingOptions, objective: Objective, batches: Supply[Any]) -> None:
     """Refuse an optimiser that cannot do what the run asks of it.
 
     Raises:
         BadOption: line searches in low precision, with clipped gradients, or by several processes.
         IncompatibleParts: line searches against an adversary, whose loss they would have to hold still.
     """
+    if options.optimiser == "exact":
+        closed_form(objective)
+        if batches.dynamic or isinstance(batches.x, Flowing):
+            raise BadOption(
+                "training.optimiser=exact needs examples that stay as they are, but these are a stream or drawn "
+                "afresh at every read. Store them, or set data.binarise=static."
+            )
     if options.optimiser not in METHODS:
         return
+    processes = batches.share.world
     what = f"training.optimiser={options.optimiser} searches along lines"
     if options.precision == "bf16":
         raise BadOption(f"{what}, which bf16 products are too coarse for. Set training.precision=32, or leave it out.")
@@ -52,7 +62,7 @@ def check_tools(options: TrainingOptions, objective: Objective, processes: int) 
 
 def products(options: TrainingOptions) -> str:
     """The precision of the networks by name: line searches compare losses that differ by less than bf16 can tell."""
-    return "32" if options.optimiser in METHODS else options.precision
+    return "32" if options.optimiser in (*METHODS, "exact") else options.precision
 
 
 def warn_of_unfinished(objective: Objective, total: int) -> None:

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from isthmus.data.stored import Lazy
 from isthmus.errors import Diverged
-from isthmus.model import seeded
+from isthmus.exact import solve
+from isthmus.model import chunks, seeded
 from isthmus.objective import Loss, Objective
 from isthmus.options import TrainingOptions
 from isthmus.training.batches import stream
@@ -60,6 +61,8 @@ def run_length(options: TrainingOptions, batches: int) -> tuple[int, int]:
     >>> run_length(TrainingOptions(), 550), run_length(TrainingOptions(steps=10), 4)
     ((11000, 20), (10, 3))
     """
+    if options.optimiser == "exact":
+        return 1, 1
     if options.steps is not None:
         return options.steps, -(-options.steps // batches)
     epochs = options.epochs or min(MOST_EPOCHS, max(FEWEST_EPOCHS, TARGET_STEPS // batches))
@@ -110,7 +113,7 @@ class Engine:
         self.batches = supply_of(self.train, options.batch, seed=seed, dynamic=dynamic, share=share)
         self.total, self.epochs = run_length(options, len(self.batches))
         check_batches(objective, self.batches)
-        check_tools(options, objective, self.processes.world)
+        check_tools(options, objective, self.batches)
         self.searching = options.optimiser in METHODS
         self.look = LOOK if together or self.fabric.device.type != "cpu" else 1
         # on one device a wrapper would only cost time: a tenth of a step of the MLP VAE at batch 100 (docs/log.md)
@@ -235,6 +238,8 @@ class Engine:
 
     def _train(self) -> None:
         """Take the steps of the epoch at work that are not yet done."""
+        if self.options.optimiser == "exact":
+            return self._solve()
         at = self.at
         started = time.perf_counter() - at.seconds
         self.objective.train()
@@ -259,6 +264,15 @@ class Engine:
                 self._pause()
         finally:
             self.objective.model.autocast = None
+
+    def _solve(self) -> None:
+        """Put the best weights there in one step; its losses are those that they leave."""
+        at, started = self.at, time.perf_counter()
+        solve(self.objective, chunks(self.train))
+        left = losses(self.objective, self.train, seed=stream(self.seed, "noise"))
+        at.names, at.seen = list(left), self.batches.population / self.processes.world
+        at.sums = at.seen * torch.tensor(list(left.values()), device=self.fabric.device)
+        at.step, at.batch, at.seconds = 1, 1, time.perf_counter() - started
 
     def _pause(self) -> None:
         """Between two steps: write a checkpoint if it is time, and end the run if somebody asked for it."""

@@ -91,6 +91,8 @@ def _chosen(options: TrainingOptions, module: nn.Module) -> list[Optimizer]:
     """The optimisers of the autoencoder; two with ``muon``, which takes hidden matrices only."""
     parameters = groups(module)
     decay, rate = options.weight_decay, options.rate
+    if options.optimiser == "exact":
+        return []
     if options.optimiser == "adam":
         return [Adam(parameters, rate, weight_decay=decay, fused=True)]
     if options.optimiser == "adamw":

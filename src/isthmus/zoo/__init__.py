@@ -5,8 +5,9 @@ Every recipe adapts to the shape of the data it meets. The table :data:`RECIPES`
 
 from isthmus.errors import unknown
 from isthmus.recipe import Recipe
-from isthmus.zoo import classic, discrete, disentangled, likelihood, mixed, variational, wasserstein
+from isthmus.zoo import classic, closed, discrete, disentangled, likelihood, mixed, variational, wasserstein
 from isthmus.zoo.classic import conv, deep, linear, logistic_pca, overcomplete, simple, tied, transposed_conv
+from isthmus.zoo.closed import pca, probabilistic_pca, wiener
 from isthmus.zoo.contractive import ENTRIES as CONTRACTIVE
 from isthmus.zoo.contractive import contractive, contractive_h
 from isthmus.zoo.denoising import ENTRIES as DENOISING
@@ -22,7 +23,8 @@ from isthmus.zoo.variational import beta_vae, capacity_vae, iwae, vae, vamp_vae
 from isthmus.zoo.wasserstein import sliced_wae, wae_gan, wae_mmd
 
 RECIPES: dict[str, Entry] = (
-    classic.ENTRIES
+    closed.ENTRIES
+    | classic.ENTRIES
     | variational.ENTRIES
     | likelihood.ENTRIES
     | CONTRACTIVE
@@ -60,6 +62,8 @@ __all__ = [
     "linear",
     "logistic_pca",
     "overcomplete",
+    "pca",
+    "probabilistic_pca",
     "recipe",
     "robust_wae",
     "sigma_vae",
@@ -77,6 +81,7 @@ __all__ = [
     "vq_vae",
     "wae_gan",
     "wae_mmd",
+    "wiener",
 ]
 
 
