@@ -8,7 +8,14 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from isthmus.boltzmann import BoltzmannMachine, Contrastive, exact_log_partition, learn
+from isthmus.boltzmann import (
+    BoltzmannMachine,
+    Contrastive,
+    annealed_log_partition,
+    exact_log_partition,
+    learn,
+    log_likelihood,
+)
 from isthmus.boltzmann.learning import _Learner
 from isthmus.boltzmann.units import UNITS
 from isthmus.errors import BadData, BadOption, Diverged, IncompatibleParts, ShapeError
@@ -434,3 +441,69 @@ def test_only_a_layer_that_can_be_counted_is_counted():
         exact_log_partition(BoltzmannMachine(30, 21))
     with pytest.raises(BadOption, match="has 30 units"):
         exact_log_partition(BoltzmannMachine(30, 2, hidden_units="gaussian"))
+
+
+@pytest.mark.parametrize("base", ["none", "rates"])
+@each_kind
+def test_annealing_finds_the_partition_function_within_its_own_error(kinds, base):
+    made = machine(kinds, 6, 4, spread=0.5)
+    means = None if base == "none" else torch.rand(6)
+    found = annealed_log_partition(made, temperatures=200, chains=500, base=means, seed=1)
+    assert found.error < 0.1
+    assert abs(found.log_z - exact_log_partition(made)) < 4 * found.error
+    assert annealed_log_partition(made, temperatures=200, chains=500, base=means, seed=1) == found
+    assert annealed_log_partition(made, temperatures=200, chains=500, base=means, seed=2) != found
+
+
+@pytest.mark.parametrize("path", [1, 3, (0.0, 0.5, 0.9, 1.0)])
+@pytest.mark.parametrize("kinds", KINDS[:2], ids="-".join)
+def test_the_mean_weight_of_a_few_temperatures_is_the_partition_function_all_the_same(kinds, path):
+    made = machine(kinds, 4, 3, spread=0.3)
+    made.visible_bias.mul_(0.5)  # or Gaussian weights have tails that no number of chains meets
+    found = annealed_log_partition(made, temperatures=path, chains=200_000, base=torch.full((4,), 0.3))
+    # the error of so many chains is small, and that of log Z then that of Z
+    assert found.error < 0.02
+    assert abs(found.log_z - exact_log_partition(made)) < 4 * found.error
+
+
+def test_more_temperatures_leave_a_smaller_error():
+    made = machine(visible=6, hidden=4, spread=1.0)
+    errors = [annealed_log_partition(made, temperatures=n, chains=1000).error for n in (2, 20, 200)]
+    assert errors[0] > 2 * errors[1] > 4 * errors[2]
+
+
+def test_the_stated_error_is_the_spread_of_repeated_estimates():
+    made = machine(visible=5, hidden=4, spread=0.6)
+    found = [annealed_log_partition(made, temperatures=5, chains=100, seed=seed) for seed in range(200)]
+    spread = torch.tensor([estimate.log_z for estimate in found]).std().item()
+    stated = torch.tensor([estimate.error for estimate in found]).mean().item()
+    assert stated == pytest.approx(spread, rel=0.25)
+
+
+def test_the_likelihood_of_all_states_sums_to_one():
+    made = machine(visible=5)
+    every = states("bernoulli", 5)[0]
+    same(log_likelihood(made, every, exact_log_partition(made)).exp().sum(), torch.tensor(1.0).double())
+
+
+@pytest.mark.parametrize("kind", UNITS)
+def test_the_bias_of_a_mean_gives_that_mean(kind):
+    mean = torch.linspace(0.01, 0.99, 9).double()
+    same(UNITS[kind].mean(UNITS[kind].bias(mean)), mean)
+    assert UNITS[kind].bias(torch.tensor([0.0, 1.0])).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "match"),
+    [
+        ({"temperatures": 0}, BadOption, "number of temperatures must be at least 1"),
+        ({"temperatures": [0.0, 0.7, 0.6, 1.0]}, BadOption, "must rise from 0 to 1, but 4 were given"),
+        ({"temperatures": [0.1, 1.0]}, BadOption, "must rise from 0 to 1"),
+        ({"temperatures": [0.0, 0.5]}, BadOption, "must rise from 0 to 1"),
+        ({"chains": 1}, BadOption, "number of chains must be at least 2"),
+        ({"base": torch.zeros(5)}, ShapeError, r"shape \(5,\), but the machine has 3 visible units"),
+    ],
+)
+def test_no_path_to_the_machine_is_refused(options, error, match):
+    with pytest.raises(error, match=match):
+        annealed_log_partition(machine(), **options)

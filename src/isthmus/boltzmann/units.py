@@ -16,6 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+RAREST = 1e-3
+"""Least probability of a 0 or a 1 that a bias is found for: what was never seen may yet be."""
+
 
 class Unit(Protocol):
     """What a machine asks of a kind of units; every function works elementwise and broadcasts.
@@ -35,6 +38,10 @@ class Unit(Protocol):
 
     def mean(self, total: Tensor) -> Tensor:
         """Mean of a unit, given its bias plus field."""
+        ...
+
+    def bias(self, mean: Tensor) -> Tensor:
+        """The bias that gives a unit about this mean where there is no field."""
         ...
 
     def draw(self, mean: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -62,6 +69,10 @@ class Bernoulli:
     def mean(self, total: Tensor) -> Tensor:
         """Probability of a 1."""
         return torch.sigmoid(total)
+
+    def bias(self, mean: Tensor) -> Tensor:
+        """Logit of the mean, which is kept a little away from 0 and 1."""
+        return torch.logit(mean, eps=RAREST)
 
     def draw(self, mean: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """States 0 and 1."""
@@ -93,6 +104,10 @@ class Gaussian:
     def mean(self, total: Tensor) -> Tensor:
         """The sum itself."""
         return total
+
+    def bias(self, mean: Tensor) -> Tensor:
+        """The mean itself."""
+        return mean
 
     def draw(self, mean: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """The mean with noise of unit variance."""
