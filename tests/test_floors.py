@@ -16,9 +16,9 @@ FLOORS = [
     ("zoo", "exact", "recipe", "options", "overrides", "citations"),
     (
         "data", "training", "metrics", "plots", "report", "run", "unfinished", "fitting", "meeting", "gallery",
-        "reporting", "output", "using", "diagnosis",
+        "reporting", "output", "using", "diagnosis", "boltzmann",
     ),
-    ("cli", "papers", "__main__"),
+    ("cli", "estimators", "papers", "__main__"),
 ]  # fmt: skip
 KINDS = {"nets", "latents", "likelihoods", "corruptions", "priors", "penalties", "fidelities"}
 MOST_LINES, MOST_FUNCTION_LINES = 400, 40

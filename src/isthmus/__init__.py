@@ -13,7 +13,19 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from isthmus import corruptions, errors, exact, functional, latents, likelihoods, nets, penalties, priors, zoo
+    from isthmus import (
+        boltzmann,
+        corruptions,
+        errors,
+        exact,
+        functional,
+        latents,
+        likelihoods,
+        nets,
+        penalties,
+        priors,
+        zoo,
+    )
     from isthmus.fitting import fit
     from isthmus.metrics.evaluation import evaluate
     from isthmus.model import Autoencoder
@@ -33,6 +45,7 @@ _PLACES = {
     "load": "run",
 }
 _MODULES = (
+    "boltzmann",
     "corruptions",
     "errors",
     "exact",
@@ -51,6 +64,7 @@ __all__ = [
     "Recipe",
     "Run",
     "Schedule",
+    "boltzmann",
     "corruptions",
     "errors",
     "evaluate",

@@ -182,7 +182,8 @@ def _divided(cross: Tensor, covariance: Tensor) -> Tensor:
     """The product with the inverse of a covariance, or with its pseudo-inverse where some values never vary."""
     factor, fault = torch.linalg.cholesky_ex(covariance)
     if fault.item():
-        return cross @ torch.linalg.pinv(covariance, hermitian=True)
+        inverse: Tensor = torch.linalg.pinv(covariance, hermitian=True)
+        return cross @ inverse
     solved: Tensor = torch.cholesky_solve(cross.T, factor).T
     return solved
 
