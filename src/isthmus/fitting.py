@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from safetensors.torch import load as load_bytes
+from safetensors.torch import save as save_bytes
 from torch import Tensor
 
 from isthmus import __version__, zoo
@@ -29,16 +31,19 @@ from isthmus.options import DataOptions, TrainingOptions
 from isthmus.recipe import Recipe
 from isthmus.run import RECORD, Run, facts_of
 from isthmus.run import load as load_run
-from isthmus.training import processes
+from isthmus.training import processes, stacked
 from isthmus.training.batches import stream
 from isthmus.training.checkpoints import Checkpoints, packed, unpacked
 from isthmus.training.engine import Engine, Outcome
 from isthmus.training.hardware import describe
+from isthmus.training.history import copy_of
 from isthmus.training.processes import STRATEGIES
-from isthmus.training.progress import shown
+from isthmus.training.progress import levels_shown, shown
 from isthmus.training.records import recording
 from isthmus.unfinished import CHECKPOINTS, PLAN, agree, begun, check_free, check_same, opened, plan_of, write_plan
 
+LEVELS = "pretraining"
+"""Folder of an unfinished run that holds its pretrained levels."""
 SEEDS = 2**31
 MET = 10_000
 """Examples of a streamed training part that parts which start from the data see."""
@@ -110,6 +115,8 @@ def fit(
     valid = None if ready.valid is None else ready.valid.tensor
     with seeded(stream(seed, "weights", "data")):
         objective.meet(ready.train.few(MET, seed).tensor)
+    tasks = stacked.planned(objective, recipe.pretraining, recipe)
+    check_pretraining(bool(tasks), ready, strategy)
     with processes.reaching():
         engine = Engine(
             objective, recipe.training, ready.train.x, valid, seed=seed, dynamic=ready.dynamic, strategy=strategy
@@ -125,7 +132,8 @@ def fit(
         if engine.processes.any(bool(done))[0]:
             return finished(run, folder) if folder is not None else run
         work = _started(run, engine, folder, resume)
-    return _trained(run, engine, folder, work, progress=progress and first, tensorboard=tensorboard and first)
+    bars = {"progress": progress and first, "tensorboard": tensorboard and first}
+    return _trained(run, engine, folder, work, tasks, **bars)
 
 
 def finished(run: Run, folder: Path) -> Run:
@@ -222,6 +230,19 @@ def check_seed(seed: int) -> None:
         raise BadOption(f"The seed must be at least 0 and below {SEEDS}, but is {seed}.")
 
 
+def check_pretraining(wanted: bool, data: Prepared, strategy: str) -> None:
+    """Refuse to pretrain what is not all here.
+
+    Raises:
+        BadData: examples that stay on the disk.
+        BadOption: a model that is cut into parts.
+    """
+    if wanted and data.streamed:
+        raise BadData("Pretraining needs the examples in memory, but these are streamed. Set data.memory=whole.")
+    if wanted and strategy == "fsdp":
+        raise BadOption("Pretraining needs whole layers, but fsdp cuts them into parts. Use --strategy ddp.")
+
+
 def _started(run: Run, engine: Engine, folder: Path | None, resume: Resume) -> Path | None:
     """The folder to work in, with the plan of the run; a run that goes on stands at its newest checkpoint.
 
@@ -255,7 +276,14 @@ def _warn(sentence: str) -> None:
 
 
 def _trained(
-    run: Run, engine: Engine, folder: Path | None, work: Path | None, *, progress: bool, tensorboard: bool
+    run: Run,
+    engine: Engine,
+    folder: Path | None,
+    work: Path | None,
+    tasks: list[stacked.Task],
+    *,
+    progress: bool,
+    tensorboard: bool,
 ) -> Run:
     """Train in ``work``, and put what came out into ``folder``.
 
@@ -263,13 +291,16 @@ def _trained(
     so that it can go on. Where nothing was kept nothing is left, and a run that was to be replaced stays.
     """
     ended: dict[str, Any] = {}
+    levels: list[stacked.Row] = []
     try:
         with contextlib.ExitStack() as stack:
+            if tasks:
+                levels = _pretrained(run, engine, work, tasks, progress=progress)
             if progress:
                 stack.enter_context(shown(engine))
             stack.enter_context(recording(engine, work, tensorboard))
             try:
-                ended = _ended(engine.run())
+                ended = _ended(engine.run()) | ({"pretraining": levels} if levels else {})
             except (Diverged, KeyboardInterrupt) as error:
                 stopped = str(error) or f"interrupted in epoch {len(engine.history) + 1}"
                 ended = {"stopped": stopped, "kept_epoch": "the best", "finished": isinstance(error, Diverged)}
@@ -281,20 +312,42 @@ def _trained(
                 if run.data is not None:
                     run.facts = replace(run.facts, bad_data=run.data.ledger.to_dict())
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(_stopped(run, engine, folder)) from None
+        raise KeyboardInterrupt(_stopped(run, engine, folder, work)) from None
     finally:
         if work is not None and folder is not None:
             _settled(run, engine, work, folder, good=bool(run.history) and bool(ended))
     return run
 
 
-def _stopped(run: Run, engine: Engine, folder: Path | None) -> str:
+def _pretrained(
+    run: Run, engine: Engine, work: Path | None, tasks: list[stacked.Task], *, progress: bool
+) -> list[stacked.Row]:
+    """Pretrain level by level, and let all processes begin with the weights of the first."""
+    assert run.data is not None
+    keep = None if work is None else work / LEVELS
+    if engine.step:
+        return stacked.rows(tasks, keep)
+    with levels_shown() if progress else contextlib.nullcontext() as listener:
+        done = stacked.pretrain(tasks, run.data.train.tensor, seed=run.facts.seed, keep=keep, listener=listener)
+    model = engine.objective.model
+    model.load_state_dict(load_bytes(engine.processes.told(save_bytes(model.state_dict()))))
+    engine.keeper.weights = copy_of(engine.objective)
+    return done
+
+
+def _stopped(run: Run, engine: Engine, folder: Path | None, work: Path | None) -> str:
     """What an interrupted run leaves, and how to go on."""
     kept = f" The best weights so far are in {str(folder)!r}." if folder and run.history else ""
-    onward = " Go on with the same command and --resume." if engine.checkpoints and engine.checkpoints.moments() else ""
+    onward = " Go on with the same command and --resume." if _can_go_on(engine, work) else ""
     return f"Stopped in epoch {len(run.history) + 1}.{kept}{onward}" + (
         " Nothing is kept." if not kept + onward else ""
     )
+
+
+def _can_go_on(engine: Engine, work: Path | None) -> bool:
+    """Whether there is a checkpoint, or a level that is pretrained."""
+    kept = engine.checkpoints is not None and bool(engine.checkpoints.moments())
+    return kept or (work is not None and any((work / LEVELS).glob("*")))
 
 
 def _settled(run: Run, engine: Engine, work: Path, folder: Path, *, good: bool) -> None:
@@ -304,10 +357,11 @@ def _settled(run: Run, engine: Engine, work: Path, folder: Path, *, good: bool) 
         run.save(work)
         if run.facts.outcome.get("finished"):
             (work / PLAN).unlink(missing_ok=True)
+            shutil.rmtree(work / LEVELS, ignore_errors=True)
         shutil.rmtree(folder, ignore_errors=True)
         work.replace(folder)
         run.folder = folder
-    elif not engine.checkpoints.moments():
+    elif not _can_go_on(engine, work):
         shutil.rmtree(work, ignore_errors=True)
 
 

@@ -16,6 +16,9 @@ def _listed(value: object) -> object:
 
 
 RowAxis = Annotated[int, Field(ge=1)]
+EpochsEach = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=100_000)], ...], Field(min_length=1, max_length=64), BeforeValidator(_listed)
+]
 RowShape = Annotated[tuple[RowAxis, ...], Field(min_length=1), BeforeValidator(_listed)]
 
 
@@ -99,3 +102,19 @@ class TrainingOptions(Options):
     keep: Literal["best", "last"] = "best"
     checkpoint: float = Field(default=60, ge=0, description="seconds between two checkpoints")
     precision: Literal["auto", "32", "bf16"] = "auto"
+
+
+class PretrainingOptions(Options):
+    """What is done before training: each level of a deep net on its own, on the codes of the level below.
+
+    ``kind``: ``none``, ``rbm`` (restricted Boltzmann machines), or the name of a recipe with one layer of which every
+    level becomes a shallow autoencoder, such as ``denoising``. ``epochs`` are those of each level, from the data
+    inwards; the last number holds for all further ones. ``changes`` are options of that recipe by their path.
+    """
+
+    kind: str = Field(default="none", max_length=80)
+    epochs: EpochsEach = Field(default=(10,), description="of each level")
+    batch: int = Field(default=100, ge=1)
+    rate: float | None = Field(default=None, gt=0, description="learning rate; the usual one of the kind by default")
+    weight_cost: float = Field(default=2e-4, ge=0, description="L2 cost of a Boltzmann machine's weights")
+    changes: dict[str, float | bool | str] = Field(default_factory=dict, max_length=64)

@@ -62,6 +62,10 @@ def override(tree: Tree, path: str, value: object, fresh: Callable[[str, str], T
     """
     *groups, last = (f"{path}.kind" if path in families - {"penalties"} else path).split(".")
     node: Any = tree
+    if groups[:2] == ["pretraining", "changes"]:
+        # options of another recipe, checked where that is met
+        groups, last = groups[:2], ".".join([*groups[2:], last])
+        node["pretraining"]["changes"].setdefault(last, None)
     for depth, key in enumerate(groups):
         inside = [*groups, last][depth + 1]
         number = isinstance(node.get(key), int | float) and not isinstance(node[key], bool)

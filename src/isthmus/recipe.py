@@ -33,7 +33,7 @@ from isthmus.likelihoods import LIKELIHOODS
 from isthmus.model import Autoencoder
 from isthmus.nets import NETS, critic
 from isthmus.objective import Objective
-from isthmus.options import DataOptions, Options, TrainingOptions, refuse_truth
+from isthmus.options import DataOptions, Options, PretrainingOptions, TrainingOptions, refuse_truth
 from isthmus.overrides import override
 from isthmus.penalties import PENALTIES
 from isthmus.priors import PRIORS
@@ -212,6 +212,7 @@ class Recipe(Options):
     fidelity: FidelityPart = FidelityPart(kind="likelihood")
     prior: PriorPart = PriorPart(kind="standard_normal")
     penalties: dict[str, PenaltyPart] = Field(default_factory=dict, max_length=MOST_ITEMS)
+    pretraining: PretrainingOptions = PretrainingOptions()
     training: TrainingOptions = TrainingOptions()
     data: DataOptions = DataOptions()
 

@@ -27,6 +27,14 @@ def fit(
     epochs: Annotated[int | None, typer.Option(help="Passes over the data.", show_default="the recipe's")] = None,
     seed: Seed = 0,
     precision: Annotated[str | None, typer.Option(help="auto, 32 or bf16.", show_default="the recipe's")] = None,
+    pretrain: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND",
+            help="Train level by level first: rbm (Boltzmann machines), or a recipe such as denoising or sparse.",
+            show_default=False,
+        ),
+    ] = None,
     on_bad: OnBad = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in --out.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the unfinished run in --out, if any.")] = False,
@@ -50,11 +58,8 @@ def fit(
     from isthmus.overrides import parse_pairs
     from isthmus.training import processes
 
-    options: dict[str, object] = dict(parse_pairs(changes or []))
-    if precision is not None:
-        options["training.precision"] = precision
-    if on_bad is not None:
-        options["data.on_bad"] = on_bad
+    given = {"training.precision": precision, "pretraining.kind": pretrain, "data.on_bad": on_bad}
+    options = parse_pairs(changes or []) | {path: value for path, value in given.items() if value is not None}
     chosen = _recipe(recipe)
     usual = Path("runs") / f"{chosen.name}-{Path(data).name.split('.')[0].replace(':', '-')}"
     folder = out or (usual if resume or elsewhere else _free(usual))

@@ -4,10 +4,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from isthmus.training.engine import Engine, Listener
 from isthmus.training.history import Epoch
+from isthmus.training.stacked import Listener as LevelListener
 
 WIDE = 100
 """Columns of a terminal from which on there is room for a bar and the speed."""
@@ -67,5 +76,35 @@ def _lines(engine: Engine, console: Console) -> Listener:
                 highlight=False,
                 soft_wrap=True,
             )
+
+    return listen
+
+
+@contextmanager
+def levels_shown(console: Console | None = None) -> Iterator[LevelListener]:
+    """Show how far each level's pretraining is, on standard error; what comes is told so."""
+    console = console or Console(stderr=True)
+    if not console.is_terminal:
+        yield _level_lines(console)
+        return
+    columns = [TextColumn("[bold]{task.description}"), BarColumn(bar_width=20), TaskProgressColumn()]
+    with Progress(*columns, TimeRemainingColumn(compact=True), console=console) as progress:
+        bars: dict[int, TaskID] = {}
+
+        def listen(level: int, levels: int, words: str, share: float) -> None:
+            if level not in bars:
+                bars[level] = progress.add_task(f"level {level}/{levels}  {words}", total=1.0)
+            progress.update(bars[level], completed=share)
+
+        yield listen
+
+
+def _level_lines(console: Console) -> LevelListener:
+    said: set[int] = set()
+
+    def listen(level: int, levels: int, words: str, _share: float) -> None:
+        if level not in said:
+            console.print(f"level {level}/{levels}  {words}", highlight=False, soft_wrap=True)
+        said.add(level)
 
     return listen

@@ -1,0 +1,193 @@
+"""Greedy pretraining: the unrolled net is the stack, levels learn from clean codes, none that is finished is lost."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from isthmus import zoo
+from isthmus.errors import IsthmusError
+from isthmus.fitting import LEVELS, fit
+from isthmus.objective import Objective
+from isthmus.recipe import Recipe
+from isthmus.training import stacked
+from isthmus.unfinished import part_of
+
+SHAPE = (12,)
+PIECES = ("weight", "bias", "back", "back_bias")
+
+
+def recipe(kind: str = "rbm", **changes: object) -> Recipe:
+    options: dict[str, object] = {
+        "net.widths": [8, 6], "net.activation": "sigmoid", "latent.size": 3, "training.epochs": 1,
+        "pretraining.kind": kind, "pretraining.epochs": 2, "pretraining.batch": 10,
+    }  # fmt: skip
+    return zoo.deep().with_options(options | changes)
+
+
+def made(chosen: Recipe) -> tuple[Objective, list[stacked.Task]]:
+    objective = chosen.build(SHAPE)
+    return objective, stacked.planned(objective, chosen.pretraining, chosen)
+
+
+def through(x: Tensor, kept: list[dict[str, Tensor]], code: str) -> tuple[Tensor, Tensor]:
+    """Code and output logits of a stack of levels as they were kept, by hand."""
+    acts = ["sigmoid"] * (len(kept) - 1) + [code]
+    act = {"sigmoid": torch.sigmoid, "linear": lambda h: h}
+    h = x
+    for level, name in zip(kept, acts, strict=True):
+        h = act[name](h @ level["weight"].T + level["bias"])
+    z = h
+    for level in reversed(kept[1:]):
+        h = torch.sigmoid(h @ level["back"].T + level["back_bias"])
+    return z, h @ kept[0]["back"].T + kept[0]["back_bias"]
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("kind", ["rbm", "denoising", "sparse"])
+@pytest.mark.parametrize("code", ["linear", "sigmoid"])
+def test_the_unrolled_net_equals_the_stack_at_step_0(tmp_path: Path, kind: str, tied: bool, code: str) -> None:
+    x = torch.rand(40, *SHAPE)
+    objective, tasks = made(recipe(kind, **{"net.tied": tied, "latent.activation": code}))
+    rows = stacked.pretrain(tasks, x, seed=3, keep=tmp_path)
+    kept = [load_file(tmp_path / f"level-{n}.safetensors") for n in (1, 2, 3)]
+    assert [tuple(level["weight"].shape) for level in kept] == [(8, 12), (6, 8), (3, 6)]
+    if tied and kind == "sparse":
+        # this recipe's own decoders are untied, so the deep net takes the transposes of its encoders
+        kept = [level | {"back": level["weight"].T} for level in kept]
+    z, logits = through(x, kept, code)
+    torch.testing.assert_close(objective.model.encode(x), z, rtol=0, atol=1e-5)
+    torch.testing.assert_close(objective.model.reconstruct(x), logits.sigmoid(), rtol=0, atol=1e-5)
+    assert [row["units"] for row in rows] == [8, 6, 3]
+    before = recipe(kind, **{"net.tied": tied, "latent.activation": code}).build(SHAPE)
+    assert not torch.equal(before.model.encode(x), z)
+
+
+@pytest.mark.parametrize("kind", ["rbm", "denoising"])
+def test_a_machine_or_tied_level_starts_the_decoder_as_the_transpose_which_is_then_free(kind: str) -> None:
+    objective, tasks = made(recipe(kind))
+    stacked.pretrain(tasks, torch.rand(40, *SHAPE))
+    down = [m for m in objective.model.encoder if isinstance(m, nn.Linear)]
+    up = [m for m in objective.model.decoder if isinstance(m, nn.Linear)]
+    for a, b in zip(down, reversed(up), strict=True):
+        assert torch.equal(a.weight, b.weight.T)
+        assert a.weight.data_ptr() != b.weight.data_ptr()
+        assert b.weight.requires_grad
+
+
+def test_the_code_of_a_variational_net_gets_the_level_as_its_mean_and_a_scale_of_one() -> None:
+    chosen = zoo.vae(3, (8,)).with_options({"net.activation": "sigmoid", "pretraining.kind": "rbm"})
+    objective, tasks = made(chosen)
+    stacked.pretrain(tasks, torch.rand(40, *SHAPE))
+    q = objective.model.posterior(torch.rand(5, *SHAPE))
+    assert torch.equal(q.stddev, torch.ones(5, 3))
+    assert q.mean.std() > 0
+
+
+def test_every_level_learns_from_the_clean_codes_of_the_one_below(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Tensor] = []
+    engine = stacked.Engine
+
+    def watched(objective: Objective, options: object, train: Tensor, **more: object) -> object:
+        seen.append(train)
+        return engine(objective, options, train, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(stacked, "Engine", watched)
+    x = torch.rand(40, *SHAPE)
+    chosen = recipe("denoising", **{"pretraining.changes": {"corruption.fraction": 0.5}})
+    objective, tasks = made(chosen)
+    stacked.pretrain(tasks, x)
+    first, second, third = seen
+    assert torch.equal(first, x)
+    torch.testing.assert_close(second, torch.sigmoid(objective.model.encoder[1](x)))
+    torch.testing.assert_close(third, torch.sigmoid(objective.model.encoder[3](second)))
+
+
+def test_options_of_the_levels_reach_them() -> None:
+    chosen = recipe("denoising", **{"pretraining.changes.corruption.fraction": "0.5", "pretraining.epochs": [3, 1]})
+    assert chosen.pretraining.changes == {"corruption.fraction": 0.5}
+    _, tasks = made(chosen)
+    rows = stacked.pretrain(tasks, torch.rand(40, *SHAPE))
+    assert [row["epochs"] for row in rows] == [3, 1, 1]
+    plain = stacked.pretrain(made(recipe("denoising", **{"pretraining.epochs": [3, 1]}))[1], torch.rand(40, *SHAPE))
+    assert plain[0]["loss"] != rows[0]["loss"]
+
+
+def test_units_follow_data_and_activations() -> None:
+    words = [task.words for task in made(recipe())[1]]
+    assert words == [
+        "bernoulli-bernoulli Boltzmann machine 12-8", "bernoulli-bernoulli Boltzmann machine 8-6",
+        "bernoulli-gaussian Boltzmann machine 6-3",
+    ]  # fmt: skip
+    gaussian = [
+        task.words for task in made(recipe(**{"likelihood.kind": "gaussian", "latent.activation": "sigmoid"}))[1]
+    ]
+    assert gaussian[0].startswith("gaussian-bernoulli")
+    assert gaussian[2].startswith("bernoulli-bernoulli")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"pretraining.kind": "rmb"}, "There is no way to pretrain 'rmb'; did you mean 'rbm'"),
+        ({"net.activation": "relu"}, "sigmoid or linear hidden units, but the net has relu"),
+        ({"net.norm": "layer"}, "without normalisation"),
+        ({"latent.kind": "top_k", "latent.k": 2}, "deterministic or gaussian code"),
+        ({"likelihood.kind": "laplace"}, "Bernoulli or Gaussian visible units"),
+        ({"likelihood.kind": "pixel_gaussian"}, "gives back what it takes"),
+        ({"pretraining.kind": "vae"}, "latent gaussian"),
+        ({"pretraining.kind": "conv"}, "net conv"),
+        ({"pretraining.changes": {"corruption.fraction": 0.5}}, "but pretraining.kind is rbm"),
+        ({"pretraining.kind": "denoising", "pretraining.changes": {"corruption.size": 1}}, "corruption.size"),
+        ({"data.memory": "stream"}, "Pretraining needs the examples in memory|cannot be streamed|streamed"),
+        ({"net.kind": "linear", "training.optimiser": "exact", "likelihood.kind": "gaussian"}, "needs no pretraining"),
+    ],
+)
+def test_what_cannot_be_pretrained_is_refused_before_any_work(
+    tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    path = tmp_path / "x.npy"
+    import numpy as np
+
+    np.save(path, np.random.default_rng(0).random((40, 12)).astype(np.float32))
+    with pytest.raises(IsthmusError, match=message):
+        fit(recipe().with_options(changes), path, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    assert not part_of(tmp_path / "run").exists()
+
+
+def test_a_run_stopped_between_two_levels_goes_on_to_the_same_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = torch.rand(60, *SHAPE)
+    whole = fit(recipe(), x, out=tmp_path / "whole")
+    assert not (tmp_path / "whole" / LEVELS).exists()
+    learn, calls = stacked.learn, []
+
+    def stopping(*what: object, **more: object) -> object:
+        calls.append(what)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return learn(*what, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(stacked, "learn", stopping)
+    with pytest.raises(KeyboardInterrupt, match="Go on with the same command and --resume"):
+        fit(recipe(), x, out=tmp_path / "run")
+    assert [p.name for p in (part_of(tmp_path / "run") / LEVELS).iterdir()] == ["level-1.safetensors"]
+    again = fit(recipe(), x, out=tmp_path / "run", resume=True)
+    assert len(calls) == 4, "the first level is not learnt again"
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, again.model.state_dict()[name]), name
+    assert [row["level"] for row in again.facts.outcome["pretraining"]] == [1, 2, 3]
+
+
+def test_a_spoiled_level_is_trained_again(tmp_path: Path) -> None:
+    x = torch.rand(40, *SHAPE)
+    objective, tasks = made(recipe())
+    stacked.pretrain(tasks, x, keep=tmp_path)
+    first = {name: value.clone() for name, value in objective.state_dict().items()}
+    (tmp_path / "level-2.safetensors").write_bytes(b"spoiled")
+    stacked.pretrain(tasks, x, keep=tmp_path)
+    assert all(torch.equal(value, first[name]) for name, value in objective.state_dict().items())
