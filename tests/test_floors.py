@@ -16,7 +16,7 @@ FLOORS = [
     ("zoo", "exact", "recipe", "options", "overrides", "citations"),
     (
         "data", "training", "metrics", "plots", "report", "run", "unfinished", "fitting", "meeting", "gallery",
-        "reporting", "output", "using", "diagnosis", "boltzmann",
+        "reporting", "output", "using", "diagnosis", "supervised", "boltzmann",
     ),
     ("cli", "estimators", "papers", "__main__"),
 ]  # fmt: skip

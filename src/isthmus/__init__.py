@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         nets,
         penalties,
         priors,
+        supervised,
         zoo,
     )
     from isthmus.fitting import fit
@@ -55,6 +56,7 @@ _MODULES = (
     "nets",
     "penalties",
     "priors",
+    "supervised",
     "zoo",
 )
 
@@ -77,6 +79,7 @@ __all__ = [
     "nets",
     "penalties",
     "priors",
+    "supervised",
     "zoo",
 ]
 

@@ -1,0 +1,129 @@
+"""A head in the decoder's place: a linear probe is logistic or linear regression, and only what is to move moves."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from torch import Tensor
+
+from isthmus import zoo
+from isthmus.errors import IsthmusError
+from isthmus.model import Autoencoder
+from isthmus.options import TrainingOptions
+from isthmus.supervised import Classes, Predictor, predictor, supervise
+
+SEARCH = TrainingOptions(optimiser="lbfgs", batch=1000, epochs=4, searches=200, keep="last")
+
+
+def source(name: str = "deep", shape: tuple[int, ...] = (6,)) -> Autoencoder:
+    return zoo.recipe(name).with_options({"latent.size": 3} if name != "conv" else {}).build(shape).model
+
+
+def labelled(n: int = 200) -> tuple[Tensor, Tensor]:
+    """Examples of three classes, and labels of which one in four is of another: no map separates them."""
+    y = torch.arange(n) % 3
+    centres = torch.tensor([[1.0, 0, 0, 1, 0, 0], [0, 1, 0, 0, 1, 0], [0, 0, 1, 0, 0, 1]])
+    x = (0.5 * centres[y] + 0.6 * torch.rand(n, 6)).clamp(0, 1)
+    return x, torch.where(torch.arange(n) % 4 == 0, (y + 1) % 3, y)
+
+
+def weights(model: torch.nn.Module) -> list[Tensor]:
+    return [p.detach().clone() for p in model.parameters()]
+
+
+def test_a_linear_probe_is_logistic_regression_on_the_codes() -> None:
+    x, y = labelled()
+    auto = source()
+    model = supervise(auto, x, y, head=SEARCH)
+    codes = auto.encode(x).numpy()
+    theirs = LogisticRegression(C=np.inf, max_iter=5000, tol=1e-8).fit(codes, y.numpy())
+    logits = model.decoder(model.codes(x)).detach().numpy()
+    expected = codes @ theirs.coef_.T + theirs.intercept_
+    # logits are known up to what all classes share
+    np.testing.assert_allclose(logits - logits.mean(1, keepdims=True), expected - expected.mean(1, keepdims=True),
+                               atol=0.03)  # fmt: skip
+    assert (model.predict(x).numpy() == theirs.predict(codes)).mean() > 0.99
+
+
+def test_a_probe_of_numbers_is_linear_regression_on_the_codes() -> None:
+    x, _ = labelled()
+    y = torch.stack([x.sum(1), x[:, 0] * x[:, 1]], 1)
+    auto = source()
+    model = supervise(auto, x, y, head=SEARCH)
+    theirs = LinearRegression().fit(auto.encode(x).numpy(), y.numpy()).predict(auto.encode(x).numpy())
+    np.testing.assert_allclose(model.predict(x).numpy(), theirs, atol=2e-3)
+
+
+@pytest.mark.parametrize("name", ["deep", "vae", "contractive", "conv"])
+def test_a_frozen_encoder_stays_and_a_free_one_moves_and_the_source_never_does(name: str) -> None:
+    shape = (1, 8, 8) if name == "conv" else (6,)
+    auto = source(name, shape)
+    x = torch.rand(40, *shape)
+    y = torch.arange(40) % 2
+    before = weights(auto)
+    few = TrainingOptions(steps=3, batch=20)
+    probe = supervise(auto, x, y, head=few)
+    assert all(torch.equal(a, b) for a, b in zip(weights(probe.encoder), weights(auto.encoder), strict=True))
+    assert any(bool((p != 0).any()) for p in probe.decoder.parameters())
+    whole = supervise(auto, x, y, head=few, whole=few)
+    assert any(not torch.equal(a, b) for a, b in zip(weights(whole.encoder), weights(auto.encoder), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(weights(auto), before, strict=True))
+
+
+def test_all_is_learnt_where_the_codes_are_not_enough() -> None:
+    x = torch.rand(400, 6)
+    y = ((x[:, 0] > 0.5) ^ (x[:, 1] > 0.5)).long()
+    few = TrainingOptions(steps=600, batch=100, rate=5e-3)
+    probe = supervise(source(), x, y, head=few)
+    whole = supervise(source(), x, y, whole=few)
+    errors = [(model.predict(x) != y).float().mean().item() for model in (probe, whole)]
+    assert errors[0] > 0.3
+    assert errors[1] < 0.1
+
+
+def test_a_fresh_head_finds_all_classes_equally_probable() -> None:
+    x, y = labelled()
+    model = predictor(source(), y, classes=5)
+    trace = model(model.rows(x, y))
+    torch.testing.assert_close(-trace.p.log_prob(trace.x), torch.full((len(x),), 5.0).log())
+
+
+def test_corruption_acts_only_where_it_is_asked_for_and_never_in_prediction() -> None:
+    x, y = labelled()
+    auto = zoo.denoising(8).build((6,)).model
+    for corrupt in (False, True):
+        model = predictor(auto, y, corrupt=corrupt).train()
+        assert torch.equal(model(model.rows(x, y)).x_in, x) is not corrupt
+        assert torch.equal(model.codes(x), model.codes(x))
+
+
+def test_validation_chooses_the_weights() -> None:
+    x, y = labelled(60)
+    wrong = (y + 1) % 3
+    long = TrainingOptions(epochs=20, batch=20, rate=1e-2)
+
+    def loss(model: Predictor) -> float:
+        trace = model(model.rows(x, wrong))
+        return -trace.p.log_prob(trace.x).mean().item()
+
+    held, free = (supervise(source(), x, y, whole=long, valid=valid) for valid in ((x, wrong), None))
+    assert loss(held) < loss(free) - 0.5
+
+
+@pytest.mark.parametrize(
+    ("y", "classes", "message"),
+    [
+        (torch.zeros(3, dtype=torch.long), None, "There are 4 examples but 3 labels"),
+        (torch.tensor([0, 1, 2, 3]), 3, "whole numbers from 0 to 2"),
+        (torch.tensor([-1, 0, 1, 0]), None, "whole numbers from 0 to 1"),
+        (torch.zeros(4), 3, "no whole numbers"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused(y: Tensor, classes: int | None, message: str) -> None:
+    with pytest.raises(IsthmusError, match=message):
+        supervise(source(), torch.rand(4, 6), y, whole=TrainingOptions(steps=1), classes=classes)
+
+
+def test_one_class_is_no_choice() -> None:
+    with pytest.raises(IsthmusError, match="at least 2"):
+        Classes(1)
