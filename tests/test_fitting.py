@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from isthmus.errors import BadData
 from isthmus.fitting import fit
 from isthmus.recipe import Recipe
 from isthmus.trace import Corrupted
@@ -58,3 +59,8 @@ def test_validation_measures_a_denoising_run_on_corrupted_inputs():
     # 60 sums of six float32 terms
     assert found == pytest.approx(target, rel=1e-5)
     assert found != pytest.approx(halved, rel=1e-3)
+
+
+def test_rows_of_a_table_cannot_be_moved():
+    with pytest.raises(BadData, match=r"data\.shift=1 moves images, but the data is a table"):
+        fit("deep", torch.rand(20, 6), options={"data.shift": 1})

@@ -112,15 +112,11 @@ def fit(
     objective.model.join(ready.shape)
     objective.rehearse()
     ready = admitted(ready, objective.model.likelihood.check)  # type: ignore[arg-type]
-    valid = None if ready.valid is None else ready.valid.tensor
     with seeded(stream(seed, "weights", "data")):
         objective.meet(ready.train.few(MET, seed).tensor)
     tasks = stacked.planned(objective, recipe.pretraining, recipe)
-    check_pretraining(bool(tasks), ready, strategy)
-    with processes.reaching():
-        engine = Engine(
-            objective, recipe.training, ready.train.x, valid, seed=seed, dynamic=ready.dynamic, strategy=strategy
-        )
+    check_together(recipe, ready, strategy)
+    engine = _engine(objective, recipe, ready, seed, strategy)
     recipe = recipe.with_options({"training.epochs": engine.epochs})
     if ready.streamed:
         # another machine has another memory, but the parts must stay the same
@@ -134,6 +130,14 @@ def fit(
         work = _started(run, engine, folder, resume)
     bars = {"progress": progress and first, "tensorboard": tensorboard and first}
     return _trained(run, engine, folder, work, tasks, **bars)
+
+
+def _engine(objective: Objective, recipe: Recipe, ready: Prepared, seed: int, strategy: str) -> Engine:
+    """The loop for the data, in as many processes as were launched."""
+    valid = None if ready.valid is None else ready.valid.tensor
+    drawn = {"dynamic": ready.dynamic, "shift": recipe.data.shift, "strategy": strategy}
+    with processes.reaching():
+        return Engine(objective, recipe.training, ready.train.x, valid, seed=seed, **drawn)  # type: ignore[arg-type]
 
 
 def finished(run: Run, folder: Path) -> Run:
@@ -230,17 +234,21 @@ def check_seed(seed: int) -> None:
         raise BadOption(f"The seed must be at least 0 and below {SEEDS}, but is {seed}.")
 
 
-def check_pretraining(wanted: bool, data: Prepared, strategy: str) -> None:
-    """Refuse to pretrain what is not all here.
+def check_together(recipe: Recipe, data: Prepared, strategy: str) -> None:
+    """Refuse options that the data, or the way it is worked on, has no use for.
 
     Raises:
-        BadData: examples that stay on the disk.
-        BadOption: a model that is cut into parts.
+        BadData: pretraining on examples that stay on the disk; rows of a table that are to be moved.
+        BadOption: pretraining of a model that is cut into parts.
     """
-    if wanted and data.streamed:
+    if recipe.data.shift and not data.images:
+        raise BadData(f"data.shift={recipe.data.shift} moves images, but the data is a table. Leave data.shift out.")
+    if recipe.pretraining.kind == "none":
+        return
+    if data.streamed:
         raise BadData("Pretraining needs the examples in memory, but these are streamed. Set data.memory=whole.")
-    if wanted and strategy == "fsdp":
-        raise BadOption("Pretraining needs whole layers, but fsdp cuts them into parts. Use --strategy ddp.")
+    if strategy == "fsdp":
+        raise BadOption("Pretraining needs whole layers, but fsdp cuts them into parts. Use strategy ddp.")
 
 
 def _started(run: Run, engine: Engine, folder: Path | None, resume: Resume) -> Path | None:

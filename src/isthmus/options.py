@@ -58,16 +58,18 @@ class DataOptions(Options):
 
     ``scale``: ``auto`` divides 8-bit pixels by 255 and leaves the rest; ``none`` leaves all; ``minmax`` maps each
     feature of a table (all pixels of images together) to [0, 1]; ``standard`` to mean 0 and variance 1. Both are
-    measured on the training part alone. ``binarise``: ``static`` draws each pixel once as Bernoulli(x);
-    ``dynamic`` draws afresh at every read, input and target alike. ``memory``: ``whole`` reads all data into memory;
-    ``stream`` leaves ``.npy`` and ``.parquet`` files, folders of them and folders of images on the disk; ``auto``
-    streams what would take more than a quarter of the machine's memory, or 8 GiB, as 32-bit numbers. ``on_bad``:
-    what to do about an example that cannot be decoded, holds NaN or infinity, or that the likelihood cannot describe:
-    ``stop``, or ``skip`` it, count it and list it.
+    measured on the training part alone. ``binarise``: ``static`` draws each pixel once as Bernoulli(x); ``dynamic``
+    draws afresh at every read, input and target alike. ``shift`` moves each training image at every read, input and
+    target alike. ``memory``: ``whole`` reads all data into memory; ``stream`` leaves ``.npy`` and ``.parquet``
+    files, folders of them and folders of images on the disk; ``auto`` streams what would take more than a quarter
+    of the machine's memory, or 8 GiB, as 32-bit numbers. ``on_bad``: what to do about an example that cannot be
+    decoded, holds NaN or infinity, or that the likelihood cannot describe: ``stop``, or ``skip`` it, count it and
+    list it.
     """
 
     scale: Literal["auto", "none", "minmax", "standard"] = "auto"
     binarise: Literal["none", "static", "dynamic"] = "none"
+    shift: int = Field(default=0, ge=0, le=64, description="pixels by which training images are moved at every read")
     shape: RowShape | None = Field(default=None, description="reshape each row, such as 28,28 or 32,32,3")
     labels: str | None = Field(default=None, description="column of a table that holds labels, kept out of x")
     patch: int = Field(default=32, ge=4, le=512, description="side of the square patches cut from photographs")

@@ -70,3 +70,16 @@ def test_ssim_is_one_on_equal_images_symmetric_and_at_most_one() -> None:
     torch.testing.assert_close(F.ssim(x, y), F.ssim(y, x))
     assert (F.ssim(x, y) < 1).all()
     assert math.isclose(F.ssim(torch.zeros(1, 1, 12, 12), torch.ones(1, 1, 12, 12)).item(), 1e-4 / 1.0001, rel_tol=1e-5)
+
+
+def test_a_shift_moves_every_image_by_its_own_step_and_fills_with_zero():
+    x = torch.rand(4, 2, 5, 6)
+    by = torch.tensor([[0, 0], [2, -1], [-4, 5], [1, 1]])
+    moved = F.shifted(x, by)
+    for image, out, (down, right) in zip(x, moved, by.tolist(), strict=True):
+        for row in range(5):
+            for column in range(6):
+                a, b = row - down, column - right
+                inside = 0 <= a < 5 and 0 <= b < 6
+                expected = image[:, a, b] if inside else torch.zeros(2)
+                assert torch.equal(out[:, row, column], expected)

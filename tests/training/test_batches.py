@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from isthmus.training.batches import Batches, Share
+from isthmus.training.streaming import supply_of
 
 X = torch.arange(10.0)[:, None]
 
@@ -65,3 +66,20 @@ def test_processes_deal_out_each_batch_and_none_is_left_with_a_single_example(n:
     if len(shares[0]) == len(alone):
         for whole, parts in zip(alone.epoch(0), dealt, strict=True):
             assert torch.equal(torch.cat(parts).sort(0).values, whole.sort(0).values)
+
+
+def test_images_are_moved_by_whole_pixels_at_every_read_and_nothing_comes_in() -> None:
+    # a single lit pixel in the middle tells where its image went
+    x = torch.zeros(500, 1, 7, 7)
+    x[:, :, 3, 3] = 1 + torch.arange(500.0)[:, None]
+    supply = supply_of(x, 100, seed=0, shift=2)
+    first, second = (torch.cat(list(supply.epoch(n))) for n in (0, 1))
+    assert torch.equal(first.flatten(1).amax(1).sort().values, 1 + torch.arange(500.0))
+    assert bool((first.flatten(1).count_nonzero(1) == 1).all())
+    places = (first > 0).nonzero()[:, 2:]
+    counts = torch.bincount((places[:, 0] - 1) * 5 + places[:, 1] - 1, minlength=25)
+    # 25 places, 20 images each on average: none is empty (chance 25 e^-20) and none is full
+    assert len(counts) == 25
+    assert counts.min() > 0
+    assert not torch.equal(places, (second > 0).nonzero()[:, 2:])
+    assert torch.equal(torch.cat(list(supply.epoch(1, 2))), second[200:])

@@ -14,8 +14,9 @@ from isthmus.objective import Objective
 from isthmus.options import TrainingOptions
 from isthmus.schedules import Schedule
 from isthmus.training import hardware
-from isthmus.training.engine import Engine, run_length
+from isthmus.training.engine import Engine
 from isthmus.training.history import Epoch
+from isthmus.training.optimisers import run_length
 from isthmus.training.validation import losses
 
 X = torch.rand(70, 6, generator=torch.Generator().manual_seed(1))

@@ -24,7 +24,7 @@ from isthmus.functional.gaussians import (
     squared_wasserstein,
     squared_wasserstein_full,
 )
-from isthmus.functional.images import ssim
+from isthmus.functional.images import shifted, ssim
 from isthmus.functional.jacobians import (
     chain_factor,
     jacobian_norm,
@@ -65,6 +65,7 @@ __all__ = [
     "per_example",
     "psnr",
     "random_directions",
+    "shifted",
     "sliced_wasserstein",
     "squared_error",
     "squared_jacobian_norm",

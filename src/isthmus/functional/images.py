@@ -1,8 +1,8 @@
-r"""How like two pictures are, to an eye that sees structure rather than single pixels."""
+r"""Pictures: how like two of them are to an eye that sees structure, and the same picture moved."""
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 
@@ -41,6 +41,25 @@ def ssim(
     structure = (2 * (xy - mean_x * mean_y) + c2) / (xx - mean_x.square() + yy - mean_y.square() + c2)
     similarity: Tensor = luminance * structure
     return similarity.flatten(1).mean(1)
+
+
+def shifted(x: Float[Tensor, "B C H W"], by: Int[Tensor, "B 2"]) -> Float[Tensor, "B C H W"]:
+    """Images moved by whole pixels, each by its own (down, right); what comes in from outside is 0.
+
+    >>> shifted(torch.tensor([[[[1.0, 2.0]]]]), torch.tensor([[0, 1]])).tolist()
+    [[[[0.0, 1.0]]]]
+    """
+    high, wide = x.shape[-2:]
+    most = int(by.abs().max())
+    wider = F.pad(x, (most, most, most, most))
+    out = torch.empty_like(x)
+    for down in range(-most, most + 1):
+        for right in range(-most, most + 1):
+            rows = ((by[:, 0] == down) & (by[:, 1] == right)).nonzero()[:, 0]
+            if len(rows):
+                moved = wider[:, :, most - down : most - down + high, most - right : most - right + wide]
+                out[rows] = moved[rows]
+    return out
 
 
 def _weights(width: int, sigma: float, like: Tensor) -> Float[Tensor, " width"]:

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from isthmus.functional import shifted
+
 X = TypeVar("X", bound=Sized)
 
 
@@ -51,7 +53,10 @@ class Supply(ABC, Generic[X]):
     Attributes:
         population: examples of an epoch, over all processes.
         smallest: examples in the smallest batch of one process.
+        shift: pixels by which images are moved at random at every read, at most; input and target alike.
     """
+
+    shift = 0
 
     def __init__(self, x: X, size: int, *, seed: int, dynamic: bool = False, share: Share | None = None) -> None:
         self.x, self.size, self.seed, self.dynamic = x, size, seed, dynamic
@@ -76,11 +81,15 @@ class Supply(ABC, Generic[X]):
         """This process's share of the batches of an epoch (counted from 0), from batch ``start`` on."""
 
     def drawn(self, values: Tensor, number: int, batch: int) -> Tensor:
-        """The values of a batch as they are, or drawn from them, as ``dynamic`` says."""
-        if not self.dynamic:
+        """The values of a batch as they are; or moved, and drawn from, as ``shift`` and ``dynamic`` say."""
+        if not self.dynamic and not self.shift:
             return values
         seed = stream(self.seed, "draw", number, batch, self.share.rank)
-        return torch.bernoulli(values, generator=torch.Generator(values.device).manual_seed(seed))
+        generator = torch.Generator(values.device).manual_seed(seed)
+        if self.shift:
+            by = torch.randint(2 * self.shift + 1, (len(values), 2), generator=generator, device=values.device)
+            values = shifted(values, by - self.shift)
+        return torch.bernoulli(values, generator=generator) if self.dynamic else values
 
 
 class Batches(Supply[Tensor]):

@@ -28,7 +28,7 @@ from isthmus.training.checks import check_batches, check_tools, products, warn_o
 from isthmus.training.divergence import locate
 from isthmus.training.hardware import channels_last, network_precision, threads, tune_allocator
 from isthmus.training.history import Epoch, Keeper
-from isthmus.training.optimisers import optimisers, rate_at, set_rate
+from isthmus.training.optimisers import optimisers, rate_at, run_length, set_rate
 from isthmus.training.processes import fabric, of, reaching
 from isthmus.training.searches import METHODS
 from isthmus.training.state import Position, cut, own_tensors, put_back, set_generators, tensors_of, understood, whole
@@ -37,7 +37,6 @@ from isthmus.training.streaming import supply_of
 from isthmus.training.validation import losses
 
 LOOK = 50
-TARGET_STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 3000, 20, 1000
 
 Listener = Callable[[str, Epoch | int], None]
 """Told ``("step", n)`` now and then, and ``("epoch", record)`` after each epoch."""
@@ -55,20 +54,6 @@ class Outcome:
     taken_up: tuple[int, ...] = ()
 
 
-def run_length(options: TrainingOptions, batches: int) -> tuple[int, int]:
-    """Steps and epochs of a run with so many batches in an epoch.
-
-    >>> run_length(TrainingOptions(), 550), run_length(TrainingOptions(steps=10), 4)
-    ((11000, 20), (10, 3))
-    """
-    if options.optimiser == "exact":
-        return 1, 1
-    if options.steps is not None:
-        return options.steps, -(-options.steps // batches)
-    epochs = options.epochs or min(MOST_EPOCHS, max(FEWEST_EPOCHS, TARGET_STEPS // batches))
-    return epochs * batches, epochs
-
-
 class Engine:
     """One training run.
 
@@ -79,6 +64,7 @@ class Engine:
         valid: examples of the validation part, or ``None``.
         seed: of the batches and of every draw.
         dynamic: draw the training examples afresh as Bernoulli at every read.
+        shift: pixels by which training images are moved at random, at most.
         listener: told of progress.
         checkpoints: where the state is kept now and then, so that a run that was stopped can go on.
         strategy: how several processes, where they were launched, hold the model: ``ddp`` or ``fsdp``.
@@ -93,6 +79,7 @@ class Engine:
         *,
         seed: int = 0,
         dynamic: bool = False,
+        shift: int = 0,
         listener: Listener | None = None,
         checkpoints: Checkpoints | None = None,
         strategy: str = "ddp",
@@ -110,7 +97,7 @@ class Engine:
         self.valid = None if valid is None else self._placed(valid)
         self.train = self._placed(train) if isinstance(train, Tensor) else train
         share = self.processes.share
-        self.batches = supply_of(self.train, options.batch, seed=seed, dynamic=dynamic, share=share)
+        self.batches = supply_of(self.train, options.batch, seed=seed, dynamic=dynamic, shift=shift, share=share)
         self.total, self.epochs = run_length(options, len(self.batches))
         check_batches(objective, self.batches)
         check_tools(options, objective, self.batches)
@@ -151,10 +138,9 @@ class Engine:
                 while stopped is None and self.at.epoch < self.epochs:
                     stopped = self._epoch()
         except BaseException as error:
-            # whatever ended the run, the model is left with weights that were good
             self.objective.load_state_dict(self.keeper.weights)
+            # all processes are here, and what was good is to be saved
             if isinstance(error, Diverged | KeyboardInterrupt):
-                # all processes are here, and what was good is to be saved
                 self._gather_weights()
             raise
         kept = self._keep()

@@ -1,4 +1,4 @@
-r"""Optimisers and the learning rate over a run."""
+r"""Optimisers, the length of a run, and the learning rate over it."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -12,6 +12,7 @@ from isthmus.objective import AUTOENCODER, CRITIC, Objective
 from isthmus.options import TrainingOptions
 from isthmus.training.searches import METHODS, LineSearches
 
+TARGET_STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 3000, 20, 1000
 WIDE = 1024
 """Inputs of a layer up to which it learns at the full rate."""
 
@@ -151,6 +152,20 @@ def groups(module: nn.Module, leaving: Sequence[nn.Parameter] = ()) -> list[dict
         inputs = parameter.shape[1] if parameter.ndim == 2 and id(parameter) in inside else 1
         by_share.setdefault(min(1.0, WIDE / inputs), []).append(parameter)
     return [{"params": members, "share": share} for share, members in by_share.items()]
+
+
+def run_length(options: TrainingOptions, batches: int) -> tuple[int, int]:
+    """Steps and epochs of a run with so many batches in an epoch.
+
+    >>> run_length(TrainingOptions(), 550), run_length(TrainingOptions(steps=10), 4)
+    ((11000, 20), (10, 3))
+    """
+    if options.optimiser == "exact":
+        return 1, 1
+    if options.steps is not None:
+        return options.steps, -(-options.steps // batches)
+    epochs = options.epochs or min(MOST_EPOCHS, max(FEWEST_EPOCHS, TARGET_STEPS // batches))
+    return epochs * batches, epochs
 
 
 def rate_at(step: int, total: int, options: TrainingOptions) -> float:

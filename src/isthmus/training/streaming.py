@@ -144,15 +144,19 @@ class Poured(Supply[Flowing]):
 
 
 def supply_of(
-    x: Tensor | Lazy, size: int, *, seed: int, dynamic: bool = False, share: Share | None = None
+    x: Tensor | Lazy, size: int, *, seed: int, dynamic: bool = False, shift: int = 0, share: Share | None = None
 ) -> Supply[Any]:
     """The batches of examples, wherever they are."""
+    supply: Supply[Any]
     if isinstance(x, Tensor):
-        return Batches(x, size, seed=seed, dynamic=dynamic, share=share)
-    if isinstance(x, Flowing):
-        return Poured(x, size, seed=seed, dynamic=dynamic, share=share)
-    assert isinstance(x, Stored)
-    return Streamed(x, size, seed=seed, dynamic=dynamic, share=share)
+        supply = Batches(x, size, seed=seed, dynamic=dynamic, share=share)
+    elif isinstance(x, Flowing):
+        supply = Poured(x, size, seed=seed, dynamic=dynamic, share=share)
+    else:
+        assert isinstance(x, Stored)
+        supply = Streamed(x, size, seed=seed, dynamic=dynamic, share=share)
+    supply.shift = shift
+    return supply
 
 
 def _dealt(size: int, rank: int, world: int) -> int:
