@@ -39,7 +39,8 @@ Listener = Callable[[Row], None]
 class Contrastive:
     """How a machine learns; the defaults are those of Hinton & Salakhutdinov (2006) for Bernoulli units.
 
-    Gaussian units of either layer need a smaller rate: 0.001 there.
+    Gaussian units of either layer need a smaller rate: 0.001 there. So do persistent chains, which must keep pace with
+    the machine: 0.01, and more steps.
 
     Args:
         epochs: passes over the examples.
