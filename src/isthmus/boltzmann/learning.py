@@ -26,6 +26,7 @@ from torch import Tensor
 
 from isthmus.boltzmann.machine import BoltzmannMachine
 from isthmus.errors import BadData, BadOption, Diverged, ShapeError, check_choice, check_range
+from isthmus.model import chunks
 from isthmus.training.batches import Batches, stream
 from isthmus.training.hardware import network_precision, tune_allocator
 
@@ -89,6 +90,7 @@ class Contrastive:
             check_range(name, getattr(self, name), 0, math.nextafter(1, 0))
 
 
+@torch.no_grad()
 def learn(
     machine: BoltzmannMachine,
     x: Tensor,
@@ -145,8 +147,8 @@ def learn(
             )
         row: Row = {"epoch": epoch, "squared_error": error, "seconds": time.perf_counter() - started}
         if watched is not None:
-            held, seen = (machine.free_energy(part).mean().item() for part in watched)
-            row["free_energy_gap"] = held - seen
+            held, seen = (torch.cat([machine.free_energy(v) for v in chunks(part)]).mean() for part in watched)
+            row["free_energy_gap"] = (held - seen).item()
         rows.append(row)
         if listener is not None:
             listener(row)
@@ -161,7 +163,7 @@ class _Learner:
 
     def __init__(self, machine: BoltzmannMachine, options: Contrastive) -> None:
         self.machine, self.options = machine, options
-        self.changes = [torch.zeros_like(p) for p in (machine.weight, machine.visible_bias, machine.hidden_bias)]
+        self.changes = [torch.zeros_like(p) for p in machine.parameters()]
         exact = options.precision == "auto" and machine.weight.dtype != torch.float32
         half = None if exact else network_precision(options.precision, machine.weight.device)
         self.near = machine if half is None else copy.deepcopy(machine).to(half)
@@ -216,8 +218,7 @@ class _Learner:
         visible_sum = x.sum(0).sub_(v_model.sum(0, dtype=x.dtype), alpha=share)
         visible_bias.mul_(self.momentum).add_(visible_sum, alpha=pace)
         hidden_bias.mul_(self.momentum).add_(h_both.sum(0, dtype=x.dtype), alpha=pace)
-        parameters = (self.machine.weight, self.machine.visible_bias, self.machine.hidden_bias)
-        for parameter, change in zip(parameters, self.changes, strict=True):
+        for parameter, change in zip(self.machine.parameters(), self.changes, strict=True):
             parameter.add_(change)
         if self.near is not self.machine:
             _put(self.near, list(self.machine.parameters()))
