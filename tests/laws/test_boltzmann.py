@@ -130,7 +130,8 @@ def counted(made: BoltzmannMachine) -> tuple[Tensor, Tensor]:
 
 @each_kind
 def test_samples_have_the_machine_s_own_marginals(kinds):
-    made, n = machine(kinds, spread=0.3), 20_000
+    # weights that tell drawn states from their means, and that chains still get across in 60 steps
+    made, n = machine(kinds, spread=1.5 if kinds == KINDS[0] else 0.5), 20_000
     v, p = counted(made)
     mean, second = p @ v, v.T @ (p[:, None] * v)
     draws = made.sample(n, steps=60)
@@ -214,7 +215,8 @@ def test_contrastive_divergence_tends_to_the_gradient_as_its_chains_grow(kinds):
         # a rate so small that the step leaves the parameters as they are, to rounding
         options = Contrastive(rate=1e-9, weight_cost=0.0, steps=steps, precision="32")
         distances.append((update(made, v.repeat(copies, 1), options) - expected).norm().item())
-    noise = (V * H * 9 / (4 * copies)) ** 0.5
+    # each number is a mean over 4 * copies chains, of products whose standard deviation is below 1.5
+    noise = ((V * H + V + H) * 1.5**2 / (4 * copies)) ** 0.5
     assert distances[-1] < noise < distances[0] / 2
     assert distances[0] > distances[2]
 
@@ -264,6 +266,22 @@ def test_persistent_chains_count_as_much_as_the_examples_of_a_smaller_batch():
     learner.change(v, v, h, v_model, h_model)
     for got, wanted in zip(learner.changes, (expected, *biases), strict=True):
         same(got, wanted)
+
+
+@pytest.mark.parametrize("steps", [2, 3, 5])
+def test_a_chain_of_k_steps_draws_its_visible_states_k_times(steps):
+    made = machine(spread=2.0)
+    learner = _Learner(made, Contrastive(steps=steps, precision="32"))
+    learner.start(7, first=True)
+    v, h = learner.contrasted(torch.rand(50, V, generator=torch.Generator().manual_seed(0)).double())
+    generator = torch.Generator().manual_seed(7)
+    start = torch.rand(50, V, generator=torch.Generator().manual_seed(0)).double()
+    expected = UNITS["bernoulli"].draw(start, generator)
+    for _ in range(steps - 1):
+        states_above = made.draw_hidden(expected, generator=generator)
+        expected = made.draw_visible(states_above, generator=generator)
+    assert v.equal(expected)
+    same(h, made.hidden(expected))
 
 
 def kl(made: BoltzmannMachine, p: Tensor) -> float:
