@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -369,6 +370,8 @@ def test_learning_that_diverges_says_so_and_leaves_the_last_good_weights():
         ({"epochs": -1}, "epochs must be at least 0, but is -1"),
         ({"batch": 0}, "batch must be at least 1"),
         ({"batch": 2.5}, "batch must be of type int, but is 2.5"),
+        ({"epochs": True}, "epochs must be of type int, but is True"),
+        ({"rate": True}, "rate must be of type float, but is True"),
         ({"persistent": 1}, "persistent must be of type bool, but is 1"),
         ({"rate": 0.0}, "rate must be above 0"),
         ({"rate": math.nan}, "rate must be"),
@@ -385,8 +388,9 @@ def test_settings_out_of_range_are_refused(change, match):
         Contrastive(**change)
 
 
-def test_a_whole_number_is_a_rate_too():
+def test_a_whole_number_is_a_rate_too_and_numbers_may_be_numpy_s():
     assert Contrastive(rate=1, weight_cost=0).rate == 1
+    assert Contrastive(rate=np.float32(0.5), epochs=np.int64(3)).epochs == 3
 
 
 @pytest.mark.parametrize(

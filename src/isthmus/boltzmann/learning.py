@@ -20,6 +20,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from numbers import Integral, Real
 
 import torch
 from torch import Tensor
@@ -30,6 +31,8 @@ from isthmus.model import chunks
 from isthmus.training.batches import Batches, stream
 from isthmus.training.hardware import network_precision, tune_allocator
 
+NUMBERS: dict[type, type] = {int: Integral, float: Real}
+"""What counts as a number of each type."""
 Row = dict[str, float]
 """The figures of one epoch."""
 Listener = Callable[[Row], None]
@@ -81,7 +84,8 @@ class Contrastive:
         check_choice("The precision", str(self.precision), ("auto", "32", "bf16"))
         for field in fields(self):
             value, kind = getattr(self, field.name), type(field.default)
-            if type(value) is not kind and (kind, type(value)) != (float, int):
+            # numbers of numpy are numbers too, but True is none
+            if not isinstance(value, NUMBERS.get(kind, kind)) or isinstance(value, bool) != (kind is bool):
                 raise BadOption(f"{field.name} must be of type {kind.__name__}, but is {value!r}.")
         for name, low in (("epochs", 0), ("batch", 1), ("first_epochs", 0), ("steps", 1), ("weight_cost", 0)):
             check_range(name, getattr(self, name), low)
