@@ -8,6 +8,7 @@ import torch
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -37,6 +38,16 @@ def test_its_features_serve_a_classifier():
         BoltzmannTransformer(64, n_iter=15, batch_size=20, random_state=0), LogisticRegression(C=10, max_iter=2000)
     )
     assert model.fit(x[:700], y[:700]).score(x[700:], y[700:]) > 0.85
+
+
+def test_its_options_can_be_searched():
+    x, y = digits(200)
+    model = make_pipeline(BoltzmannTransformer(8, n_iter=1, random_state=0), LogisticRegression(max_iter=2000))
+    grid = {
+        "boltzmanntransformer__learning_rate": np.array([0.01, 0.1]),
+        "boltzmanntransformer__n_components": np.r_[4:6],
+    }
+    assert GridSearchCV(model, grid, cv=2, error_score="raise").fit(x, y).best_score_ > 0.1
 
 
 def test_it_is_its_machine():

@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -130,7 +131,8 @@ def counted(made: BoltzmannMachine) -> tuple[Tensor, Tensor]:
 
 @each_kind
 def test_samples_have_the_machine_s_own_marginals(kinds):
-    made, n = machine(kinds, spread=0.3), 20_000
+    # weights that tell drawn states from their means, and that chains still get across in 60 steps
+    made, n = machine(kinds, spread=1.5 if kinds == KINDS[0] else 0.5), 20_000
     v, p = counted(made)
     mean, second = p @ v, v.T @ (p[:, None] * v)
     draws = made.sample(n, steps=60)
@@ -214,7 +216,8 @@ def test_contrastive_divergence_tends_to_the_gradient_as_its_chains_grow(kinds):
         # a rate so small that the step leaves the parameters as they are, to rounding
         options = Contrastive(rate=1e-9, weight_cost=0.0, steps=steps, precision="32")
         distances.append((update(made, v.repeat(copies, 1), options) - expected).norm().item())
-    noise = (V * H * 9 / (4 * copies)) ** 0.5
+    # each number is a mean over 4 * copies chains, of products whose standard deviation is below 1.5
+    noise = ((V * H + V + H) * 1.5**2 / (4 * copies)) ** 0.5
     assert distances[-1] < noise < distances[0] / 2
     assert distances[0] > distances[2]
 
@@ -264,6 +267,22 @@ def test_persistent_chains_count_as_much_as_the_examples_of_a_smaller_batch():
     learner.change(v, v, h, v_model, h_model)
     for got, wanted in zip(learner.changes, (expected, *biases), strict=True):
         same(got, wanted)
+
+
+@pytest.mark.parametrize("steps", [2, 3, 5])
+def test_a_chain_of_k_steps_draws_its_visible_states_k_times(steps):
+    made = machine(spread=2.0)
+    learner = _Learner(made, Contrastive(steps=steps, precision="32"))
+    learner.start(7, first=True)
+    v, h = learner.contrasted(torch.rand(50, V, generator=torch.Generator().manual_seed(0)).double())
+    generator = torch.Generator().manual_seed(7)
+    start = torch.rand(50, V, generator=torch.Generator().manual_seed(0)).double()
+    expected = UNITS["bernoulli"].draw(start, generator)
+    for _ in range(steps - 1):
+        states_above = made.draw_hidden(expected, generator=generator)
+        expected = made.draw_visible(states_above, generator=generator)
+    assert v.equal(expected)
+    same(h, made.hidden(expected))
 
 
 def kl(made: BoltzmannMachine, p: Tensor) -> float:
@@ -351,6 +370,8 @@ def test_learning_that_diverges_says_so_and_leaves_the_last_good_weights():
         ({"epochs": -1}, "epochs must be at least 0, but is -1"),
         ({"batch": 0}, "batch must be at least 1"),
         ({"batch": 2.5}, "batch must be of type int, but is 2.5"),
+        ({"epochs": True}, "epochs must be of type int, but is True"),
+        ({"rate": True}, "rate must be of type float, but is True"),
         ({"persistent": 1}, "persistent must be of type bool, but is 1"),
         ({"rate": 0.0}, "rate must be above 0"),
         ({"rate": math.nan}, "rate must be"),
@@ -367,8 +388,9 @@ def test_settings_out_of_range_are_refused(change, match):
         Contrastive(**change)
 
 
-def test_a_whole_number_is_a_rate_too():
+def test_a_whole_number_is_a_rate_too_and_numbers_may_be_numpy_s():
     assert Contrastive(rate=1, weight_cost=0).rate == 1
+    assert Contrastive(rate=np.float32(0.5), epochs=np.int64(3)).epochs == 3
 
 
 @pytest.mark.parametrize(

@@ -20,15 +20,19 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from numbers import Integral, Real
 
 import torch
 from torch import Tensor
 
 from isthmus.boltzmann.machine import BoltzmannMachine
 from isthmus.errors import BadData, BadOption, Diverged, ShapeError, check_choice, check_range
+from isthmus.model import chunks
 from isthmus.training.batches import Batches, stream
 from isthmus.training.hardware import network_precision, tune_allocator
 
+NUMBERS: dict[type, type] = {int: Integral, float: Real}
+"""What counts as a number of each type."""
 Row = dict[str, float]
 """The figures of one epoch."""
 Listener = Callable[[Row], None]
@@ -39,7 +43,8 @@ Listener = Callable[[Row], None]
 class Contrastive:
     """How a machine learns; the defaults are those of Hinton & Salakhutdinov (2006) for Bernoulli units.
 
-    Gaussian units of either layer need a smaller rate: 0.001 there.
+    Gaussian units of either layer need a smaller rate: 0.001 there. So do persistent chains, which must keep pace with
+    the machine: 0.01, and more steps.
 
     Args:
         epochs: passes over the examples.
@@ -79,7 +84,8 @@ class Contrastive:
         check_choice("The precision", str(self.precision), ("auto", "32", "bf16"))
         for field in fields(self):
             value, kind = getattr(self, field.name), type(field.default)
-            if type(value) is not kind and (kind, type(value)) != (float, int):
+            # numbers of numpy are numbers too, but True is none
+            if not isinstance(value, NUMBERS.get(kind, kind)) or isinstance(value, bool) != (kind is bool):
                 raise BadOption(f"{field.name} must be of type {kind.__name__}, but is {value!r}.")
         for name, low in (("epochs", 0), ("batch", 1), ("first_epochs", 0), ("steps", 1), ("weight_cost", 0)):
             check_range(name, getattr(self, name), low)
@@ -88,6 +94,7 @@ class Contrastive:
             check_range(name, getattr(self, name), 0, math.nextafter(1, 0))
 
 
+@torch.no_grad()
 def learn(
     machine: BoltzmannMachine,
     x: Tensor,
@@ -144,8 +151,8 @@ def learn(
             )
         row: Row = {"epoch": epoch, "squared_error": error, "seconds": time.perf_counter() - started}
         if watched is not None:
-            held, seen = (machine.free_energy(part).mean().item() for part in watched)
-            row["free_energy_gap"] = held - seen
+            held, seen = (torch.cat([machine.free_energy(v) for v in chunks(part)]).mean() for part in watched)
+            row["free_energy_gap"] = (held - seen).item()
         rows.append(row)
         if listener is not None:
             listener(row)
@@ -160,7 +167,7 @@ class _Learner:
 
     def __init__(self, machine: BoltzmannMachine, options: Contrastive) -> None:
         self.machine, self.options = machine, options
-        self.changes = [torch.zeros_like(p) for p in (machine.weight, machine.visible_bias, machine.hidden_bias)]
+        self.changes = [torch.zeros_like(p) for p in machine.parameters()]
         exact = options.precision == "auto" and machine.weight.dtype != torch.float32
         half = None if exact else network_precision(options.precision, machine.weight.device)
         self.near = machine if half is None else copy.deepcopy(machine).to(half)
@@ -215,8 +222,7 @@ class _Learner:
         visible_sum = x.sum(0).sub_(v_model.sum(0, dtype=x.dtype), alpha=share)
         visible_bias.mul_(self.momentum).add_(visible_sum, alpha=pace)
         hidden_bias.mul_(self.momentum).add_(h_both.sum(0, dtype=x.dtype), alpha=pace)
-        parameters = (self.machine.weight, self.machine.visible_bias, self.machine.hidden_bias)
-        for parameter, change in zip(parameters, self.changes, strict=True):
+        for parameter, change in zip(self.machine.parameters(), self.changes, strict=True):
             parameter.add_(change)
         if self.near is not self.machine:
             _put(self.near, list(self.machine.parameters()))

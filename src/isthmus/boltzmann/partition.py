@@ -80,8 +80,8 @@ def annealed_log_partition(
         machine: whose Z is asked for.
         temperatures: number of steps of equal size, or the inverse temperatures themselves, rising from 0 to 1.
         chains: number of independent chains, at least 2.
-        base: means of the visible units at :math:`\beta = 0`, (V,), best those of the data, from which a follows;
-            a = 0 without.
+        base: means of the visible units at :math:`\beta = 0`, (V,), from which a follows; a = 0 without. Give those
+            of the data: from a = 0 chains may miss where they lie, and the stated error with them.
         seed: of the draws.
 
     Raises:
