@@ -161,6 +161,14 @@ CATALOGUE: dict[str, Entry] = {
         _all("bsds500"),
     ),
     **{f"adbench/{file[:-4].split('_', 1)[1].lower()}": _anomalies(file) for file in ANOMALIES},
+    "curves": Entry(
+        "smooth curves through three random points",
+        "28x28",
+        "20,000 + 10,000 test",
+        "none: made by code",
+        "after Hinton and Salakhutdinov, Science 313 (2006)",
+        named.curves,
+    ),
     ENCODER: Entry(
         "one-hot rows, the N-log2(N)-N problem",
         "N",

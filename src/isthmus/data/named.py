@@ -1,7 +1,7 @@
 """Loaders of the named data sets: from files that were found and checked to a ``Dataset``.
 
 Each takes the folder of its files, the options and a seed (used where patches are drawn). Name, terms and
-checksums are added by ``catalogue.load``.
+checksums are added by ``catalogue.load``. A set that code draws is one set: its own seed draws it, not the run's.
 """
 
 from pathlib import Path
@@ -10,6 +10,7 @@ import numpy as np
 
 from isthmus.data.base import Array, Dataset, Examples
 from isthmus.data.binary import read_idx, read_npz
+from isthmus.data.curves import inked, points
 from isthmus.data.files import check_size
 from isthmus.data.images import read_image
 from isthmus.errors import BadData
@@ -134,6 +135,12 @@ def adbench(file: str, folder: Path, options: DataOptions, seed: int) -> Dataset
     arrays = read_npz(folder / file)
     train = Examples(arrays["X"], arrays["y"].astype(np.int64))
     return Dataset(file, train, label_names=("normal", "anomaly"))
+
+
+def curves(folder: Path, options: DataOptions, seed: int) -> Dataset:
+    """Curves through three random points; 20,000 to train on and 10,000 to test."""
+    pictures = inked(points(30_000, np.random.default_rng(2006)))
+    return Dataset("curves", Examples(pictures[:20_000]), test=Examples(pictures[20_000:]), images=True)
 
 
 def encoder(size: int, folder: Path, options: DataOptions, seed: int) -> Dataset:
