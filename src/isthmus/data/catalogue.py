@@ -120,6 +120,16 @@ CATALOGUE: dict[str, Entry] = {
         "olivetti",
         _all("olivetti"),
     ),
+    "olivetti_patches": Entry(
+        "faces turned, scaled and cropped, in units of their variance",
+        "25x25",
+        "124,200 of 30 persons + 41,400 of 10 others test",
+        "free for research, with credit",
+        "AT&T Laboratories Cambridge; after Hinton and Salakhutdinov, Science 313 (2006)",
+        named.olivetti_patches,
+        "olivetti",
+        _all("olivetti"),
+    ),
     "cmu_faces": Entry(
         "20 persons with known pose, expression and eyes",
         "120x128",

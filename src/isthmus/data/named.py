@@ -11,6 +11,7 @@ import numpy as np
 from isthmus.data.base import Array, Dataset, Examples
 from isthmus.data.binary import read_idx, read_npz
 from isthmus.data.curves import inked, points
+from isthmus.data.faces import patches, standardise
 from isthmus.data.files import check_size
 from isthmus.data.images import read_image
 from isthmus.errors import BadData
@@ -77,6 +78,20 @@ def binarized_mnist(folder: Path, options: DataOptions, seed: int) -> Dataset:
 def olivetti(folder: Path, options: DataOptions, seed: int) -> Dataset:
     """Faces of 40 persons."""
     return _grouped("olivetti", read_npz(folder / "olivetti_faces.npz"), "person")
+
+
+def olivetti_patches(folder: Path, options: DataOptions, seed: int) -> Dataset:
+    """Patches of the faces, standardised; 30 persons to train on and 10 others to test."""
+    faces = olivetti(folder, options, seed).train
+    assert faces.groups is not None
+    x = patches(faces.x.astype(np.float32))
+    each = x.shape[1]
+    x = x.reshape(-1, *x.shape[2:])
+    who = np.repeat(faces.groups, each)
+    first = int((who < 30).sum())
+    standardise(x, first)
+    train, test = (Examples(x[part], who[part], who[part]) for part in (slice(first), slice(first, None)))
+    return Dataset("olivetti_patches", train, test=test, images=True)
 
 
 def coil20(folder: Path, options: DataOptions, seed: int) -> Dataset:
