@@ -9,6 +9,8 @@ import pytest
 from isthmus.data import Dataset, load
 from isthmus.data.curves import GAP, HIGH, INK, LOW, PEN, SIDE, inked, points
 from isthmus.data.faces import patches, standardise
+from isthmus.data.shapes import is_convex, rectangles, regions
+from isthmus.data.variations import before_noise, rotated
 
 load_once = cache(load)
 
@@ -44,10 +46,11 @@ def test_curves_have_the_published_shape_and_range(curves: Dataset):
         assert len(np.unique(part.x[:2000], axis=0)) == 2000
 
 
-def test_no_run_draws_other_curves(curves: Dataset):
-    again = load("curves", seed=7)
-    np.testing.assert_array_equal(again.train.x, curves.train.x)
-    np.testing.assert_array_equal(again.test.x, curves.test.x)
+@pytest.mark.parametrize("name", ["curves", "rectangles", "mnist_bg_rand"])
+def test_no_run_draws_another_set(name: str, real_data: Path):
+    first, again = load_once(name), load(name, seed=7)
+    np.testing.assert_array_equal(again.train.x, first.train.x)
+    np.testing.assert_array_equal(again.test.x, first.test.x)
 
 
 def test_points_keep_their_distance_and_their_frame():
@@ -130,3 +133,106 @@ def test_later_patches_are_brought_to_the_units_of_the_first():
     standardise(x, 2)
     # means 2 and 12, variances 1 and 4
     np.testing.assert_allclose(x, np.array([[-1, -2], [1, 2], [3, 8]]) / np.sqrt(2.5), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes", "classes"),
+    [
+        ("mnist_basic", (10_000, 2_000, 50_000), 10),
+        ("mnist_rot", (10_000, 2_000, 50_000), 10),
+        ("mnist_bg_rand", (10_000, 2_000, 50_000), 10),
+        ("rectangles", (1_000, 200, 50_000), 2),
+        ("convex", (6_500, 1_500, 50_000), 2),
+    ],
+)
+def test_sets_of_the_many_factors_have_the_published_parts(
+    name: str, sizes: tuple[int, ...], classes: int, real_data: Path
+):
+    dataset = load_once(name)
+    for part, size in zip((dataset.train, dataset.valid, dataset.test), sizes, strict=True):
+        assert part.x.shape == (size, 28, 28)
+        assert part.x.dtype == np.uint8
+        assert len(np.unique(part.labels)) == classes
+    assert (dataset.name, dataset.images, dataset.pixels) == (name, True, True)
+    assert len(dataset.label_names) == (0 if classes == 10 else 2)
+
+
+def test_no_digit_of_mnist_is_in_two_parts_of_a_variation(real_data: Path):
+    whole = load("mnist")
+    known = {
+        image.tobytes(): label
+        for part in (whole.train, whole.test)
+        for image, label in zip(part.x, part.labels, strict=True)
+    }
+    basic = load_once("mnist_basic")
+    seen = [image.tobytes() for part in (basic.train, basic.valid, basic.test) for image in part.x]
+    assert len(set(seen)) == len(seen)
+    labels = np.concatenate([part.labels for part in (basic.train, basic.valid, basic.test)])
+    assert [known[image] for image in seen] == labels.tolist()
+
+
+def test_variations_show_the_same_digits_in_the_same_places(real_data: Path):
+    basic, turned, noisy = (load_once(f"mnist_{word}").test for word in ("basic", "rot", "bg_rand"))
+    np.testing.assert_array_equal(basic.labels, turned.labels)
+    # what is bright in the digit stays visible, and its ink is turned, not lost
+    assert (noisy.x >= basic.x).all()
+    inks = [part.x.reshape(len(part), -1).sum(axis=1, dtype=np.int64) for part in (basic, turned)]
+    assert np.corrcoef(*inks)[0, 1] > 0.99
+
+
+def test_every_angle_of_the_circle_is_drawn():
+    digits = np.zeros((4000, 28, 28), dtype=np.uint8)
+    digits[:, 3:6, 12:16] = 255
+    turned = rotated(digits, np.random.default_rng(0)).astype(np.float64)
+    down, right = np.mgrid[:28, :28] - 13.5
+    ink = turned.sum(axis=(1, 2))
+    angle = np.arctan2((turned * down).sum(axis=(1, 2)) / ink, (turned * right).sum(axis=(1, 2)) / ink)
+    counts, _ = np.histogram(angle, 8, (-np.pi, np.pi))
+    # an eighth each, five standard deviations of a binomial count
+    assert np.abs(counts - 500).max() < 5 * np.sqrt(4000 * 7 / 64)
+
+
+def test_the_noise_is_even_from_black_to_white():
+    noise = before_noise(np.zeros((2000, 28, 28), dtype=np.uint8), np.random.default_rng(0))
+    counts = np.bincount(noise.ravel(), minlength=256)
+    assert len(counts) == 256
+    # each count is binomial: 256 of them stay within five standard deviations
+    assert np.abs(counts - noise.size / 256).max() < 5 * np.sqrt(noise.size / 256)
+
+
+def test_rectangles_are_outlines_and_their_label_is_their_form():
+    masks, wide = rectangles(2000, np.random.default_rng(0))
+    for mask, label in zip(masks, wide, strict=True):
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        height, width = (int(line[-1] - line[0]) + 1 for line in (rows, columns))
+        assert abs(height - width) >= 3
+        assert label == (width > height)
+        filled = np.zeros((28, 28), dtype=bool)
+        filled[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = True
+        filled[rows[0] + 1 : rows[-1], columns[0] + 1 : columns[-1]] = False
+        np.testing.assert_array_equal(mask, filled)
+
+
+def test_regions_are_convex_as_labelled_and_of_one_mean_size():
+    from scipy.spatial import ConvexHull
+
+    masks, labels = regions(2000, np.random.default_rng(0))
+    np.testing.assert_array_equal(is_convex(masks), labels == 1)
+    assert labels.sum() == 1000
+    assert masks.any(axis=(1, 2)).all()
+    sizes = masks.sum(axis=(1, 2))
+    assert sizes[labels == 1].mean() == pytest.approx(sizes[labels == 0].mean(), rel=0.1)
+    # an independent look: the hull of the pixels' corners is hardly larger than a convex region
+    gaps = [_gap(mask, ConvexHull) for mask in masks[sizes > 30][:300]]
+    kinds = labels[sizes > 30][:300]
+    assert np.mean([gap for gap, kind in zip(gaps, kinds, strict=True) if kind == 0]) > 0.2
+    assert np.mean([gap for gap, kind in zip(gaps, kinds, strict=True) if kind == 1]) < 0.02
+
+
+def _gap(mask: np.ndarray, hull: type) -> float:
+    """Share of a region's hull, of pixel centres, that it does not fill."""
+    rows, columns = np.nonzero(mask)
+    equations = hull(np.stack([rows, columns], axis=1)).equations
+    every = np.stack(np.divmod(np.arange(28 * 28), 28), axis=1)
+    inside = (every @ equations[:, :2].T + equations[:, 2] <= 1e-9).all(axis=1)
+    return 1 - float(mask.sum() / inside.sum())

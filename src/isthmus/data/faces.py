@@ -24,6 +24,8 @@ SIDE = 25
 """Pixels along a patch."""
 SCALES = tuple(1.4 + 0.05 * step for step in range(9))
 ANGLES = tuple(np.deg2rad(range(-90, 91, 4)).tolist())
+VIEWS = len(SCALES) * len(ANGLES)
+"""Patches of each face."""
 FINE = 3
 """Places along a pixel of a patch whose values are averaged to its own."""
 
@@ -40,7 +42,7 @@ def patches(faces: Pictures) -> Pictures:
     """
     count, side = len(faces), faces.shape[1]
     columns = np.ascontiguousarray(faces.reshape(count, -1).T)
-    out = np.empty((count, len(SCALES) * len(ANGLES), SIDE, SIDE), dtype=np.float32)
+    out = np.empty((count, VIEWS, SIDE, SIDE), dtype=np.float32)
     # all faces are seen by the same lens, so that each view is one sparse product
     for number, lens in enumerate(_lenses(side)):
         out[:, number] = (lens @ columns).T.reshape(count, SIDE, SIDE)
@@ -84,6 +86,6 @@ def standardise(patches: Pictures, train: int) -> None:
     """
     patches -= patches[:train].mean(axis=0, dtype=np.float64).astype(np.float32)
     # face by face, so that no second copy of them all is made
-    pieces = (patches[first : min(first + 414, train)] for first in range(0, train, 414))
+    pieces = (patches[first : min(first + VIEWS, train)] for first in range(0, train, VIEWS))
     squares = sum(float(np.square(piece).sum(dtype=np.float64)) for piece in pieces)
     patches /= np.sqrt(squares / patches[:train].size)

@@ -4,10 +4,13 @@ Each takes the folder of its files, the options and a seed (used where patches a
 checksums are added by ``catalogue.load``. A set that code draws is one set: its own seed draws it, not the run's.
 """
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from isthmus.data import shapes
 from isthmus.data.base import Array, Dataset, Examples
 from isthmus.data.binary import read_idx, read_npz
 from isthmus.data.curves import inked, points
@@ -16,6 +19,8 @@ from isthmus.data.files import check_size
 from isthmus.data.images import read_image
 from isthmus.errors import BadData
 from isthmus.options import DataOptions
+
+Variation = Callable[[Array, np.random.Generator], Array]
 
 CLOTHES = (
     "T-shirt/top",
@@ -50,6 +55,40 @@ def mnist(folder: Path, options: DataOptions, seed: int) -> Dataset:
         for part in ("train", "t10k")
     ]
     return Dataset("mnist", parts[0], test=parts[1], images=True, pixels=True)
+
+
+def mnist_variation(make: Variation, folder: Path, options: DataOptions, seed: int) -> Dataset:
+    """A variation of 62,000 of MNIST's 70,000 digits, the same ones for each: 10,000, 2,000 and 50,000."""
+    digits = mnist(folder, options, seed)
+    images, labels = (
+        np.concatenate([getattr(part, field) for part in (digits.train, digits.test)]) for field in ("x", "labels")
+    )
+    rng = np.random.default_rng(2007)
+    rows = rng.permutation(len(images))[:62_000]
+    return _parts(make(images[rows], rng), labels[rows], 10_000, 2_000)
+
+
+def _parts(x: Array, labels: Array, train: int, valid: int) -> Dataset:
+    """Pixels of 8 bits and labels, cut into a training, a validation and a test part."""
+    cuts = [train, train + valid]
+    parts = [Examples(*pair) for pair in zip(np.split(x, cuts), np.split(labels, cuts), strict=True)]
+    return Dataset("drawn", parts[0], parts[1], parts[2], images=True, pixels=True)
+
+
+def rectangles(folder: Path, options: DataOptions, seed: int) -> Dataset:
+    """Outlines of rectangles, tall or wide; few to train on."""
+    masks, wide = shapes.rectangles(51_200, np.random.default_rng(2007))
+    return replace(_parts(_white(masks), wide, 1_000, 200), label_names=("tall", "wide"))
+
+
+def convex(folder: Path, options: DataOptions, seed: int) -> Dataset:
+    """White regions, convex or not."""
+    masks, labels = shapes.regions(58_000, np.random.default_rng(2007))
+    return replace(_parts(_white(masks), labels, 6_500, 1_500), label_names=("not convex", "convex"))
+
+
+def _white(masks: Array) -> Array:
+    return masks.astype(np.uint8) * 255
 
 
 def fashion_mnist(folder: Path, options: DataOptions, seed: int) -> Dataset:
