@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from isthmus.data import named
+from isthmus.data import named, variations
 from isthmus.data.arrays import arranged
 from isthmus.data.base import Dataset, Examples, Provenance, SourceFile
 from isthmus.data.checksums import CHECKSUMS
@@ -40,6 +40,22 @@ class Entry:
 
 def _all(folder: str) -> tuple[str, ...]:
     return tuple(CHECKSUMS[folder])
+
+
+LAROCHELLE = "after Larochelle, Erhan, Courville, Bergstra and Bengio (ICML 2007)"
+
+
+def _varied(summary: str, make: named.Variation) -> Entry:
+    return Entry(
+        summary,
+        "28x28",
+        "10,000 + 2,000 validation + 50,000 test",
+        "derived from MNIST (CC BY-SA 3.0)",
+        f"Yann LeCun and Corinna Cortes; {LAROCHELLE}",
+        partial(named.mnist_variation, make),
+        "mnist",
+        _all("mnist"),
+    )
 
 
 ANOMALIES = {
@@ -90,6 +106,9 @@ CATALOGUE: dict[str, Entry] = {
         "mnist",
         _all("mnist"),
     ),
+    "mnist_basic": _varied("few of MNIST's digits to train on", variations.kept),
+    "mnist_rot": _varied("digits turned by any angle", variations.rotated),
+    "mnist_bg_rand": _varied("digits before a background of noise", variations.before_noise),
     "fashion_mnist": Entry(
         "pictures of clothes",
         "28x28",
@@ -117,6 +136,16 @@ CATALOGUE: dict[str, Entry] = {
         "free for research, with credit",
         "AT&T Laboratories Cambridge",
         named.olivetti,
+        "olivetti",
+        _all("olivetti"),
+    ),
+    "olivetti_patches": Entry(
+        "faces turned, scaled, cropped and standardised; each part shows other persons",
+        "25x25",
+        "103,500 + 20,700 validation + 41,400 test",
+        "free for research, with credit",
+        "AT&T Laboratories Cambridge; after Hinton and Salakhutdinov, Science 313 (2006)",
+        named.olivetti_patches,
         "olivetti",
         _all("olivetti"),
     ),
@@ -161,6 +190,30 @@ CATALOGUE: dict[str, Entry] = {
         _all("bsds500"),
     ),
     **{f"adbench/{file[:-4].split('_', 1)[1].lower()}": _anomalies(file) for file in ANOMALIES},
+    "curves": Entry(
+        "smooth curves through three random points",
+        "28x28",
+        "20,000 + 10,000 test",
+        "none: made by code",
+        "after Hinton and Salakhutdinov, Science 313 (2006)",
+        named.curves,
+    ),
+    "rectangles": Entry(
+        "outlines of rectangles, tall or wide",
+        "28x28",
+        "1,000 + 200 validation + 50,000 test",
+        "none: made by code",
+        LAROCHELLE,
+        named.rectangles,
+    ),
+    "convex": Entry(
+        "white regions, convex or not",
+        "28x28",
+        "6,500 + 1,500 validation + 50,000 test",
+        "none: made by code",
+        LAROCHELLE,
+        named.convex,
+    ),
     ENCODER: Entry(
         "one-hot rows, the N-log2(N)-N problem",
         "N",

@@ -1,19 +1,26 @@
 """Loaders of the named data sets: from files that were found and checked to a ``Dataset``.
 
 Each takes the folder of its files, the options and a seed (used where patches are drawn). Name, terms and
-checksums are added by ``catalogue.load``.
+checksums are added by ``catalogue.load``. A set that code draws is one set: its own seed draws it, not the run's.
 """
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from isthmus.data import shapes
 from isthmus.data.base import Array, Dataset, Examples
 from isthmus.data.binary import read_idx, read_npz
+from isthmus.data.curves import inked, points
+from isthmus.data.faces import patches, standardise
 from isthmus.data.files import check_size
 from isthmus.data.images import read_image
 from isthmus.errors import BadData
 from isthmus.options import DataOptions
+
+Variation = Callable[[Array, np.random.Generator], Array]
 
 CLOTHES = (
     "T-shirt/top",
@@ -50,6 +57,40 @@ def mnist(folder: Path, options: DataOptions, seed: int) -> Dataset:
     return Dataset("mnist", parts[0], test=parts[1], images=True, pixels=True)
 
 
+def mnist_variation(make: Variation, folder: Path, options: DataOptions, seed: int) -> Dataset:
+    """A variation of 62,000 of MNIST's 70,000 digits, the same ones for each: 10,000, 2,000 and 50,000."""
+    digits = mnist(folder, options, seed)
+    images, labels = (
+        np.concatenate([getattr(part, field) for part in (digits.train, digits.test)]) for field in ("x", "labels")
+    )
+    rng = np.random.default_rng(2007)
+    rows = rng.permutation(len(images))[:62_000]
+    return _parts(make(images[rows], rng), labels[rows], 10_000, 2_000)
+
+
+def _parts(x: Array, labels: Array, train: int, valid: int) -> Dataset:
+    """Pixels of 8 bits and labels, cut into a training, a validation and a test part."""
+    cuts = [train, train + valid]
+    parts = [Examples(*pair) for pair in zip(np.split(x, cuts), np.split(labels, cuts), strict=True)]
+    return Dataset("drawn", parts[0], parts[1], parts[2], images=True, pixels=True)
+
+
+def rectangles(folder: Path, options: DataOptions, seed: int) -> Dataset:
+    """Outlines of rectangles, tall or wide; few to train on."""
+    masks, wide = shapes.rectangles(51_200, np.random.default_rng(2007))
+    return replace(_parts(_white(masks), wide, 1_000, 200), label_names=("tall", "wide"))
+
+
+def convex(folder: Path, options: DataOptions, seed: int) -> Dataset:
+    """White regions, convex or not."""
+    masks, labels = shapes.regions(58_000, np.random.default_rng(2007))
+    return replace(_parts(_white(masks), labels, 6_500, 1_500), label_names=("not convex", "convex"))
+
+
+def _white(masks: Array) -> Array:
+    return masks.astype(np.uint8) * 255
+
+
 def fashion_mnist(folder: Path, options: DataOptions, seed: int) -> Dataset:
     """Fashion-MNIST: MNIST's layout, with words behind the labels."""
     pictures = mnist(folder, options, seed)
@@ -76,6 +117,22 @@ def binarized_mnist(folder: Path, options: DataOptions, seed: int) -> Dataset:
 def olivetti(folder: Path, options: DataOptions, seed: int) -> Dataset:
     """Faces of 40 persons."""
     return _grouped("olivetti", read_npz(folder / "olivetti_faces.npz"), "person")
+
+
+def olivetti_patches(folder: Path, options: DataOptions, seed: int) -> Dataset:
+    """Patches of the faces, standardised; persons to train on (25), to validate on (5) and to test on (10)."""
+    faces = olivetti(folder, options, seed).train
+    assert faces.groups is not None
+    x = patches(faces.x.astype(np.float32))
+    each = x.shape[1]
+    x = x.reshape(-1, *x.shape[2:])
+    who = np.repeat(faces.groups, each)
+    first = int((who < 30).sum())
+    standardise(x, first)
+    cut = int((who < 25).sum())
+    places = (slice(cut), slice(cut, first), slice(first, None))
+    train, valid, test = (Examples(x[place], who[place], who[place]) for place in places)
+    return Dataset("olivetti_patches", train, valid, test, images=True)
 
 
 def coil20(folder: Path, options: DataOptions, seed: int) -> Dataset:
@@ -134,6 +191,12 @@ def adbench(file: str, folder: Path, options: DataOptions, seed: int) -> Dataset
     arrays = read_npz(folder / file)
     train = Examples(arrays["X"], arrays["y"].astype(np.int64))
     return Dataset(file, train, label_names=("normal", "anomaly"))
+
+
+def curves(folder: Path, options: DataOptions, seed: int) -> Dataset:
+    """Curves through three random points; 20,000 to train on and 10,000 to test."""
+    pictures = inked(points(30_000, np.random.default_rng(2006)))
+    return Dataset("curves", Examples(pictures[:20_000]), test=Examples(pictures[20_000:]), images=True)
 
 
 def encoder(size: int, folder: Path, options: DataOptions, seed: int) -> Dataset:
