@@ -6,11 +6,15 @@ from typing import Annotated, Any
 import typer
 
 from isthmus.cli.options import Changes, Json, Seed, print_json, print_table
+from isthmus.errors import BadOption
 
 
 def reproduce(
     name: Annotated[str | None, typer.Argument(metavar="[PAPER]", help="Key of a paper; none lists them.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="A small form, under two minutes.")] = False,
+    pretrain: Annotated[
+        bool, typer.Option("--pretrain/--no-pretrain", help="hinton2006: with or without pretraining.")
+    ] = True,
     out: Annotated[
         Path | None, typer.Option(help="Folder for pieces and results; runs/PAPER by default.", show_default=False)
     ] = None,
@@ -31,8 +35,11 @@ def reproduce(
         typer.echo("Try one: isthmus reproduce higgins2017 --quick")
         return
     chosen = paper(name)
-    folder = out or Path("runs") / (f"{name}-quick" if quick else name)
-    results = run(chosen, Sitting(folder, seed, quick, lambda text: typer.echo(text, err=True)))
+    if not pretrain and not chosen.pretrains:
+        raise BadOption(f"Paper {name!r} pretrains nothing, so --no-pretrain has no meaning. Leave it out.")
+    form = "-quick" * quick + "-no-pretrain" * (not pretrain)
+    folder = out or Path("runs") / f"{name}{form}"
+    results = run(chosen, Sitting(folder, seed, quick, pretrain, lambda text: typer.echo(text, err=True)))
     if as_json:
         print_json(results)
         return

@@ -18,9 +18,11 @@ from isthmus import __version__
 from isthmus.data.prepare import Part, Prepared
 from isthmus.errors import BadRun
 from isthmus.files import write_text
-from isthmus.fitting import prepared
+from isthmus.fitting import fit, prepared
 from isthmus.recipe import Recipe
+from isthmus.run import RECORD, Run, load
 from isthmus.training.hardware import describe
+from isthmus.unfinished import begun
 
 
 @dataclass(frozen=True)
@@ -43,11 +45,15 @@ class Row:
 
 @dataclass
 class Sitting:
-    """What one call of a reproduction works with: its folder, its seed, how much it may spend, and whom it tells."""
+    """What one call of a reproduction works with: its folder, its seed, how much it may spend, and whom it tells.
+
+    ``pretrain`` is False where a paper that pretrains is to be remade without.
+    """
 
     out: Path
     seed: int = 0
     quick: bool = False
+    pretrain: bool = True
     say: Callable[[str], None] = print
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -69,6 +75,13 @@ class Sitting:
         write_text(path, json.dumps({"plan": plan, "seconds": self.seconds[name], "figures": figures}, indent=2) + "\n")
         self.say(f"{name}: {self.seconds[name]:.0f} s")
         return dict(figures)
+
+    def model(self, name: str, recipe: Recipe, data: Prepared, *, seed: int = 0) -> Run:
+        """A recipe trained on prepared data; kept among the pieces, so that a run that was stopped goes on."""
+        kept = hashlib.sha256((recipe.to_json() + data.name + str(len(data.train))).encode()).hexdigest()[:8]
+        folder = self.out / "pieces" / f"{name}-{kept}"
+        done = (folder / RECORD).is_file() and begun(folder) is None
+        return load(folder) if done else fit(recipe, data, seed=self.seed + seed, out=folder, resume=True)
 
     def _known(self, path: Path) -> dict[str, Any] | None:
         try:
@@ -92,6 +105,7 @@ class Paper:
     quick: str
     run: Callable[[Sitting], list[Row]]
     budget: str = ""
+    pretrains: bool = False
 
 
 def reproduce(paper: Paper, sitting: Sitting) -> dict[str, Any]:
@@ -110,6 +124,7 @@ def reproduce(paper: Paper, sitting: Sitting) -> dict[str, Any]:
             raise BadRun(f"{str(sitting.out)!r} holds another reproduction, {other}. Choose another --out.")
     rows = paper.run(sitting)
     flags = f" --seed {sitting.seed}" * bool(sitting.seed) + " --quick" * sitting.quick
+    flags += " --no-pretrain" * (not sitting.pretrain)
     results: dict[str, Any] = {
         "paper": paper.name,
         "title": paper.title,

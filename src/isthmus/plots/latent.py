@@ -1,7 +1,7 @@
 """The plane of codes: where the data lies in it, and what the decoder draws at its points."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ from isthmus.plots.canvas import (
     displayed,
     entitle,
     finite,
+    head,
     label,
     named_ticks,
     quiet,
@@ -59,23 +60,49 @@ def codes(
         title: what the figure is called.
         axis_labels: names of the two coordinates.
     """
+    figure = canvas(6.4, 5.4)
+    axes = figure.add_subplot()
+    axes.set_aspect("equal", adjustable="datalim")
+    entitle(axes, title)
+    _scatter(axes, z, labels, label_names, axis_labels)
+    return figure
+
+
+def codes_beside(
+    planes: Mapping[str, npt.ArrayLike], labels: npt.ArrayLike, *, label_names: Sequence[str] = (), title: str = "Codes"
+) -> Figure:
+    """Codes of the same examples in several planes, side by side, each with its name.
+
+    Args:
+        planes: name -> two coordinates for each example, (N, 2).
+        labels: class or value of each example, (N,).
+        label_names: names of the classes 0, 1, ...
+        title: what the figure is called.
+    """
+    figure = canvas(5.4 * len(planes), 5.6)
+    for axes, (name, z) in zip(np.atleast_1d(figure.subplots(1, len(planes))), planes.items(), strict=True):
+        axes.set_title(name, loc="left", fontsize=LABEL_SIZE, color=INK)
+        _scatter(axes, z, labels, label_names, ("z1", "z2"))
+    head(figure, title)
+    return figure
+
+
+def _scatter(
+    axes: Axes, z: npt.ArrayLike, labels: npt.ArrayLike | None, label_names: Sequence[str], names: tuple[str, str]
+) -> None:
+    """Points of a plane in one panel."""
     points = finite(z, "The codes")
     if points.ndim != 2 or points.shape[1] != 2:
         raise ShapeError(
             f"The codes came with shape {points.shape}, but (N, 2) is needed. Choose two columns, or project them."
         )
-    figure = canvas(6.4, 5.4)
-    axes = figure.add_subplot()
-    axes.set_aspect("equal", adjustable="datalim")
     quiet(axes)
-    label(axes, *axis_labels)
-    entitle(axes, title)
+    label(axes, *names)
     if labels is None:
         alpha = float(np.clip(900 / len(points), 0.25, 0.8))
         axes.scatter(points[:, 0], points[:, 1], _dot_size(len(points)), color=BLUE, alpha=alpha, linewidths=0)
     else:
         _scatter_labels(axes, points, _checked_labels(labels, len(points)), label_names)
-    return figure
 
 
 def _dot_size(count: int) -> float:
