@@ -42,3 +42,10 @@ def test_saturation_needs_no_second_training_but_where_the_model_is_gone(shrunke
     folder.rename(folder.with_name("elsewhere"))
     assert reproduce(rifai2011.PAPER, sitting)["rows"] == first["rows"]
     assert len(trained) == 3
+
+    # and where that second training was stopped
+    (sitting.place("pieces/ae-0-seed0-saturation.json")).unlink()
+    record = folder / "run.json"
+    record.write_text(record.read_text().replace('"finished": true', '"finished": false'))
+    assert reproduce(rifai2011.PAPER, sitting)["rows"] == first["rows"]
+    assert len(trained) == 4

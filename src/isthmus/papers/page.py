@@ -59,8 +59,8 @@ def page(results: Sequence[Results]) -> str:
     head = [
         "# Reproductions",
         "What papers published, and what `isthmus reproduce PAPER` makes of it. *Ours* is the mean over seeds with "
-        "their standard deviation; a *bar* is what was asked of ours before the run, and a bar that was missed is "
-        "said to be. This page is made by `make reproductions` from the results in `benchmarks/results/`.",
+        "their standard deviation; a *bar* is what is asked of ours, and one that was missed is said to be. This page "
+        "is made by `make reproductions` from the results in `benchmarks/results/`.",
         "\n".join(
             [
                 *_heading("paper", "figures", "bars met", "time"),

@@ -106,9 +106,11 @@ def _saturation(sitting: Sitting, data: Prepared, kind: str, strength: float, se
 
     def measured() -> dict[str, float]:
         assert data.test is not None
-        # a piece that was finished before models were kept is trained once more, to the same bits
         folder = _folder(sitting, kind, strength, seed)
-        done = load(folder) if folder.is_dir() else _trained(sitting, data, kind, strength, seed, epochs)
+        done = load(folder) if folder.is_dir() else None
+        if done is None or not done.facts.outcome.get("finished"):
+            # finished before models were kept, or stopped in this place: trained once more, to the same bits
+            done = _trained(sitting, data, kind, strength, seed, epochs)
         return {"saturated": 100 * saturation(done.model, data.test.x)}
 
     name = f"{_name(kind, strength, seed)}-saturation"

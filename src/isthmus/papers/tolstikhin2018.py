@@ -13,6 +13,7 @@ Inception, so only its order is compared with the paper's column.
 """
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,20 @@ FEATURES = {"units": 64, "passes": 10}
 """Hidden units of the classifier, and its passes over the training images."""
 SAMPLES, PAIRED = 10_000, 5000
 """Samples for the Frechet distance, and codes for the MMD, which compares all their pairs."""
-SHOWN, STEPS = 12, 12
+SHOWN = 12
+"""Pictures in a row."""
+COLUMNS: dict[str, tuple[str, Mapping[str, float | str], str]] = {
+    "squared_error": ("squared error of a test image", {}, "below the VAE's"),
+    "mmd": ("MMD^2 of codes and prior", {}, ""),
+    "w2": ("W2 of codes and prior, by their moments", {}, ""),
+    "sharpness": ("sharpness of samples", SHARPNESS, "above the VAE's"),
+    "frechet": (
+        "Frechet distance of samples (not FID)",
+        {kind: f"FID {value}" for kind, value in FID.items()},
+        "below the VAE's",
+    ),
+}
+"""Each figure in words, as published, and what is asked of a WAE."""
 
 Figures = dict[str, Any]
 
@@ -93,12 +107,12 @@ def _piece(sitting: Sitting, data: Prepared, kind: str, scale: float, seed: int,
         assert data.test is not None
         assert data.valid is not None
         folder = _folder(sitting, name)
-        model = fit(plan, data, epochs=epochs, seed=sitting.seed + seed, out=folder, overwrite=True).model
+        done = fit(plan, data, epochs=epochs, seed=sitting.seed + seed, out=folder, overwrite=True)
         # as they are shown: a Gaussian's mean may leave the range of pixels
-        drawn = model.sample(min(SAMPLES, len(data.train)), seed=sitting.seed).clamp(0, 1)
+        drawn = done.model.sample(min(SAMPLES, len(data.train)), seed=sitting.seed).clamp(0, 1)
         return {
-            "squared_error": evaluate(load(folder).objective, data.test.x, seed=sitting.seed)["squared_error"],
-            **_match(model, data.test.tensor, sitting.seed),
+            "squared_error": evaluate(done.objective, data.test.x, seed=sitting.seed)["squared_error"],
+            **_match(done.model, data.test.tensor, sitting.seed),
             "sharpness": F.sharpness(drawn).mean().item(),
             "frechet": _frechet(sitting, drawn, data.test.tensor),
             "valid_frechet": _frechet(sitting, drawn, data.valid.tensor),
@@ -151,18 +165,7 @@ def _frechet(sitting: Sitting, x: Tensor, y: Tensor) -> float:
 def _rows(found: dict[str, list[Figures]], real: Figures, *, asked: bool) -> list[Row]:
     """The table by figure; a WAE is compared with the VAE where a bar is set and ``asked``."""
     rows = []
-    for key, what, published, bar in (
-        ("squared_error", "squared error of a test image", {}, "below the VAE's"),
-        ("mmd", "MMD^2 of codes and prior", {}, ""),
-        ("w2", "W2 of codes and prior, by their moments", {}, ""),
-        ("sharpness", "sharpness of samples", SHARPNESS, "above the VAE's"),
-        (
-            "frechet",
-            "Frechet distance of samples (not FID)",
-            {k: f"FID {v}" for k, v in FID.items()},
-            "below the VAE's",
-        ),
-    ):
+    for key, (what, published, bar) in COLUMNS.items():
         if key in real:
             rows.append(Row(f"{what}: data", real[key], published.get("data", "-")))
         values = {kind: mean_and_spread([f[key] for f in figures]) for kind, figures in found.items()}
@@ -170,9 +173,9 @@ def _rows(found: dict[str, list[Figures]], real: Figures, *, asked: bool) -> lis
         for kind, (value, spread) in values.items():
             set_here = bar if kind != "VAE" else ""
             met = (value > base if key == "sharpness" else value < base) if set_here and asked else None
-            best = BEST if key == "frechet" and kind == "WAE-GAN" else "-"
+            known = BEST if key == "frechet" and kind == "WAE-GAN" else "-"
             rows.append(
-                Row(f"{what}: {kind}", value, published.get(kind, "-"), best, bar=set_here, met=met, spread=spread)
+                Row(f"{what}: {kind}", value, published.get(kind, "-"), known, bar=set_here, met=met, spread=spread)
             )
     return rows
 
@@ -180,23 +183,27 @@ def _rows(found: dict[str, list[Figures]], real: Figures, *, asked: bool) -> lis
 def _draw(sitting: Sitting, data: Prepared, models: dict[str, Run]) -> None:
     """Samples, reconstructions and walks of the first seed, the models above each other."""
     assert data.test is not None
-    x, test = data.test.tensor[:SHOWN], data.test
-    drawn = {kind: run.model.sample(3 * SHOWN, seed=sitting.seed) for kind, run in models.items()}
-    rows = {
-        f"{kind}, {k + 1}": some.numpy()
-        for kind, all_ in drawn.items()
-        for k, some in enumerate(torch.split(all_, SHOWN))
+    x, ends = data.test.tensor[:SHOWN], gallery.ends(data.test, 2)
+    drawn = {kind: torch.split(run.model.sample(3 * SHOWN, seed=sitting.seed), SHOWN) for kind, run in models.items()}
+    walks = {kind: gallery.interpolate(run, *ends, SHOWN) for kind, run in models.items()}
+    strips = {
+        "samples": (
+            "Samples from the prior",
+            {"test images": x}
+            | {f"{kind}, {k + 1}": some for kind, all_ in drawn.items() for k, some in enumerate(all_)},
+        ),
+        "reconstructions": (
+            "Reconstructions of test images",
+            {"test images": x} | {kind: run.model.reconstruct(x) for kind, run in models.items()},
+        ),
+        "interpolations": (
+            "From one test image to another, along the straight line between their codes",
+            {f"{kind}, pair {k + 1}": walk[k] for k in (0, 1) for kind, walk in walks.items()},
+        ),
     }
-    plots.save(
-        plots.strip({"test images": x.numpy()} | rows, title="Samples from the prior"), sitting.place("samples.png")
-    )
-    remade = {kind: run.model.reconstruct(x).numpy() for kind, run in models.items()}
-    figure = plots.strip({"test images": x.numpy()} | remade, title="Reconstructions of test images")
-    plots.save(figure, sitting.place("reconstructions.png"))
-    walks = {kind: gallery.interpolate(run, *gallery.ends(test, 2), STEPS) for kind, run in models.items()}
-    rows = {f"{kind}, pair {k + 1}": walk[k].numpy() for k in range(2) for kind, walk in walks.items()}
-    figure = plots.strip(rows, title="From one test image to another, along the straight line between their codes")
-    plots.save(figure, sitting.place("interpolations.png"))
+    for name, (title, rows) in strips.items():
+        figure = plots.strip({row: pictures.numpy() for row, pictures in rows.items()}, title=title)
+        plots.save(figure, sitting.place(f"{name}.png"))
 
 
 PAPER = Paper(
