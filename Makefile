@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: install demo test check format bench faces figures fuzz clean
+.PHONY: install demo test check format bench faces figures reproductions fuzz clean
 
 install: .venv/installed
 
@@ -43,6 +43,9 @@ faces: install
 
 figures: install
 	$(BIN)/python benchmarks/mnist_figures.py
+
+reproductions: install
+	$(BIN)/python -m isthmus.papers.page benchmarks/results docs/reproductions.md
 
 fuzz: install
 	-$(BIN)/pip install --quiet --constraint constraints.txt atheris

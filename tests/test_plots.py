@@ -373,3 +373,23 @@ def test_traversals_refuse_counts_that_do_not_fit():
 def test_more_rows_than_fit_are_cut_and_said():
     figure = plots.traversals(RNG.random((20, 3, 1, 4, 4)), [0, 1, 2], title="Latents")
     assert titles(figure) == ["Latents (first 16 of 20)"]
+
+
+def test_a_line_may_have_a_dashed_one_beside_it_in_its_colour():
+    x, up = [1.0, 2.0, 3.0], [3.0, 2.0, 1.0]
+    series = {"a": (x, up), "b": (x, [4.0, 4.0, 4.0])}
+    axes = plots.lines(series, title="t", axis_labels=("x", "y"), beside={"b": (x, [5.0, 5.0, 5.0])}).axes[0]
+    first, second, dashed = axes.lines
+    assert [line.get_linestyle() for line in axes.lines] == ["-", "-", "--"]
+    assert dashed.get_color() == second.get_color() != first.get_color()
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a", "b"]
+
+
+def test_a_long_line_has_few_markers_and_lines_of_unequal_length_are_refused():
+    x = [float(k) for k in range(100)]
+    (line,) = plots.lines({"a": (x, x)}, title="t", axis_labels=("x", "y")).axes[0].lines
+    assert 100 / line.get_markevery() <= 16
+    for beside in ({}, {"a": (x, x[1:])}):
+        series = {"a": (x, x if beside else x[1:])}
+        with pytest.raises(ShapeError, match="The line 'a' has 100 x and 99 y"):
+            plots.lines(series, title="t", axis_labels=("x", "y"), beside=beside)

@@ -14,6 +14,7 @@ from torch.autograd import gradcheck
 from torch.distributions import Independent, MultivariateNormal, Normal, kl_divergence
 
 from isthmus import functional as fn
+from isthmus.errors import BadData
 
 EPS = torch.finfo(torch.float64).eps
 SIZES = [1, 2, 5]
@@ -279,3 +280,27 @@ def test_the_distance_is_that_of_optimally_assigned_draws():
     expected = fn.squared_wasserstein_full(loc, factor, m + 4, other).sqrt().item()
     assert tolerance < 0.2 * expected
     assert assigned(x, y) == pytest.approx(expected, abs=tolerance)
+
+
+@every_size
+def test_a_fitted_gaussian_has_the_moments_of_its_sample(d: int):
+    x = torch.randn(30, d, dtype=torch.float64) @ torch.randn(d, d, dtype=torch.float64) + 100
+    loc, factor = fn.fitted_gaussian(x)
+    same(loc[0], x.mean(0))
+    torch.testing.assert_close((factor @ factor.mT)[0], torch.cov(x.T).reshape(d, d), rtol=1e-10, atol=1e-10)
+
+
+def test_the_frechet_distance_of_two_samples_is_the_formula_with_square_roots():
+    x, y = torch.randn(50, 3, dtype=torch.float64), 2 * torch.rand(40, 3, dtype=torch.float64)
+    (a, b), (s, t) = (v.mean(0).numpy() for v in (x, y)), (torch.cov(v.T).numpy() for v in (x, y))
+    expected = np.square(a - b).sum() + np.trace(s + t - 2 * sqrtm(s @ t).real)
+    got = fn.squared_wasserstein_full(*fn.fitted_gaussian(x), *fn.fitted_gaussian(y))
+    assert got.item() == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_constant_feature_has_a_factor_and_too_few_points_are_refused():
+    x = torch.randn(20, 3)
+    x[:, 1] = 7.0
+    assert fn.squared_wasserstein_full(*fn.fitted_gaussian(x), *fn.fitted_gaussian(x)).item() < 1e-6
+    with pytest.raises(BadData, match="The covariance of 3 features needs more than 3 points, but there are 3"):
+        fn.fitted_gaussian(x[:3])

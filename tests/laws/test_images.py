@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from isthmus import functional as F
+from isthmus.errors import ShapeError
 
 RNG = np.random.default_rng(0)
 
@@ -83,3 +84,28 @@ def test_a_shift_moves_every_image_by_its_own_step_and_fills_with_zero():
                 inside = 0 <= a < 5 and 0 <= b < 6
                 expected = image[:, a, b] if inside else torch.zeros(2)
                 assert torch.equal(out[:, row, column], expected)
+
+
+def test_sharpness_is_the_variance_of_the_laplacian_by_hand() -> None:
+    x = RNG.random((3, 2, 6, 5))
+    grey = x.mean(1)
+    for image, found in zip(grey, F.sharpness(torch.from_numpy(x)), strict=True):
+        laplacian = [
+            image[i - 1, j] + image[i + 1, j] + image[i, j - 1] + image[i, j + 1] - 4 * image[i, j]
+            for i in range(1, 5)
+            for j in range(1, 4)
+        ]
+        assert found.item() == pytest.approx(np.var(laplacian), rel=1e-12)
+
+
+def test_an_even_slope_is_not_sharp_and_a_blurred_edge_is_less_sharp_than_the_edge() -> None:
+    slope = torch.arange(8.0).expand(1, 1, 8, 8) / 8
+    edge = (slope >= 0.5).float()
+    blurred = torch.nn.functional.avg_pool2d(edge, 3, stride=1, padding=1, count_include_pad=False)
+    assert F.sharpness(slope).item() == pytest.approx(0, abs=1e-12)
+    assert F.sharpness(edge).item() > 2 * F.sharpness(blurred).item() > 0
+
+
+def test_an_image_without_neighbours_has_no_sharpness() -> None:
+    with pytest.raises(ShapeError, match=r"the images have 2x9 pixels\. Give images of at least 3x3\.$"):
+        F.sharpness(torch.zeros(1, 1, 2, 9))

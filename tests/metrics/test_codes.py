@@ -5,8 +5,9 @@ import torch
 from torch import nn
 
 from isthmus import Autoencoder, exact, latents, likelihoods, zoo
+from isthmus.errors import IncompatibleParts
 from isthmus.metrics import codes
-from isthmus.metrics.codes import sensitivity, sparsity
+from isthmus.metrics.codes import saturation, sensitivity, sparsity
 from isthmus.model import CHUNK
 
 
@@ -91,3 +92,21 @@ def test_measuring_leaves_no_gradient_and_no_mode_behind() -> None:
     sensitivity(model, torch.rand(3, 6))
     assert model.training
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_saturation_counts_the_values_near_either_end() -> None:
+    model = wired(latents.Deterministic("sigmoid"))
+    shares = torch.tensor([[0.01, 0.049, 0.051, 0.5], [0.949, 0.951, 0.999, 0.2]])
+    assert saturation(model, torch.logit(shares)) == pytest.approx(4 / 8)
+    assert saturation(model, torch.logit(shares), margin=0.25) == pytest.approx(7 / 8)
+
+
+def test_saturation_is_a_mean_over_all_chunks() -> None:
+    x = torch.zeros(CHUNK + 1, 4)
+    x[CHUNK] = 9.0
+    assert saturation(wired(latents.Deterministic("sigmoid")), x) == pytest.approx(1 / (CHUNK + 1))
+
+
+def test_a_code_without_ends_cannot_saturate() -> None:
+    with pytest.raises(IncompatibleParts, match=r"a code in \[0, 1\], but the code of Deterministic has no ends"):
+        saturation(wired(latents.Deterministic("relu")), torch.rand(3, 4))

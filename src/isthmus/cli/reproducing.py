@@ -1,7 +1,7 @@
 """The verbs about papers: reproduce remakes their figures, cite names them."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -23,6 +23,7 @@ def reproduce(
 ) -> None:
     """Remake the figures of a paper; stopped and called again, it goes on where it was."""
     from isthmus.papers import PAPERS, paper
+    from isthmus.papers.page import cells
     from isthmus.papers.sitting import Sitting
     from isthmus.papers.sitting import reproduce as run
 
@@ -43,18 +44,15 @@ def reproduce(
     if as_json:
         print_json(results)
         return
+    rows = [cells(row) for row in results["rows"]]
     print_table(
-        {"figure": "left", "published": "right", "ours": "right"},
-        [_row(row) for row in results["rows"]],
+        {"figure": "left", "published": "right", "ours": "right", "best known": "right"},
+        [row[:4] for row in rows],
         f"{chosen.title}{' (quick form)' if quick else ''}",
     )
-    for row in results["rows"]:
-        if row["known"] != "-":
-            typer.echo(f"Best known: {row['what']}: {row['known']}")
-    for row in results["rows"]:
-        if row["bar"]:
-            verdict = {None: "not asked of this form", True: "met", False: "not met"}[row["met"]]
-            typer.echo(f"Bar: {row['what']}: {row['bar']}: {verdict}")
+    for row in rows:
+        if row.bar:
+            typer.echo(f"Bar: {row.figure}: {row.bar}: {row.verdict}")
     typer.echo(f"Budget: {results['budget']}")
     for picture in results["pictures"]:
         typer.echo(f"  {folder / picture}")
@@ -73,13 +71,3 @@ def cite(
 
     chosen = recipe(what) if what in RECIPES or not Path(what).is_dir() else load(what).recipe
     typer.echo(bibtex(keys(chosen.with_options(parse_pairs(changes or [])))), nl=False)
-
-
-def _row(row: dict[str, Any]) -> tuple[str, ...]:
-    ours = _figure(row["ours"]) + (f" ± {row['spread']:.2g}" if row["spread"] is not None else "")
-    what = f"{row['what']}, {row['unit']}" if row["unit"] else str(row["what"])
-    return what, _figure(row["published"]), ours
-
-
-def _figure(value: float | str) -> str:
-    return value if isinstance(value, str) else f"{value:.4g}"

@@ -16,6 +16,7 @@ from isthmus.functional.basics import (
 from isthmus.functional.gaussians import (
     entropy_full_gaussian,
     entropy_gaussian,
+    fitted_gaussian,
     kl_full_gaussian,
     kl_full_standard_normal,
     kl_gaussian,
@@ -24,7 +25,7 @@ from isthmus.functional.gaussians import (
     squared_wasserstein,
     squared_wasserstein_full,
 )
-from isthmus.functional.images import shifted, ssim
+from isthmus.functional.images import sharpness, shifted, ssim
 from isthmus.functional.jacobians import (
     chain_factor,
     jacobian_norm,
@@ -52,6 +53,7 @@ __all__ = [
     "chain_factor",
     "entropy_full_gaussian",
     "entropy_gaussian",
+    "fitted_gaussian",
     "jacobian_norm",
     "jacobian_rows",
     "kernel_matrix",
@@ -65,6 +67,7 @@ __all__ = [
     "per_example",
     "psnr",
     "random_directions",
+    "sharpness",
     "shifted",
     "sliced_wasserstein",
     "squared_error",

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from isthmus.errors import BadData
 from isthmus.functional.basics import per_example
 
 HALF_LOG_2PI_E = 0.5 * math.log(2 * math.pi * math.e)
@@ -166,6 +167,37 @@ def squared_wasserstein_full(
     shape = torch.broadcast_shapes(factor.shape, other_factor.shape)  # type: ignore[no-untyped-call]
     apart: Tensor = _Procrustes.apply(factor.expand(shape), other_factor.expand(shape))  # type: ignore[no-untyped-call]
     return (loc - other_loc).square().sum(-1) + apart
+
+
+def fitted_gaussian(x: Float[Tensor, "N d"]) -> tuple[Float[Tensor, "1 d"], Float[Tensor, "1 d d"]]:
+    r"""Mean and a factor of the covariance of a sample, :math:`\frac{1}{N-1} \sum_n (x_n - \mu)(x_n - \mu)^\top`.
+
+    :func:`squared_wasserstein_full` of two of them is the squared Frechet distance of two sets of features, as in the
+    Frechet inception distance. The factor is the triangle of a QR decomposition, so it exists where a feature is
+    constant too.
+
+    Args:
+        x: a sample of more points than dimensions.
+
+    Raises:
+        BadData: fewer points, whose covariance says nothing of some directions.
+
+    References:
+        GANs trained by a two time-scale update rule converge to a local Nash equilibrium (Heusel et al., 2017)
+
+    >>> loc, factor = fitted_gaussian(torch.tensor([[0.0, 1.0], [2.0, 1.0], [4.0, 1.0]]))
+    >>> loc.tolist(), (factor @ factor.mT).round(decimals=3).tolist()
+    ([[2.0, 1.0]], [[[4.0, 0.0], [0.0, 0.0]]])
+    """
+    points, d = x.shape
+    if points <= d:
+        raise BadData(
+            f"The covariance of {d} features needs more than {d} points, but there are {points}. Give more points, or "
+            "fewer features."
+        )
+    loc = x.mean(0, keepdim=True)
+    triangle = torch.linalg.qr((x - loc) / math.sqrt(points - 1), mode="r").R
+    return loc, triangle.mT[None]
 
 
 class _Procrustes(torch.autograd.Function):

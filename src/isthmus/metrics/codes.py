@@ -1,8 +1,9 @@
-r"""What the code is like: how many of its values are in use, and how far a step in the input moves it."""
+r"""What the code is like: how many of its values are in use or saturated, and how far an input's step moves it."""
 
 import torch
 from torch import Tensor
 
+from isthmus.errors import IncompatibleParts
 from isthmus.functional.jacobians import jacobian_norm
 from isthmus.model import Autoencoder, Chunked, chunks, inference
 from isthmus.trace import Offer
@@ -33,6 +34,29 @@ def sparsity(model: Autoencoder, x: Tensor | Chunked) -> dict[str, float]:
     if count == n * len(used):
         return {}
     return {"l0": count / n, "dead_fraction": 1 - used.double().mean().item()}
+
+
+def saturation(model: Autoencoder, x: Tensor | Chunked, *, margin: float = 0.05) -> float:
+    r"""Share of the code's values within ``margin`` of either end of [0, 1], mean over examples.
+
+    There a sigmoid is nearly flat, so a unit that is saturated on an example hardly moves with it.
+
+    Raises:
+        IncompatibleParts: a code that has no ends.
+
+    References:
+        Contractive auto-encoders: explicit invariance during feature extraction (Rifai et al., 2011), table 1
+    """
+    if Offer.UNIT_INTERVAL not in model.latent.offers:  # type: ignore[operator]
+        raise IncompatibleParts(
+            f"Saturation is that of {Offer.UNIT_INTERVAL}, but the code of {type(model.latent).__name__} has no ends. "
+            "Use latents.Deterministic('sigmoid')."
+        )
+    count, n = 0, 0
+    for chunk in chunks(x):
+        z = model.encode(chunk)
+        count, n = count + int(((z < margin) | (z > 1 - margin)).sum().item()), n + z.numel()
+    return count / n
 
 
 def sensitivity(model: Autoencoder, x: Tensor | Chunked) -> dict[str, float]:

@@ -11,6 +11,7 @@ from isthmus.plots.canvas import (
     LABEL_SIZE,
     SMALL_SIZE,
     VERMILION,
+    Array,
     canvas,
     entitle,
     finite,
@@ -20,6 +21,7 @@ from isthmus.plots.canvas import (
 
 Line = tuple[Sequence[float], Sequence[float]]
 COLOURS = (BLUE, VERMILION, "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+MOST_MARKERS = 16
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
@@ -29,6 +31,7 @@ def lines(
     title: str,
     axis_labels: tuple[str, str],
     levels: Mapping[str, float] | None = None,
+    beside: Mapping[str, Line] | None = None,
     x_names: Sequence[str] = (),
     log_x: bool = False,
 ) -> Figure:
@@ -38,6 +41,8 @@ def lines(
         series: the points (x, y) of each line by its name; equal lengths, finite.
         title: what the figure is called.
         axis_labels: names of the axes, with units.
+        beside: a second line for some of the names, dashed in the colour of the first and without markers; what the
+            two are is for the title to say.
         levels: heights to compare with, by name; the first has the colour of the first line, and so on.
         x_names: what stands at x = 0, 1, ... instead of numbers.
         log_x: whether x is drawn on a logarithmic scale.
@@ -48,12 +53,13 @@ def lines(
     """
     figure = canvas(6.6, 4.0)
     axes = figure.add_subplot()
-    for number, (name, (x, y)) in enumerate(series.items()):
-        across, up = finite(x, f"x of {name}"), finite(y, f"y of {name}")
-        if across.shape != up.shape:
-            raise ShapeError(f"The line {name!r} has {across.size} x and {up.size} y, but needs as many of each.")
+    for number, name in enumerate(series):
+        across, up = _points(series, name)
         colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
-        axes.plot(across, up, color=colour, marker=marker, ms=4, lw=1.6, label=name)
+        every = -(-across.size // MOST_MARKERS)
+        axes.plot(across, up, color=colour, marker=marker, markevery=every, ms=4, lw=1.6, label=name)
+        if name in (beside or {}):
+            axes.plot(*_points(beside or {}, name), color=colour, lw=1.1, ls="--")
     for number, (name, height) in enumerate((levels or {}).items()):
         axes.axhline(height, color=COLOURS[number % len(COLOURS)], lw=1.1, ls="--", label=name)
     if x_names:
@@ -67,3 +73,12 @@ def lines(
     axes.legend(frameon=False, fontsize=SMALL_SIZE, labelcolor=INK)
     axes.tick_params(labelsize=LABEL_SIZE - 1)
     return figure
+
+
+def _points(series: Mapping[str, Line], name: str) -> tuple[Array, Array]:
+    """The points of a line, checked."""
+    x, y = series[name]
+    across, up = finite(x, f"x of {name}"), finite(y, f"y of {name}")
+    if across.shape != up.shape:
+        raise ShapeError(f"The line {name!r} has {across.size} x and {up.size} y, but needs as many of each.")
+    return across, up

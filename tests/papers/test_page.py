@@ -1,0 +1,72 @@
+"""The page of reproductions: what it says of a row, and that the one in docs is made from the results that are kept."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from isthmus.errors import BadData
+from isthmus.papers.page import cells, gathered, main, page
+
+ROOT = Path(__file__).parents[2]
+MACHINE = {"isthmus": "0.1.0", "python": "3.11.7", "torch": "2.13.0", "system": "Linux x", "threads": 1, "cpus": 2}
+
+
+def row(**changes) -> dict:
+    plain = {"what": "-log p(x|z)", "ours": 87.094, "published": 86.76, "known": "78.01 (NVAE)", "unit": "nats"}
+    return plain | {"bar": "within 0.5", "met": True, "spread": None} | changes
+
+
+def results(name: str, *rows: dict, **changes) -> dict:
+    plain = {"paper": name, "title": "A title", "command": f"isthmus reproduce {name}", "budget": "5 epochs", "seed": 0}
+    plain |= {"seconds": {"a": 61.0, "b": 60.0}, "machine": MACHINE, "rows": list(rows), "pictures": {"a.png": "0f"}}
+    return plain | changes
+
+
+def test_a_row_becomes_text():
+    assert cells(row(spread=0.0321)) == (
+        *("-log p(x|z), nats", "86.76", "87.09 ± 0.032", "78.01 (NVAE)", "within 0.5", "met"),
+    )
+    assert cells(row(unit="", published="falls", met=False))[:2] == ("-log p(x|z)", "falls")
+    assert [cells(row(met=met)).verdict for met in (False, None)] == ["not met", "not asked of this form"]
+    assert cells(row(bar="", met=None)).verdict == ""
+
+
+def test_the_page_counts_bars_and_adds_up_seconds():
+    made = page([results("burda2016", row(), row(met=False), row(bar="", met=None))])
+    assert "| 3 | 1 of 2 | 2 min |" in made
+    assert "- time: 2 min in 2 pieces, Linux x, 2 cores, 1 thread, torch 2.13.0, isthmus 0.1.0" in made
+    assert "- command: `isthmus reproduce burda2016`" in made
+    assert "- pictures: `a.png`" in made
+
+
+def test_a_bar_that_was_missed_is_said_plainly_and_no_text_breaks_the_table():
+    lines = page([results("burda2016", row(met=False))]).splitlines()
+    told = next(line for line in lines if line.startswith("| -log"))
+    assert told == r"| -log p(x\|z), nats | 86.76 | 87.09 | 78.01 (NVAE) | within 0.5 | **not met** |"
+
+
+def test_papers_stand_in_the_order_of_the_list_and_are_linked():
+    made = page([results("higgins2017", row()), results("vincent2008", row())])
+    assert made.index('<a id="vincent2008">') < made.index('<a id="higgins2017">')
+    assert made.index("](#vincent2008)") < made.index("](#higgins2017)")
+
+
+def test_only_results_of_reproductions_are_gathered(tmp_path):
+    for name, content in {
+        "a": results("burda2016", row()),
+        "b": {"speed": 3},
+        "c": [1],
+        "d": {"paper": "other"},
+    }.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    assert [found["paper"] for found in gathered(tmp_path)] == ["burda2016"]
+    (tmp_path / "e.json").write_text("{")
+    with pytest.raises(BadData, match=r"e\.json' is no JSON: .*\. Make it again\.$"):
+        gathered(tmp_path)
+
+
+def test_the_page_in_docs_is_what_the_command_makes(tmp_path):
+    main([str(ROOT / "benchmarks" / "results"), str(tmp_path / "page.md")])
+    there = (ROOT / "docs" / "reproductions.md").read_text(encoding="utf-8")
+    assert there == (tmp_path / "page.md").read_text(encoding="utf-8"), "make reproductions"
