@@ -8,7 +8,7 @@ import importlib
 from isthmus.errors import unknown
 from isthmus.papers.sitting import Paper
 
-PAPERS = ("encoder", "vincent2008", "rifai2011", "burda2016", "keras_tutorial", "higgins2017")
+PAPERS = ("encoder", "vincent2008", "rifai2011", "makhzani2013", "burda2016", "keras_tutorial", "higgins2017")
 """Modules of this folder, by the key of their paper."""
 
 
