@@ -27,12 +27,16 @@ CODES: dict[str, dict[str, object]] = {
     "binary": {
         "latent.kind": "categorical",
         "latent.classes": 2,
+        "latent.temperature": {"value": 0.5, "shape": "linear", "start": 5.0, "fraction": 0.5},
         "penalties.kl_sparsity.kind": "kl_sparsity",
         "penalties.kl_sparsity.target": 0.5,
         "penalties.kl_sparsity.weight": 5.0,
     },
 }
-"""Kinds of hidden units; three binary ones hold eight codes only if each is on for half of the patterns."""
+"""Kinds of hidden units; three binary ones hold eight codes only if each is on for half of the patterns.
+
+They start hot, so that two patterns which share a code can still part; from temperature 1 a run in twelve sticks.
+"""
 
 
 @dataclass(frozen=True)
@@ -76,15 +80,14 @@ class Problem:
 CLASSIC = (
     Problem(4, 2, "sigmoid", 1500, 0.1),
     Problem(8, 3, "sigmoid", 1500, 0.1),
-    Problem(8, 3, "binary", 1500, 0.1),
+    Problem(8, 3, "binary", 2500, 0.1),
     Problem(40, 10, "sigmoid", 1500, 0.1),
 )
 PLANE = (
-    *(Problem(n, 2, "sigmoid", 1500, 0.3) for n in (4, 5, 6, 8)),
+    *(Problem(n, 2, "sigmoid", 1500, 0.3) for n in (5, 6, 8)),
     *(Problem(n, 2, "linear", 4000, 0.3) for n in (8, 12, 16)),
     Problem(24, 2, "linear", 8000, 0.3),
     Problem(32, 2, "linear", 20_000, 0.3),
-    Problem(40, 2, "linear", 60_000, 0.3),
 )
 SEEDS, PLANE_SEEDS = 20, 5
 
@@ -117,7 +120,7 @@ def distinct(z: Tensor) -> int:
 
 def run(sitting: Sitting) -> list[Row]:
     """Train every problem with every seed, count, and draw the codes of the first seed."""
-    classic, plane = (CLASSIC, PLANE) if not sitting.quick else (CLASSIC[:3], PLANE[:6:5])
+    classic, plane = (CLASSIC, PLANE) if not sitting.quick else (CLASSIC[:3], PLANE[:5:4])
     many, few = (3, 2) if sitting.quick else (SEEDS, PLANE_SEEDS)
     found = {problem: _piece(sitting, problem, many) for problem in classic}
     in_plane = {problem: _piece(sitting, problem, few) for problem in plane}
@@ -217,7 +220,7 @@ PAPER = Paper(
     name="encoder",
     title="Ackley, Hinton & Sejnowski (1985): the encoder problems N-M-N",
     claim="8-3-8: 16 of 20 runs find all eight codes; 40-10-40: 98.6 % correct; N-2-N: codes on a convex curve",
-    quick="three of the four classic problems with 3 seeds, 4-2-4 and 12-2-12 with 2",
+    quick="three of the four classic problems with 3 seeds, 5-2-5 and 12-2-12 with 2",
     run=run,
     budget=f"{SEEDS} seeds of each classic problem, {PLANE_SEEDS} of each N-2-N; all patterns are one batch",
 )

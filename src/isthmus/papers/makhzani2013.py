@@ -54,16 +54,25 @@ def run(sitting: Sitting) -> list[Row]:
             tried=tried,
             iterations=ITERATIONS,
         )
-        weights = gallery.first_layer(load(_folder(sitting, k)))
-        assert weights is not None
-        title = f"Filters of a k-sparse autoencoder, k = {k}"
-        plots.save(plots.filters(weights, title=title), sitting.place(f"filters-k{k}.png"))
+        _draw_filters(sitting, data, k)
         rows += _rows(sitting, k, figures)
     return rows
 
 
 def _folder(sitting: Sitting, k: int) -> str:
     return str(sitting.place(f"pieces/k{k}"))
+
+
+def _draw_filters(sitting: Sitting, data: Prepared, k: int) -> None:
+    """The filters, those first that most validation images use."""
+    assert data.valid is not None
+    done = load(_folder(sitting, k))
+    weights = gallery.first_layer(done)
+    assert weights is not None
+    use = (done.model.encode(data.valid.tensor) != 0).double().mean(0)
+    title = f"The most used filters with k = {k}"
+    figure = plots.filters(weights[use.argsort(descending=True).numpy()], title=title)
+    plots.save(figure, sitting.place(f"filters-k{k}.png"))
 
 
 def _tried(sitting: Sitting) -> list[tuple[float, float]]:
