@@ -35,7 +35,7 @@ CODES: dict[str, dict[str, object]] = {
 }
 """Kinds of hidden units; three binary ones hold eight codes only if each is on for half of the patterns.
 
-They start hot, so that two patterns which share a code can still part; from temperature 1 a run in twelve sticks.
+They start hot, so that two patterns which share a code can still part; from temperature 1 one run of 20 stuck.
 """
 
 
