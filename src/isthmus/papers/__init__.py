@@ -8,7 +8,18 @@ import importlib
 from isthmus.errors import unknown
 from isthmus.papers.sitting import Paper
 
-PAPERS = ("hinton2006", "vincent2008", "rifai2011", "kingma2014", "burda2016", "higgins2017", "tolstikhin2018")
+PAPERS = (
+    "encoder",
+    "hinton2006",
+    "vincent2008",
+    "rifai2011",
+    "makhzani2013",
+    "kingma2014",
+    "burda2016",
+    "keras_tutorial",
+    "higgins2017",
+    "tolstikhin2018",
+)
 """Modules of this folder, by the key of their paper."""
 
 

@@ -1,0 +1,85 @@
+"""The tutorial's models: their layers, half of their epochs, and a run on small pictures that tells its story."""
+
+import pytest
+from torch import nn
+
+from isthmus.fitting import prepared
+from isthmus.papers import keras_tutorial
+from isthmus.papers.keras_tutorial import MODELS, _row
+from isthmus.papers.sitting import Sitting, reproduce
+
+
+def widths(name):
+    """Inputs and outputs of the dense layers, encoder then decoder, and the maps of the convolutions."""
+    model = MODELS[name].recipe.build((1, 28, 28)).model
+    layers = [*model.encoder.modules(), *model.decoder.modules()]
+    return [
+        (m.in_features, m.out_features) if isinstance(m, nn.Linear) else m.out_channels
+        for m in layers
+        if isinstance(m, nn.Linear | nn.Conv2d)
+    ], model.code
+
+
+@pytest.mark.parametrize(
+    ("name", "layers", "code"),
+    [
+        ("simple", [(784, 32), (32, 784)], (32,)),
+        ("sparse", [(784, 32), (32, 784)], (32,)),
+        ("deep", [(784, 128), (128, 64), (64, 32), (32, 64), (64, 128), (128, 784)], (32,)),
+        ("conv", [16, 8, 8, 8, 8, 16, 1], (8, 4, 4)),
+        ("denoising", [32, 32, 32, 32, 1], (32, 7, 7)),
+        ("vae", [(784, 64), (64, 4), (2, 64), (64, 784)], (2,)),
+    ],
+)
+def test_the_layers_are_the_tutorials(name, layers, code):
+    assert widths(name) == (layers, code)
+
+
+def test_all_but_the_denoiser_take_half_of_the_epochs():
+    assert {name: model.theirs / model.epochs for name, model in MODELS.items() if name != "denoising"} == {
+        name: 2 for name in MODELS if name != "denoising"
+    }
+
+
+@pytest.mark.parametrize(("value", "quick", "met"), [(0.0899, False, True), (0.09, False, False), (0.08, True, None)])
+def test_the_bar_is_to_be_below_what_is_stated_in_the_full_form_alone(tmp_path, value, quick, met):
+    row = _row(Sitting(tmp_path, quick=quick), "simple", value)
+    assert (row.met, row.published) == (met, "about 0.09")
+
+
+def test_nothing_is_asked_where_nothing_is_stated(tmp_path):
+    row = _row(Sitting(tmp_path), "vae", 0.2)
+    assert (row.met, row.bar, row.published) == (None, "", "-")
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory):
+    """The quick form on the small digits: the folder, the results, and what a second call said."""
+    folder, said = tmp_path_factory.mktemp("keras"), []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras_tutorial, "images_of", lambda sitting, name, recipe: prepared("digits", recipe.data, 0))
+        patch.setattr(keras_tutorial, "PIXELS", 64)
+        results = reproduce(keras_tutorial.PAPER, Sitting(folder, quick=True, say=lambda text: None))
+        reproduce(keras_tutorial.PAPER, Sitting(folder, quick=True, say=said.append))
+    return folder, results, said
+
+
+def test_every_model_has_its_cross_entropy_above_the_floor(story):
+    rows = {row["what"]: row for row in story[1]["rows"]}
+    assert sum(what.startswith("cross-entropy of a pixel") for what in rows) == len(MODELS)
+    floor = rows["entropy of a pixel, below which none can be"]["ours"]
+    assert all(0.1 < floor < row["ours"] < 1 for what, row in rows.items() if what.startswith("cross-entropy"))
+    assert rows["cross-entropy of a pixel, conv, 1 of 50 epochs"]["published"] == "about 0.094"
+
+
+def test_the_sparse_code_is_compared_with_the_simple_one(story):
+    rows = {row["what"]: row for row in story[1]["rows"]}
+    sparse, simple = rows["mean code, sparse"], rows["mean code, simple"]
+    assert sparse["met"] == (sparse["ours"] < simple["ours"])
+    assert (sparse["published"], simple["published"]) == (3.33, 7.30)
+
+
+def test_all_pictures_are_drawn_and_finished_models_are_not_trained_again(story):
+    _, results, said = story
+    assert set(results["pictures"]) == {"reconstructions.png", "denoised.png", "codes.png", "manifold.png"}
+    assert sum(text.endswith("done before") for text in said) == len(MODELS) == len(said)
