@@ -10,10 +10,13 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
+from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from isthmus.boltzmann import BoltzmannMachine, Contrastive, learn
 from isthmus.errors import BadData, BadOption, IncompatibleParts
 from isthmus.estimators import BoltzmannTransformer
+from isthmus.model import seeded
 
 KINDS = [
     BoltzmannTransformer(8, n_iter=2),
@@ -64,6 +67,25 @@ def test_it_is_its_machine():
     assert fitted.get_feature_names_out()[0] == "boltzmanntransformer0"
 
 
+def test_it_learns_as_its_options_say():
+    x, _ = digits(90)
+    options = {"learning_rate": 0.03, "batch_size": 20, "n_iter": 3, "n_steps": 2, "weight_cost": 0.01}
+    fitted = BoltzmannTransformer(5, **options, persistent=True, precision="32", random_state=4).fit(x)
+    seed = int(np.random.RandomState(4).randint(np.iinfo(np.int32).max))
+    with seeded(seed):
+        machine = BoltzmannMachine(64, 5)
+    by_hand = Contrastive(3, 20, 0.03, weight_cost=0.01, steps=2, persistent=True, precision="32")
+    learn(machine, torch.tensor(x).float(), by_hand, seed=seed)
+    assert np.array_equal(fitted.components_, machine.weight)
+    v = torch.tensor(x)
+    with seeded(seed):
+        drawn = machine.sample(7, steps=3)
+    assert np.array_equal(fitted.sample(7, n_steps=3), drawn)
+    with seeded(seed):
+        once = machine.double().draw_visible(machine.draw_hidden(v))
+    assert np.array_equal(fitted.gibbs(x), once)
+
+
 @pytest.mark.parametrize("visible", ["bernoulli", "gaussian"])
 def test_features_of_any_scale_come_back_in_their_own_units(visible):
     x, _ = digits()
@@ -86,6 +108,7 @@ def test_values_in_the_unit_interval_are_taken_as_they_are():
 def test_answers_have_the_precision_of_the_question(dtype):
     x = digits()[0].astype(dtype)
     fitted = BoltzmannTransformer(4, n_iter=1).fit(x)
+    assert get_tags(fitted).transformer_tags.preserves_dtype == ["float64", "float32"]
     assert fitted.components_.dtype == np.float32
     for answer in (fitted.transform(x), fitted.score_samples(x), fitted.gibbs(x)):
         assert answer.dtype == dtype
