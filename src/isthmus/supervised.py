@@ -123,6 +123,13 @@ class Predictor(Autoencoder):
             features: Tensor = self.decoder(self.codes(x))
         return features.argmax(1) if isinstance(self.likelihood, Classes) else features
 
+    def error(self, x: Float[Tensor, "N *inputs"], y: Tensor) -> float:
+        r"""Share of examples whose class is not found; of numbers the mean of :math:`\lVert y - \hat y\rVert^2`."""
+        found = self.predict(x)
+        if isinstance(self.likelihood, Classes):
+            return (found != y).double().mean().item()
+        return (found - y.reshape(found.shape)).double().square().sum(1).mean().item()
+
 
 def predictor(source: Autoencoder, y: Tensor, *, classes: int | None = None, corrupt: bool = False) -> Predictor:
     """A copy of an autoencoder's encoder under a new head, for targets like ``y``: whole numbers are classes.

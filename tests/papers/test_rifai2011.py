@@ -1,7 +1,10 @@
 """Contraction and saturation by kind of autoencoder: pieces of before stay, and their models are trained once more."""
 
+import shutil
+
 import pytest
 
+from isthmus import papers
 from isthmus.papers import rifai2011
 from isthmus.papers.sitting import reproduce
 
@@ -19,33 +22,40 @@ def few(monkeypatch):
     """Two kinds of few units."""
     kinds = {name: rifai2011.KINDS[name] for name in ("CAE", "AE")}
     monkeypatch.setattr(rifai2011, "KINDS", kinds)
-    for name in ("PUBLISHED", "SATURATED"):
+    for name in ("PUBLISHED", "SATURATED", "ERRORS"):
         monkeypatch.setattr(rifai2011, name, {kind: getattr(rifai2011, name)[kind] for kind in kinds})
     full = rifai2011.recipe
     monkeypatch.setattr(rifai2011, "recipe", lambda *key: full(*key).with_options({"latent.size": 20}))
 
 
-def test_saturation_needs_no_second_training_but_where_the_model_is_gone(shrunken, few, monkeypatch):
+def test_finished_models_serve_all_columns_and_are_trained_once_more_where_they_are_gone(shrunken, few, monkeypatch):
     sitting = shrunken(rifai2011)
     trained = []
-    fit = rifai2011.fit
-    monkeypatch.setattr(rifai2011, "fit", lambda *args, **more: trained.append(1) or fit(*args, **more))
+    fit = papers.sitting.fit
+    monkeypatch.setattr(papers.sitting, "fit", lambda *args, **more: trained.append(1) or fit(*args, **more))
     first = reproduce(rifai2011.PAPER, sitting)
     assert len(trained) == 2
-    shares = {row["what"]: row["ours"] for row in first["rows"] if row["what"].startswith("saturated")}
-    assert set(shares) == {"saturated units, CAE", "saturated units, AE"}
-    assert all(0 <= share <= 100 for share in shares.values())
+    columns = {row["what"].rpartition(", ")[0]: row["ours"] for row in first["rows"]}
+    assert {"test error", "mean |J|_F", "saturated units", "cross-entropy"} <= set(columns)
+    shares = [row["ours"] for row in first["rows"] if row["unit"] == "%"]
+    assert all(0 <= share <= 100 for share in shares)
 
-    # as it is where a piece was finished before its model was kept
+    # a piece that is gone is made from the model that was kept
     (sitting.place("pieces/ae-0-seed0-saturation.json")).unlink()
-    folder = sitting.place("pieces/ae-0-seed0")
-    folder.rename(folder.with_name("elsewhere"))
+    assert reproduce(rifai2011.PAPER, sitting)["rows"] == first["rows"]
+    assert len(trained) == 2
+    # or from the same model trained again
+    (sitting.place("pieces/ae-0-seed0-saturation.json")).unlink()
+    (folder,) = sitting.place("pieces").glob("ae-0-seed0-????????")
+    shutil.rmtree(folder)
     assert reproduce(rifai2011.PAPER, sitting)["rows"] == first["rows"]
     assert len(trained) == 3
 
-    # and where that second training was stopped
-    (sitting.place("pieces/ae-0-seed0-saturation.json")).unlink()
-    record = folder / "run.json"
-    record.write_text(record.read_text().replace('"finished": true', '"finished": false'))
-    assert reproduce(rifai2011.PAPER, sitting)["rows"] == first["rows"]
-    assert len(trained) == 4
+
+def test_the_fewest_errors_are_asked_of_the_contractive_one_and_the_order_of_all():
+    errors = {kind: [value - 0.1, value + 0.1] for kind, value in rifai2011.ERRORS.items()}
+    rows = {row.what: row for row in rifai2011._wrong(errors)}
+    assert rows["test error, CAE"].met is True
+    assert rows["test error, AE"].met is True
+    swapped = rifai2011._wrong(errors | {"CAE": [1.2, 1.2]})
+    assert [row.met for row in swapped if row.bar] == [False, False]
