@@ -212,7 +212,7 @@ def test_the_choice_torch_leaves_what_the_layer_drew():
 
 
 def test_every_choice_of_initial_weights_has_a_law_here():
-    assert set(INITIAL_WEIGHTS) == {*LAWS, "orthogonal", "torch"}
+    assert set(INITIAL_WEIGHTS) == {*LAWS, "orthogonal", "sparse", "torch"}
 
 
 def test_initial_weights_reach_every_layer_with_a_weight_and_no_bias_is_needed():
@@ -231,3 +231,18 @@ def test_a_pair_draws_the_weights_of_both_networks_as_named(name):
             variance = LAWS[name](layer.in_features, layer.out_features)[0]
             n = layer.weight.numel()
             assert abs(layer.weight.double().square().mean().item() - variance) < 5 * variance * math.sqrt(0.8 / n)
+
+
+@pytest.mark.parametrize("inputs", [4, 15, 200])
+def test_sparse_weights_are_fifteen_standard_normal_ones_into_each_unit(inputs):
+    layer = nn.Linear(inputs, 400)
+    initialise(layer, "sparse")
+    drawn = layer.weight[layer.weight != 0]
+    assert bool(((layer.weight != 0).sum(1) == min(15, inputs)).all())
+    # a mean of n standard normal draws has a spread of 1 / sqrt(n), their variance one of sqrt(2 / n)
+    n = len(drawn)
+    assert abs(drawn.mean().item()) < 5 / math.sqrt(n)
+    assert abs(drawn.var().item() - 1) < 5 * math.sqrt(2 / n)
+    # every input is as likely as any other
+    counts = (layer.weight != 0).sum(0).double()
+    assert counts.max() < 400 * min(15, inputs) / inputs + 6 * math.sqrt(400)

@@ -44,8 +44,13 @@ def _finite(content: object) -> object:
     return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
-def print_table(columns: Mapping[str, str], rows: Sequence[tuple[str, ...]], title: str = "") -> None:
-    """A table on standard output; ``columns`` gives each heading its side (left or right)."""
+def print_table(
+    columns: Mapping[str, str], rows: Sequence[tuple[str, ...]], title: str = "", *, wrap: bool = False
+) -> None:
+    """A table on standard output; ``columns`` gives each heading its side (left or right).
+
+    Where there is little room texts are wrapped, the first column only if ``wrap`` says so; then figures never are.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -59,7 +64,9 @@ def print_table(columns: Mapping[str, str], rows: Sequence[tuple[str, ...]], tit
         show_edge=False,
     )
     for number, (heading, side) in enumerate(columns.items()):
-        table.add_column(heading, justify="right" if side == "right" else "left", no_wrap=number == 0)
+        table.add_column(
+            heading, justify="right" if side == "right" else "left", no_wrap=side == "right" if wrap else number == 0
+        )
     for row in rows:
         table.add_row(*(text.replace("[", "\\[") for text in row))
     Console().print(table)

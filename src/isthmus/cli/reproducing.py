@@ -46,9 +46,10 @@ def reproduce(
         return
     rows = [cells(row) for row in results["rows"]]
     print_table(
-        {"figure": "left", "published": "right", "ours": "right", "best known": "right"},
+        {"figure": "left", "published": "right", "ours": "right", "best known": "left"},
         [row[:4] for row in rows],
         f"{chosen.title}{' (quick form)' if quick else ''}",
+        wrap=True,
     )
     for row in rows:
         if row.bar:

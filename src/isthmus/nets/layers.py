@@ -65,12 +65,24 @@ def _groups(width: int) -> int:
     return max((g for g in range(1, GROUPS + 1) if width % g == 0 and width // g >= GROUP), default=1)
 
 
+def _sparse(weight: Tensor) -> None:
+    """15 incoming weights of each unit from N(0, 1), all others 0, so that no unit saturates (Martens, 2010)."""
+    weight.zero_()
+    flat = weight.flatten(1)
+    incoming = min(INCOMING, flat.shape[1])
+    places = torch.rand_like(flat).topk(incoming).indices
+    flat.scatter_(1, places, torch.randn(len(flat), incoming, dtype=flat.dtype, device=flat.device))
+
+
+INCOMING = 15
+"""Weights of a unit that sparse initial weights draw."""
 INITIAL_WEIGHTS: dict[str, Callable[[Tensor], object]] = {
     "glorot": nn.init.xavier_uniform_,
     "glorot_normal": nn.init.xavier_normal_,
     "he": lambda w: nn.init.kaiming_uniform_(w, nonlinearity="relu"),
     "he_normal": lambda w: nn.init.kaiming_normal_(w, nonlinearity="relu"),
     "orthogonal": nn.init.orthogonal_,
+    "sparse": _sparse,
     "small": lambda w: nn.init.normal_(w, std=0.01),
     "torch": lambda w: w,
 }

@@ -14,11 +14,13 @@ PAPERS = (
     "vincent2008",
     "rifai2011",
     "makhzani2013",
+    "sutskever2013",
     "kingma2014",
     "burda2016",
     "keras_tutorial",
     "higgins2017",
     "tolstikhin2018",
+    "labels",
 )
 """Modules of this folder, by the key of their paper."""
 

@@ -5,6 +5,9 @@ initial weights, so that single neurons can be followed over the noise. Its mani
 plane, Gaussian corruption, and the arrows r(x) - x that bring them back. Where the density is known the best
 reconstruction is known too, :math:`r(\tilde x) - \tilde x = \sigma^2 \nabla \log p_\sigma(\tilde x)` with the density
 :math:`p_\sigma` of the corrupted points (Miyasawa, 1961; Alain & Bengio, 2014), and the arrows are compared with it.
+
+Its errors (table 1): three layers of 1,000 sigmoid units, each trained to restore the codes of the one below, then the
+whole net on labels; MNIST and the variations that are drawn by code. The noise is chosen on the validation part.
 """
 
 from itertools import pairwise
@@ -16,13 +19,16 @@ from torch import Tensor
 
 from isthmus import plots
 from isthmus.data.base import Array
+from isthmus.data.prepare import Prepared
 from isthmus.fitting import fit
 from isthmus.metrics.evaluation import evaluate
 from isthmus.model import seeded
-from isthmus.papers.sitting import Paper, Row, Sitting, images_of
+from isthmus.options import PretrainingOptions, TrainingOptions
+from isthmus.papers.sitting import Paper, Row, Sitting, classified, images_of, mean_and_spread
 from isthmus.recipe import Recipe
 from isthmus.run import Run, load
-from isthmus.zoo import denoising
+from isthmus.training import stacked
+from isthmus.zoo import deep, denoising
 
 DESTROYED = (0.0, 0.1, 0.2, 0.25, 0.5)
 FILTERS = (0.0, 0.1, 0.25, 0.5)
@@ -30,6 +36,20 @@ FOLLOWED = (0.0, 0.1, 0.2, 0.5)
 EPOCHS = 10
 NOISE, THICKNESS = 0.25, 0.05
 """Standard deviations of the corruption, and of the data about its curve."""
+ERRORS: dict[str, tuple[float, float | str, str]] = {
+    "mnist": (1.28, 1.6, "0.57 (ladder network)"),
+    "mnist_basic": (2.80, "-", "1.06 (PCANet-2)"),
+    "mnist_rot": (10.29, "-", "4.20 (TIRBM)"),
+    "mnist_bg_rand": (10.38, "-", "6.73 (DBN-3)"),
+    "rectangles": (1.99, "-", "1.21 (CAE-2)"),
+    "convex": (19.06, "-", "18.41 (SAE-3)"),
+}
+"""Test error in per cent of three stacked layers, that of random weights (Hinton & Salakhutdinov, 2006), the best."""
+NOISES = (0.1, 0.25, 0.4)
+UNITS, STACKED = 1000, 10
+SEEDS = (0, 1)
+FINE = TrainingOptions(epochs=25, batch=100, rate=5e-4, schedule="cosine", patience=8)
+"""How the whole net is trained on labels."""
 
 
 def run(sitting: Sitting) -> list[Row]:
@@ -49,7 +69,7 @@ def run(sitting: Sitting) -> list[Row]:
             value,
             "rises",
             bar="rises with the noise" if level == levels[-1] else "",
-            met=rises if level == levels[-1] else None,
+            met=rises if level == levels[-1] and not sitting.quick else None,
         )
         for level, value in smooth.items()
     ]
@@ -57,7 +77,48 @@ def run(sitting: Sitting) -> list[Row]:
         Row(f"cross-entropy of clean test images, {level:.0%} destroyed", f["cross_entropy"], unit="nats")
         for level, f in figures.items()
     ]
-    return rows + _plane(sitting)
+    return _errors(sitting) + rows + _plane(sitting)
+
+
+def _errors(sitting: Sitting) -> list[Row]:
+    """Test errors by data set: random weights, stacked autoencoders without noise, and with the best noise."""
+    rows = []
+    for name in list(ERRORS)[: 2 if sitting.quick else None]:
+        published, random, best = ERRORS[name]
+        data = images_of(sitting, name, denoising())
+        seeds = (0,) if sitting.quick else SEEDS
+        tried = {v: _stacked(sitting, data, v, 0) for v in (NOISES[1:2] if sitting.quick else NOISES)}
+        chosen = min(tried, key=lambda v: tried[v]["valid"])
+        kinds = {"random weights": None, "no noise": 0.0, f"{chosen:.0%} destroyed": chosen}
+        for kind, level in kinds.items():
+            found = [_stacked(sitting, data, level, seed)["test"] for seed in seeds]
+            value, spread = mean_and_spread(found)
+            stacked_noise = level == chosen
+            paper = published if stacked_noise else random if level is None else "-"
+            met = (None if sitting.quick else value <= published) if stacked_noise else None
+            bar = f"at most {published:g}" if stacked_noise else ""
+            rows.append(Row(f"{name}: test error, {kind}", value, paper, best if bar else "-", "%", bar, met, spread))
+    return rows
+
+
+def _stacked(sitting: Sitting, data: Prepared, level: float | None, seed: int) -> dict[str, Any]:
+    """Three layers, pretrained with a level of noise (``None``: not at all), then trained on labels."""
+    units, epochs = (100, 2) if sitting.quick else (UNITS, STACKED)
+    fine = FINE.model_copy(update={"epochs": 12, "rate": 3e-3}) if sitting.quick else FINE
+    recipe = deep(units, (units, units)).with_options({"net.activation": "sigmoid", "latent.activation": "sigmoid"})
+    levels = PretrainingOptions(kind="denoising", epochs=(epochs,), changes={"corruption.fraction": level or 0.0})
+
+    def trained() -> dict[str, Any]:
+        with seeded(sitting.seed + seed):
+            objective = recipe.build(data.shape)
+        if level is not None:
+            tasks = stacked.planned(objective, levels, recipe)
+            stacked.pretrain(tasks, data.train.tensor, seed=sitting.seed + seed)
+        return classified(objective.model, data, whole=fine, seed=sitting.seed + seed)
+
+    name = f"{data.name}-{'random' if level is None else f'{level:g}'}-seed{seed}"
+    made = {"levels": levels.model_dump(mode="json"), "fine": fine.model_dump(mode="json"), "units": units}
+    return sitting.piece(name, trained, **made)
 
 
 def _trained(sitting: Sitting, level: float) -> dict[str, Any]:
@@ -193,9 +254,10 @@ def _draw_plane(sitting: Sitting, run: Run) -> None:
 
 PAPER = Paper(
     name="vincent2008",
-    title="Vincent et al. (2008): filters by noise, and the manifold view",
-    claim="noise makes filters less local; a denoising autoencoder points back to the data",
-    quick="6,000 training images, 4 epochs, three levels of noise; 2,000 points of the plane",
+    title="Vincent et al. (2008): stacked denoising autoencoders, filters by noise, and the manifold view",
+    claim="three stacked layers leave 1.28 % errors on MNIST; noise makes filters less local and points to the data",
+    quick="6,000 images of two sets, three layers of 100 units; filters: 4 epochs, three levels of noise; 2,000 points",
     run=run,
-    budget=f"{EPOCHS} epochs at each of five levels, 512 tied sigmoid units; 12,000 steps in the plane",
+    budget=f"three layers of {UNITS} units, {STACKED} epochs each and {FINE.epochs} on labels, seeds 0 and 1, noise by "
+    f"validation; filters: {EPOCHS} epochs at each of five levels, 512 tied sigmoid units; 12,000 steps in the plane",
 )

@@ -34,6 +34,7 @@ def lines(
     beside: Mapping[str, Line] | None = None,
     x_names: Sequence[str] = (),
     log_x: bool = False,
+    log_y: bool = False,
 ) -> Figure:
     """Lines through points, each with a colour and a marker of its own, and dashed levels in the same colours.
 
@@ -46,6 +47,7 @@ def lines(
         levels: heights to compare with, by name; the first has the colour of the first line, and so on.
         x_names: what stands at x = 0, 1, ... instead of numbers.
         log_x: whether x is drawn on a logarithmic scale.
+        log_y: the same of y.
 
     Raises:
         ShapeError: a line whose x and y differ in length.
@@ -66,6 +68,8 @@ def lines(
         axes.set_xticks(range(len(x_names)), x_names, parse_math=False)
     if log_x:
         axes.set_xscale("log")
+    if log_y:
+        axes.set_yscale("log")
     entitle(axes, title)
     label(axes, *axis_labels)
     quiet(axes)
