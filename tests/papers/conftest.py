@@ -15,7 +15,7 @@ from isthmus.recipe import Recipe
 def shrunken(monkeypatch: pytest.MonkeyPatch, tmp_path) -> Callable[[ModuleType], Sitting]:
     """A quick sitting of a paper's module, whose images are the bundled digits."""
 
-    def digits(sitting: Sitting, name: str, recipe: Recipe) -> Prepared:
+    def digits(sitting: Sitting, name: str, recipe: Recipe, **_rows: int) -> Prepared:
         return prepared("digits", recipe.data, sitting.seed)
 
     def made(module: ModuleType) -> Sitting:

@@ -83,6 +83,11 @@ def codes_beside(
     for axes, (name, z) in zip(np.atleast_1d(figure.subplots(1, len(planes))), planes.items(), strict=True):
         axes.set_title(name, loc="left", fontsize=LABEL_SIZE, color=INK)
         _scatter(axes, z, labels, label_names, ("z1", "z2"))
+    # one legend serves all panels
+    for axes in figure.axes[:-1]:
+        legend = axes.get_legend()
+        if legend is not None:
+            legend.remove()
     head(figure, title)
     return figure
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator
 
 from isthmus.errors import ShapeError
 from isthmus.plots.canvas import (
@@ -68,8 +70,10 @@ def lines(
         axes.set_xticks(range(len(x_names)), x_names, parse_math=False)
     if log_x:
         axes.set_xscale("log")
+        _plain(axes.xaxis)
     if log_y:
         axes.set_yscale("log")
+        _plain(axes.yaxis)
     entitle(axes, title)
     label(axes, *axis_labels)
     quiet(axes)
@@ -77,6 +81,15 @@ def lines(
     axes.legend(frameon=False, fontsize=SMALL_SIZE, labelcolor=INK)
     axes.tick_params(labelsize=LABEL_SIZE - 1)
     return figure
+
+
+def _plain(axis: Axis) -> None:
+    """Numbers as people write them on a logarithmic axis: 20, 50, 1,000."""
+    written = FuncFormatter(lambda value, _place: f"{value:,.10g}")
+    axis.set_major_formatter(written)
+    axis.set_minor_locator(LogLocator(subs=(2, 5)))
+    axis.set_minor_formatter(written)
+    axis.set_tick_params(which="minor", labelsize=LABEL_SIZE - 1)
 
 
 def _points(series: Mapping[str, Line], name: str) -> tuple[Array, Array]:
