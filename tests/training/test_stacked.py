@@ -138,6 +138,7 @@ def test_units_follow_data_and_activations() -> None:
         ({"likelihood.kind": "laplace"}, "Bernoulli or Gaussian visible units"),
         ({"likelihood.kind": "pixel_gaussian"}, "gives back what it takes"),
         ({"pretraining.kind": "vae"}, "latent gaussian"),
+        ({"pretraining.kind": "pca"}, "training.optimiser=exact needs latent.kind deterministic"),
         ({"pretraining.kind": "conv"}, "net conv"),
         ({"pretraining.changes": {"corruption.fraction": 0.5}}, "but pretraining.kind is rbm"),
         ({"pretraining.kind": "denoising", "pretraining.changes": {"corruption.size": 1}}, "corruption.size"),

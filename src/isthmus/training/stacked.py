@@ -21,6 +21,7 @@ from isthmus import zoo
 from isthmus.boltzmann.learning import Contrastive, learn
 from isthmus.boltzmann.machine import BoltzmannMachine
 from isthmus.errors import BadOption, IncompatibleParts, unknown
+from isthmus.exact import closed_form
 from isthmus.files import replacing
 from isthmus.likelihoods import Bernoulli, Gaussian
 from isthmus.model import seeded
@@ -71,7 +72,8 @@ def planned(objective: Objective, options: PretrainingOptions, recipe: Recipe) -
         return []
     kind = SHORT.get(options.kind, options.kind)
     if kind != RBM and kind not in zoo.RECIPES:
-        raise unknown("way to pretrain", options.kind, ["none", RBM, *SHORT, *zoo.RECIPES])
+        levels_only = [name for name in zoo.RECIPES if _is_level(zoo.recipe(name))]
+        raise unknown("way to pretrain", options.kind, ["none", RBM, *SHORT, *levels_only])
     if kind == RBM and options.changes:
         raise BadOption(
             f"pretraining.changes are options of a recipe ({next(iter(options.changes))}), but pretraining.kind is "
@@ -190,7 +192,9 @@ def _shallow(
 ) -> Task:
     """A level as a shallow autoencoder of a recipe."""
     shallow = _level_recipe(kind, deep, level, below, options, epochs)
-    shallow.draft((level.inputs,))
+    drafted = shallow.draft((level.inputs,))
+    if shallow.training.optimiser == "exact":
+        closed_form(drafted)
 
     def work(h: Tensor, seed: int, tell: Callable[[float], None]) -> Learnt:
         with seeded(seed):
@@ -217,7 +221,7 @@ def _level_recipe(
         IncompatibleParts: recipes of that kind are no levels.
     """
     recipe = zoo.recipe(kind).with_options(dict(options.changes))
-    if recipe.latent.kind != "deterministic" or recipe.net.kind not in ("linear", "mlp"):
+    if not _is_level(recipe):
         raise IncompatibleParts(
             f"A level is one dense layer with an activation, but recipe {kind!r} has net {recipe.net.kind} and latent "
             f"{recipe.latent.kind}. Pretrain with denoising, contractive, sparse, or another of a deterministic code."
@@ -238,6 +242,11 @@ def _level_recipe(
             "penalties": _fitting(recipe, latent, (level.inputs,)),
         }
     )
+
+
+def _is_level(recipe: Recipe) -> bool:
+    """Whether a recipe can be one dense layer with an activation."""
+    return recipe.latent.kind == "deterministic" and recipe.net.kind in ("linear", "mlp")
 
 
 def _fitting(recipe: Recipe, latent: LatentPart, shape: Shape) -> dict[str, PenaltyPart]:
