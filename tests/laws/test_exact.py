@@ -350,3 +350,30 @@ def test_moments_that_depend_on_more_are_refused(changes, message):
 def test_examples_that_are_drawn_afresh_have_no_closed_form():
     with pytest.raises(BadOption, match=r"data\.binarise=static"):
         fit("pca", torch.rand(20, 6), options={"latent.size": 2, "data.binarise": "dynamic"})
+
+
+@every_size
+def test_logistic_pca_is_pca_where_all_probabilities_are_near_a_half(d):
+    """-log Bernoulli(x; s) = D log 2 + 2 |x - 1/2 - s/4|^2 - 2 |x - 1/2|^2 + O(|s|^4): squared error, of s/4 + 1/2."""
+    x = 0.5 + 0.01 * (toy() - toy().mean(0)).clamp(-10, 10)
+    x = x - x.mean(0) + 0.5
+    objective = zoo.logistic_pca(d).build((D,)).double()
+    tool = torch.optim.LBFGS(objective.parameters(), max_iter=3000, tolerance_grad=1e-13, tolerance_change=1e-20,
+                             history_size=50, line_search_fn="strong_wolfe")  # fmt: skip
+
+    def closure() -> Tensor:
+        tool.zero_grad()
+        # in units in which the smallest variance is of order 1
+        loss = 1e4 * (objective(x).total - D * math.log(2))
+        loss.backward()
+        return loss
+
+    tool.step(closure)
+    theirs = PCA(d, svd_solver="full").fit(x.numpy())
+    linear = theirs.inverse_transform(theirs.transform(x.numpy()))
+    made = objective.model.reconstruct(x).numpy()
+    # values are within 0.1 of a half, and so the neglected terms a hundredth of those kept
+    np.testing.assert_allclose(made, linear, rtol=0, atol=0.1 * np.abs(linear - 0.5).max())
+    error, best = np.square(made - x.numpy()).sum(1).mean(), np.square(linear - x.numpy()).sum(1).mean()
+    # a sigmoid bends the plane a little, so that it may even fit better
+    assert error == pytest.approx(best, rel=0.02)
