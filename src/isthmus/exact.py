@@ -155,7 +155,7 @@ def _restorer(seen: Statistics, d: int, corruption: nn.Module) -> Affine:
         best = _divided(cross, covariance_in)
         if d == width:
             # all directions are kept, so it does not matter which they are
-            values, vectors = (best * cross).sum(1), torch.eye(d, dtype=best.dtype)
+            values, vectors = (best * cross).sum(1), torch.eye(d, dtype=best.dtype, device=best.device)
         else:
             values, vectors = _spectrum(best @ cross.T)
         directions, explained = vectors[:, :d], values[:d].sum()

@@ -35,7 +35,7 @@ from isthmus.training import processes, stacked
 from isthmus.training.batches import stream
 from isthmus.training.checkpoints import Checkpoints, packed, unpacked
 from isthmus.training.engine import Engine, Outcome
-from isthmus.training.hardware import describe
+from isthmus.training.hardware import describe, threads
 from isthmus.training.history import copy_of
 from isthmus.training.processes import STRATEGIES
 from isthmus.training.progress import levels_shown, shown
@@ -243,6 +243,8 @@ def check_together(recipe: Recipe, data: Prepared, strategy: str) -> None:
     """
     if recipe.data.shift and not data.images:
         raise BadData(f"data.shift={recipe.data.shift} moves images, but the data is a table. Leave data.shift out.")
+    if recipe.training.optimiser == "exact" and strategy == "fsdp":
+        raise BadOption("training.optimiser=exact needs whole layers, but fsdp cuts them. Use strategy ddp.")
     if recipe.pretraining.kind == "none":
         return
     if data.streamed:
@@ -335,8 +337,15 @@ def _pretrained(
     keep = None if work is None else work / LEVELS
     if engine.step:
         return stacked.rows(tasks, keep)
-    with levels_shown() if progress else contextlib.nullcontext() as listener:
-        done = stacked.pretrain(tasks, run.data.train.tensor, seed=run.facts.seed, keep=keep, listener=listener)
+    told, seed, x = engine.processes.told, run.facts.seed, run.data.train.tensor
+    with levels_shown() if progress else contextlib.nullcontext() as listener, threads(engine.threads):
+        try:
+            done = stacked.pretrain(tasks, x, seed=seed, keep=keep, listener=listener, told=told)
+        except Diverged as error:
+            raise Diverged(
+                f"Pretraining diverged: {str(error).partition('. ')[0]}. Lower pretraining.rate, or give one for each "
+                "level, such as pretraining.rate=0.05,0.05,0.001; finished levels are kept for --resume."
+            ) from error
     model = engine.objective.model
     model.load_state_dict(load_bytes(engine.processes.told(save_bytes(model.state_dict()))))
     engine.keeper.weights = copy_of(engine.objective)
@@ -346,16 +355,15 @@ def _pretrained(
 def _stopped(run: Run, engine: Engine, folder: Path | None, work: Path | None) -> str:
     """What an interrupted run leaves, and how to go on."""
     kept = f" The best weights so far are in {str(folder)!r}." if folder and run.history else ""
+    where = f"epoch {len(run.history) + 1}" if engine.step else "the beginning"
     onward = " Go on with the same command and --resume." if _can_go_on(engine, work) else ""
-    return f"Stopped in epoch {len(run.history) + 1}.{kept}{onward}" + (
-        " Nothing is kept." if not kept + onward else ""
-    )
+    return f"Stopped in {where}.{kept}{onward}" + (" Nothing is kept." if not kept + onward else "")
 
 
 def _can_go_on(engine: Engine, work: Path | None) -> bool:
     """Whether there is a checkpoint, or a level that is pretrained."""
     kept = engine.checkpoints is not None and bool(engine.checkpoints.moments())
-    return kept or (work is not None and any((work / LEVELS).glob("*")))
+    return kept or (work is not None and any((work / LEVELS).glob("level-*")))
 
 
 def _settled(run: Run, engine: Engine, work: Path, folder: Path, *, good: bool) -> None:

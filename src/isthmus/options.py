@@ -12,12 +12,15 @@ from isthmus.errors import BadOption
 
 def _listed(value: object) -> object:
     """A single number as a list of one."""
-    return [value] if isinstance(value, int) else value
+    return [value] if isinstance(value, int | float) else value
 
 
 RowAxis = Annotated[int, Field(ge=1)]
 EpochsEach = Annotated[
     tuple[Annotated[int, Field(ge=1, le=100_000)], ...], Field(min_length=1, max_length=64), BeforeValidator(_listed)
+]
+RateEach = Annotated[
+    tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1, max_length=64), BeforeValidator(_listed)
 ]
 RowShape = Annotated[tuple[RowAxis, ...], Field(min_length=1), BeforeValidator(_listed)]
 
@@ -111,12 +114,13 @@ class PretrainingOptions(Options):
 
     ``kind``: ``none``, ``rbm`` (restricted Boltzmann machines), or the name of a recipe with one layer of which every
     level becomes a shallow autoencoder, such as ``denoising``. ``epochs`` are those of each level, from the data
-    inwards; the last number holds for all further ones. ``changes`` are options of that recipe by their path.
+    inwards, as ``rate`` is; the last number holds for all further ones. ``changes`` are options of that recipe by their
+    path. Levels see examples as they are: ``data.shift`` and dynamic draws begin with the training of the whole.
     """
 
     kind: str = Field(default="none", max_length=80)
     epochs: EpochsEach = Field(default=(10,), description="of each level")
     batch: int = Field(default=100, ge=1)
-    rate: float | None = Field(default=None, gt=0, description="learning rate; the usual one of the kind by default")
+    rate: RateEach | None = Field(default=None, description="of each level; the usual one of the kind by default")
     weight_cost: float = Field(default=2e-4, ge=0, description="L2 cost of a Boltzmann machine's weights")
     changes: dict[str, float | bool | str] = Field(default_factory=dict, max_length=64)

@@ -10,7 +10,9 @@ everything.
 import copy
 import math
 from collections.abc import Callable
+from typing import Any
 
+import numpy.typing as npt
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -75,13 +77,19 @@ class Predictor(Autoencoder):
     ) -> None:
         super().__init__(encoder, head, latent, likelihood, corruption)
         self.inputs = inputs
+        like = self.like
         with inference(self):
-            q = self.posterior(torch.zeros(2, *inputs))
+            q = self.posterior(torch.zeros(2, *inputs, dtype=like.dtype, device=like.device))
             (targets,) = self.output(q.mean).event_shape
         self.shape, self.code = (math.prod(inputs) + targets,), tuple(q.mean.shape[1:])
 
     def join(self, shape: Shape) -> None:
         """Nothing: the parts were joined when they were put together."""
+
+    def examples(self, x: Tensor | npt.NDArray[Any]) -> Tensor:
+        """Examples (N, *inputs): what is encoded is the input alone."""
+        value = torch.as_tensor(x)
+        return value.reshape(len(value), *self.inputs)
 
     def forward(
         self,
@@ -114,14 +122,16 @@ class Predictor(Autoencoder):
     def codes(self, x: Float[Tensor, "N *inputs"]) -> Float[Tensor, "N *code"]:
         """The mean codes of clean examples."""
         with inference(self):
-            chunks = torch.split(x.reshape(len(x), *self.inputs).to(self.like.dtype), CHUNK)
-            return torch.cat([self.posterior(chunk).mean for chunk in chunks])
+            chunks = torch.split(self.examples(x), CHUNK)
+            like = self.like
+            return torch.cat([self.posterior(chunk.to(like.device, like.dtype)).mean for chunk in chunks])
 
     def predict(self, x: Float[Tensor, "N *inputs"]) -> Tensor:
         """The most probable class of each example (N,), or its numbers (N, T)."""
         with inference(self):
             features: Tensor = self.decoder(self.codes(x))
-        return features.argmax(1) if isinstance(self.likelihood, Classes) else features
+        found = features.argmax(1) if isinstance(self.likelihood, Classes) else features
+        return found.to(x.device)
 
     def error(self, x: Float[Tensor, "N *inputs"], y: Tensor) -> float:
         r"""Share of examples whose class is not found; of numbers the mean of :math:`\lVert y - \hat y\rVert^2`."""
@@ -142,6 +152,8 @@ def predictor(source: Autoencoder, y: Tensor, *, classes: int | None = None, cor
     """
     if y.is_floating_point() and classes is not None:
         raise BadOption("Classes are counted, but the labels are no whole numbers. Give whole numbers, or no classes.")
+    if not y.is_floating_point() and y.ndim != 1:
+        raise BadData(f"Classes have shape (N,), but the labels have {tuple(y.shape)}. Give one class to each example.")
     assert source.shape is not None
     assert source.code is not None
     likelihood = Gaussian() if y.is_floating_point() else Classes(classes or max(2, int(y.max()) + 1))
@@ -150,6 +162,7 @@ def predictor(source: Autoencoder, y: Tensor, *, classes: int | None = None, cor
     nn.init.zeros_(head.bias)
     encoder, latent = copy.deepcopy(source.encoder), copy.deepcopy(source.latent)
     corruption = copy.deepcopy(source.corruption) if corrupt else None
+    head.to(source.like.device)
     return Predictor(encoder, latent, nn.Sequential(nn.Flatten(), head), likelihood, source.shape, corruption)
 
 
@@ -180,6 +193,7 @@ def supervise(
 
     Raises:
         BadData: labels that do not belong to the examples, or are no classes.
+        BadOption: nothing is to be trained.
 
     >>> from isthmus import zoo
     >>> x = torch.rand(60, 8)
@@ -188,6 +202,8 @@ def supervise(
     >>> (model.predict(x) == y).float().mean().item() > 0.9
     True
     """
+    if head is None and whole is None:
+        raise BadOption("Neither the head nor the whole is to be trained. Give head, whole, or both.")
     model = predictor(source, y, classes=classes, corrupt=corrupt)
     if head is not None:
         probe = Predictor(nn.Flatten(), Deterministic(), model.decoder, model.likelihood, model.code or ())

@@ -348,8 +348,15 @@ def test_moments_that_depend_on_more_are_refused(changes, message):
 
 
 def test_examples_that_are_drawn_afresh_have_no_closed_form():
-    with pytest.raises(BadOption, match=r"data\.binarise=static"):
-        fit("pca", torch.rand(20, 6), options={"latent.size": 2, "data.binarise": "dynamic"})
+    for changes in ({"data.binarise": "dynamic"}, {"data.shift": 1}):
+        with pytest.raises(BadOption, match="examples that stay as they are"):
+            fit("pca", torch.rand(20, 6, 6), options={"latent.size": 2, **changes})
+
+
+@pytest.mark.parametrize("option", ["training.clip", "training.weight_decay"])
+def test_options_of_steps_have_no_meaning_in_closed_form(option):
+    with pytest.raises(BadOption, match="takes no gradient and no step"):
+        fit("pca", torch.rand(20, 6), options={"latent.size": 2, option: 0.1})
 
 
 @every_size

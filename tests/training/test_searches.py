@@ -9,7 +9,7 @@ from isthmus.errors import IsthmusError
 from isthmus.fitting import fit
 from isthmus.options import TrainingOptions
 from isthmus.training.engine import Engine
-from isthmus.training.searches import LineSearches
+from isthmus.training.searches import MOST, LineSearches
 
 
 def bowl(dimensions: int) -> tuple[nn.Parameter, Tensor]:
@@ -53,11 +53,12 @@ def test_a_step_through_infinity_comes_back(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["cg", "lbfgs"])
-@pytest.mark.parametrize("name", ["deep", "denoising", "vae"])
+@pytest.mark.parametrize("name", ["deep", "denoising", "vae", "vq_vae", "batch_top_k"])
 def test_the_loss_of_a_batch_falls_in_every_step_though_parts_draw(method: str, name: str) -> None:
     options = TrainingOptions.model_validate({"optimiser": method, "batch": 64, "steps": 4, "searches": 3})
-    objective = zoo.recipe(name).with_options({"latent.size": 4}).build((12,))
-    engine = Engine(objective, options, torch.rand(64, 12), seed=1)
+    shape = (1, 8, 8) if name == "vq_vae" else (12,)
+    objective = zoo.recipe(name).with_options({"latent.size": 16}).build(shape)
+    engine = Engine(objective, options, torch.rand(64, *shape), seed=1)
     seen: list[float] = []
     whole = engine.tools[0].step
 
@@ -85,6 +86,21 @@ def test_the_loss_of_a_batch_falls_in_every_step_though_parts_draw(method: str, 
 def test_what_line_searches_cannot_do_is_refused(name: str, options: dict[str, object]) -> None:
     with pytest.raises(IsthmusError, match="searches along lines"):
         fit(name, torch.rand(40, 12), options={"training.optimiser": "cg", "training.steps": 1, **options})
+
+
+def test_a_search_that_gets_no_further_ends() -> None:
+    x = nn.Parameter(torch.ones(3))
+    asked = []
+
+    def closure() -> float:
+        # a loss without a slope that would lead anywhere
+        x.grad = torch.ones(3)
+        asked.append(1)
+        return 1.0 + 1e-3 * len(asked)
+
+    LineSearches([x], "cg", 2).step(closure)
+    assert len(asked) <= 2 * MOST
+    assert torch.equal(x, torch.ones(3)), "nothing better was found"
 
 
 def test_line_searches_run_in_full_precision() -> None:

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from isthmus import zoo
-from isthmus.errors import IsthmusError
+from isthmus.errors import Diverged, IsthmusError
 from isthmus.fitting import LEVELS, fit
 from isthmus.objective import Objective
 from isthmus.recipe import Recipe
@@ -16,7 +15,6 @@ from isthmus.training import stacked
 from isthmus.unfinished import part_of
 
 SHAPE = (12,)
-PIECES = ("weight", "bias", "back", "back_bias")
 
 
 def recipe(kind: str = "rbm", **changes: object) -> Recipe:
@@ -30,6 +28,12 @@ def recipe(kind: str = "rbm", **changes: object) -> Recipe:
 def made(chosen: Recipe) -> tuple[Objective, list[stacked.Task]]:
     objective = chosen.build(SHAPE)
     return objective, stacked.planned(objective, chosen.pretraining, chosen)
+
+
+def kept_in(folder: Path, tasks: list[stacked.Task]) -> list[dict[str, Tensor]]:
+    """The weights of all levels, as they were kept."""
+    found = [stacked._unpacked(stacked._packed(stacked._place(folder, n)), t.level) for n, t in enumerate(tasks)]
+    return [dict(zip(stacked.NAMES, level[0], strict=True)) for level in found if level is not None]
 
 
 def through(x: Tensor, kept: list[dict[str, Tensor]], code: str) -> tuple[Tensor, Tensor]:
@@ -52,7 +56,7 @@ def test_the_unrolled_net_equals_the_stack_at_step_0(tmp_path: Path, kind: str, 
     x = torch.rand(40, *SHAPE)
     objective, tasks = made(recipe(kind, **{"net.tied": tied, "latent.activation": code}))
     rows = stacked.pretrain(tasks, x, seed=3, keep=tmp_path)
-    kept = [load_file(tmp_path / f"level-{n}.safetensors") for n in (1, 2, 3)]
+    kept = kept_in(tmp_path, tasks)
     assert [tuple(level["weight"].shape) for level in kept] == [(8, 12), (6, 8), (3, 6)]
     if tied and kind == "sparse":
         # this recipe's own decoders are untied, so the deep net takes the transposes of its encoders
@@ -139,6 +143,10 @@ def test_units_follow_data_and_activations() -> None:
         ({"likelihood.kind": "pixel_gaussian"}, "gives back what it takes"),
         ({"pretraining.kind": "vae"}, "latent gaussian"),
         ({"pretraining.kind": "pca"}, "training.optimiser=exact needs latent.kind deterministic"),
+        (
+            {"pretraining.kind": "denoising", "pretraining.changes": {"net.tied": False, "net.unit_norm": True}},
+            "UnitLinear",
+        ),
         ({"pretraining.kind": "conv"}, "net conv"),
         ({"pretraining.changes": {"corruption.fraction": 0.5}}, "but pretraining.kind is rbm"),
         ({"pretraining.kind": "denoising", "pretraining.changes": {"corruption.size": 1}}, "corruption.size"),
@@ -176,7 +184,7 @@ def test_a_run_stopped_between_two_levels_goes_on_to_the_same_bits(
     monkeypatch.setattr(stacked, "learn", stopping)
     with pytest.raises(KeyboardInterrupt, match="Go on with the same command and --resume"):
         fit(recipe(), x, out=tmp_path / "run")
-    assert [p.name for p in (part_of(tmp_path / "run") / LEVELS).iterdir()] == ["level-1.safetensors"]
+    assert [p.name for p in (part_of(tmp_path / "run") / LEVELS).iterdir()] == ["level-1.sealed"]
     again = fit(recipe(), x, out=tmp_path / "run", resume=True)
     assert len(calls) == 4, "the first level is not learnt again"
     for name, value in whole.model.state_dict().items():
@@ -189,6 +197,46 @@ def test_a_spoiled_level_is_trained_again(tmp_path: Path) -> None:
     objective, tasks = made(recipe())
     stacked.pretrain(tasks, x, keep=tmp_path)
     first = {name: value.clone() for name, value in objective.state_dict().items()}
-    (tmp_path / "level-2.safetensors").write_bytes(b"spoiled")
-    stacked.pretrain(tasks, x, keep=tmp_path)
-    assert all(torch.equal(value, first[name]) for name, value in objective.state_dict().items())
+    path = tmp_path / "level-2.sealed"
+    good = path.read_bytes()
+    for spoiled in (b"", b"spoiled", good[:-1], good[:-1] + bytes([good[-1] ^ 1])):
+        path.write_bytes(spoiled)
+        stacked.pretrain(tasks, x, keep=tmp_path)
+        assert all(torch.equal(value, first[name]) for name, value in objective.state_dict().items())
+        assert stacked._packed(path), "it is whole again"
+
+
+def test_what_the_deep_net_decides_cannot_be_changed_level_by_level() -> None:
+    for path in ("training.epochs", "latent.size", "likelihood.kind", "net.widths", "data.shift"):
+        with pytest.raises(IsthmusError, match=f"pretraining.changes.{path} is decided by the deep net"):
+            made(recipe("denoising", **{"pretraining.changes": {path: 3}}))
+
+
+def test_a_rate_for_each_level_and_the_precision_of_the_run_reach_the_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[object] = []
+    learn = stacked.learn
+
+    def watched(machine: object, x: Tensor, options: object, **more: object) -> object:
+        seen.append(options)
+        return learn(machine, x, options, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(stacked, "learn", watched)
+    changes = {"pretraining.rate": [0.05, 0.01], "training.precision": "32"}
+    stacked.pretrain(made(recipe(**changes))[1], torch.rand(40, *SHAPE))
+    assert [(o.rate, o.precision) for o in seen] == [(0.05, "32"), (0.01, "32"), (0.01, "32")]  # type: ignore[attr-defined]
+
+
+def test_the_mean_that_a_likelihood_adds_is_no_part_of_the_unrolled_decoder() -> None:
+    x = torch.rand(40, *SHAPE)
+    plain, tasks = made(recipe())
+    stacked.pretrain(tasks, x)
+    shifted, tasks = made(recipe(**{"likelihood.from_mean": True}))
+    shifted.meet(x)
+    stacked.pretrain(tasks, x)
+    torch.testing.assert_close(shifted.model.reconstruct(x), plain.model.reconstruct(x), rtol=0, atol=1e-5)
+
+
+def test_a_diverged_level_says_which_option_to_change(tmp_path: Path) -> None:
+    changes = {"pretraining.rate": 1e30, "training.precision": "32"}
+    with pytest.raises(Diverged, match=r"^Pretraining diverged: .* Lower pretraining\.rate"):
+        fit(recipe(**changes), torch.rand(40, *SHAPE), out=tmp_path / "run")

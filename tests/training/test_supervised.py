@@ -117,6 +117,7 @@ def test_validation_chooses_the_weights() -> None:
         (torch.tensor([0, 1, 2, 3]), 3, "whole numbers from 0 to 2"),
         (torch.tensor([-1, 0, 1, 0]), None, "whole numbers from 0 to 1"),
         (torch.zeros(4), 3, "no whole numbers"),
+        (torch.zeros(4, 1, dtype=torch.long), None, "Classes have shape"),
     ],
 )
 def test_labels_that_do_not_fit_are_refused(y: Tensor, classes: int | None, message: str) -> None:
@@ -127,3 +128,15 @@ def test_labels_that_do_not_fit_are_refused(y: Tensor, classes: int | None, mess
 def test_one_class_is_no_choice() -> None:
     with pytest.raises(IsthmusError, match="at least 2"):
         Classes(1)
+
+
+def test_something_is_to_be_trained() -> None:
+    x, y = labelled()
+    with pytest.raises(IsthmusError, match="Neither the head nor the whole"):
+        supervise(source(), x, y)
+
+
+def test_a_predictor_encodes_inputs() -> None:
+    x, y = labelled()
+    auto = source()
+    assert torch.equal(predictor(auto, y).encode(x), auto.encode(x))

@@ -121,9 +121,11 @@ def log_likelihood(machine: BoltzmannMachine, v: Tensor, log_z: float) -> Tensor
 
 def _path(temperatures: int | Sequence[float]) -> list[float]:
     """Inverse temperatures from 0 to 1."""
-    if isinstance(temperatures, int):
-        check_range("The number of temperatures", temperatures, 1)
-        return torch.linspace(0, 1, temperatures + 1, dtype=torch.float64).tolist()
+    if not isinstance(temperatures, Sequence):
+        # numpy's whole numbers too
+        count = int(temperatures)
+        check_range("The number of temperatures", count, 1)
+        return torch.linspace(0, 1, count + 1, dtype=torch.float64).tolist()
     path = [float(beta) for beta in temperatures]
     if len(path) < 2 or path[0] != 0 or path[-1] != 1 or any(a >= b for a, b in pairwise(path)):
         raise BadOption(

@@ -99,14 +99,15 @@ class BoltzmannTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
             precision=self.precision,
         )
         x = torch.tensor(validate_data(self, X, dtype=(np.float64, np.float32)))
-        self.scaling_ = self._measured(x)
+        scaling = self._measured(x)
         seed = self._seed()
         with seeded(seed):
             machine = BoltzmannMachine(
                 x.shape[1], self.n_components, visible_units=self.visible, hidden_units=self.hidden
             )
-        x = self.scaling_.apply(x).float()
+        x = scaling.apply(x).float()
         self.history_ = learn(machine, x, options, seed=seed, listener=_printed if self.verbose else None)
+        self.scaling_ = scaling
         self.components_ = machine.weight.numpy()
         self.intercept_hidden_ = machine.hidden_bias.numpy()
         self.intercept_visible_ = machine.visible_bias.numpy()

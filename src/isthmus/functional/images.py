@@ -51,17 +51,15 @@ def shifted(x: Float[Tensor, "B C H W"], by: Int[Tensor, "B 2"]) -> Float[Tensor
     >>> shifted(torch.tensor([[[[1.0, 2.0]]]]), torch.tensor([[0, 1]])).tolist()
     [[[[0.0, 1.0]]]]
     """
-    high, wide = x.shape[-2:]
-    most = int(by.abs().max())
-    wider = F.pad(x, (most, most, most, most))
-    out = torch.empty_like(x)
-    for down in range(-most, most + 1):
-        for right in range(-most, most + 1):
-            rows = ((by[:, 0] == down) & (by[:, 1] == right)).nonzero()[:, 0]
-            if len(rows):
-                moved = wider[:, :, most - down : most - down + high, most - right : most - right + wide]
-                out[rows] = moved[rows]
-    return out
+    for axis in (2, 3):
+        side = x.shape[axis]
+        # where each row, then each column, comes from; outside there is nothing
+        place = torch.arange(side, device=x.device) - by[:, axis - 2, None]
+        inside = (place >= 0) & (place < side)
+        shape = (len(x), 1, side, 1) if axis == 2 else (len(x), 1, 1, side)
+        source = place.clamp(0, side - 1).reshape(shape).expand_as(x)
+        x = x.gather(axis, source) * inside.reshape(shape)
+    return x
 
 
 def sharpness(x: Float[Tensor, "B C H W"]) -> Float[Tensor, " B"]:

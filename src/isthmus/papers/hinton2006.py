@@ -10,14 +10,15 @@ training images, as the paper's were, and meet the test images once.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.neighbors import KNeighborsClassifier
 
 from isthmus import plots
-from isthmus.data.prepare import Prepared
+from isthmus.data.prepare import Part, Prepared
 from isthmus.metrics.evaluation import evaluate
 from isthmus.metrics.reconstruction import reconstruction
 from isthmus.papers.sitting import Paper, Row, Sitting, images_of
@@ -30,7 +31,10 @@ Changes = Mapping[str, object]
 
 @dataclass(frozen=True)
 class Task:
-    """One data set of figure 2: its net, what was published, what to beat, and how it is trained then and now."""
+    """One data set of figure 2: its net, what was published, our own bar, and how it is trained then and now.
+
+    ``beat`` is asked of the net as now; of digits it lies below the best that is known.
+    """
 
     name: str
     data: str
@@ -55,7 +59,7 @@ TASKS = (
         0.20,
         "0.20 (Martens, 2010)",
         (("PCA", 18, 5.90), ("logistic PCA", 18, 2.45), ("logistic PCA", 6, 7.64)),
-        then={"training.epochs": 60},
+        then={"training.epochs": 30},
         now={"training.epochs": 400, "training.batch": 250},
     ),
     Task(
@@ -79,8 +83,8 @@ TASKS = (
         122.0,
         "122 (Martens, 2010)",
         (("PCA", 30, 135.0),),
-        then={"training.epochs": 2, "pretraining.epochs": [40, 10, 10, 10]},
-        now={"training.epochs": 2, "training.rate": 5e-3, "training.weight_decay": 0.5},
+        then={"training.epochs": 1, "pretraining.epochs": [40, 10, 10, 10]},
+        now={"training.epochs": 3, "training.rate": 5e-3, "training.weight_decay": 0.5, "data.shift": 1},
         likelihood="gaussian",
     ),
 )
@@ -113,7 +117,7 @@ PLAIN: Changes = {
 """Random weights as they were trained then."""
 ALL: Changes = {"data.validation": 0.0, "training.keep": "last"}
 QUICK = {"training.epochs": 2, "pretraining.epochs": 2}
-FAST: Changes = {"training.epochs": 10}
+FAST: Changes = {"training.epochs": 10, "data.shift": 1}
 """The short run that is to reach the paper's error on digits within a minute."""
 MINUTE = 60.0
 NEIGHBOURS, REMEMBERED = 5, 20_000
@@ -133,7 +137,7 @@ def run(sitting: Sitting) -> list[Row]:
     rows: list[Row] = []
     for task in TASKS:
         data = _images(sitting, task)
-        models = _models(sitting, task, data) if sitting.pretrain else _without(sitting, task, data)
+        models = _models(sitting, task) if sitting.pretrain else _without(sitting, task)
         rows += _figure_2(sitting, task, data, models)
         if task.name == "MNIST" and sitting.pretrain:
             rows += _minute(sitting, task, data) + _figure_3(sitting, task, data)
@@ -141,10 +145,15 @@ def run(sitting: Sitting) -> list[Row]:
 
 
 def _images(sitting: Sitting, task: Task) -> Prepared:
-    return images_of(sitting, task.data, net(task), quick_train=3000, quick_test=1000)
+    """The images of a data set; a validation part of its own is trained on too, as in the paper."""
+    data = images_of(sitting, task.data, net(task), quick_train=3000, quick_test=1000)
+    if data.valid is None:
+        return data
+    train = Part(torch.cat([data.train.tensor, data.valid.tensor]))
+    return replace(data, train=train, valid=None)
 
 
-def _models(sitting: Sitting, task: Task, data: Prepared) -> dict[str, Recipe]:
+def _models(sitting: Sitting, task: Task) -> dict[str, Recipe]:
     """The rows of figure 2: the baselines, and the deep net as then and as now."""
     found = {f"{kind}, {size}": _baseline(task, kind, size) for kind, size, _ in task.linear}
     deep_nets = {"deep, as then": net(task, THEN, task.then), "deep, as now": net(task, NOW, task.now)}
@@ -153,7 +162,7 @@ def _models(sitting: Sitting, task: Task, data: Prepared) -> dict[str, Recipe]:
     return found | deep_nets
 
 
-def _without(sitting: Sitting, task: Task, _data: Prepared) -> dict[str, Recipe]:
+def _without(sitting: Sitting, task: Task) -> dict[str, Recipe]:
     """Random weights, as they were trained then and as now."""
     found = {"random weights, as then": net(task, PLAIN), "random weights, as now": net(task, NOW, task.now)}
     return {name: recipe.with_options(QUICK) for name, recipe in found.items()} if sitting.quick else found
@@ -176,12 +185,11 @@ def _measured(sitting: Sitting, name: str, recipe: Recipe, data: Prepared) -> di
         assert data.test is not None
         done = sitting.model(name, recipe, data)
         few = data.train.tensor[: len(data.test)]
-        outcome = done.facts.outcome
-        levels = sum(level["seconds"] for level in outcome.get("pretraining", []))
+        levels = sum(level["seconds"] for level in done.facts.outcome.get("pretraining", []))
         return {
             "test": evaluate(done.objective, data.test.x)["squared_error"],
             "train": reconstruction(done.model, few)["squared_error"],
-            "seconds": outcome["seconds"] + levels,
+            "seconds": sum(row["seconds"] for row in done.history) + levels,
         }
 
     return sitting.piece(name, trained, recipe=recipe.to_dict())
@@ -240,7 +248,7 @@ def _minute(sitting: Sitting, task: Task, data: Prepared) -> list[Row]:
     found = _measured(sitting, "mnist-in-a-minute", recipe.with_options(QUICK) if sitting.quick else recipe, data)
     met = found["test"] <= task.published and found["seconds"] < MINUTE
     bar = f"at most {task.published:g} in under {MINUTE:.0f} s"
-    what = f"MNIST: deep, as now, {found['seconds']:.0f} s of training"
+    what = f"MNIST: deep, as now (moved images), {found['seconds']:.0f} s of training"
     return [Row(what, float(found["test"]), task.published, "-", "", bar, None if sitting.quick else met)]
 
 
@@ -255,6 +263,7 @@ def _figure_3(sitting: Sitting, task: Task, data: Prepared) -> list[Row]:
         recipes["784-1000-500-250-2"] = deep_net.with_options(QUICK)
     planes, rows = {}, []
     for name, recipe in recipes.items():
+        _measured(sitting, f"plane-{name.lower()}", recipe, data)
         trained = sitting.model(f"plane-{name.lower()}", recipe, data)
         z = trained.model.encode(data.test.tensor).numpy()
         before = trained.model.encode(data.train.tensor[:REMEMBERED]).numpy()
@@ -273,7 +282,7 @@ PAPER = Paper(
     claim="squared error of a test image: CURVES 1.44, MNIST 3.00, FACES 126; PCA 5.90 (18), 13.87, 135",
     quick="3,000 training and 1,000 test images of each set, 2 epochs; the bars do not apply to the deep nets",
     run=run,
-    budget="as then: 50 epochs a level (FACES 40, 10, 10, 10), then 60, 10 and 2 epochs of conjugate gradients (the "
-    "paper: 200, 200 and 20); as now: 400, 60 and 2 epochs; one seed",
+    budget="as then: 50 epochs a level (FACES 40, 10, 10, 10), then 30, 10 and 1 epochs of conjugate gradients (the "
+    "paper: 200, 200 and 20); as now: 400, 60 and 3 epochs; one seed",
     pretrains=True,
 )

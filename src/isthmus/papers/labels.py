@@ -77,7 +77,8 @@ def _errors(sitting: Sitting, data: Prepared, name: str, seed: int, counts: tupl
             found |= {f"{way}-{count}": e for way, e in _judged(source, data, x, y, sitting.seed + seed).items()}
         return found
 
-    how = {"levels": None if SOURCES.get(name) is None else SOURCES[name].model_dump(mode="json")}  # type: ignore[union-attr]
+    trained = {"whole": WHOLE.model_dump(mode="json"), "head": HEAD.model_dump(mode="json"), "neighbours": NEIGHBOURS}
+    how = trained | {"levels": None if SOURCES.get(name) is None else SOURCES[name].model_dump(mode="json")}  # type: ignore[union-attr]
     return sitting.piece(f"{name}-seed{seed}", measured, counts=counts, steps=STEPS, epochs=EPOCHS, units=UNITS, **how)
 
 

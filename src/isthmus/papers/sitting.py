@@ -18,7 +18,7 @@ import torch
 
 from isthmus import __version__
 from isthmus.data.prepare import Part, Prepared
-from isthmus.errors import BadRun
+from isthmus.errors import BadRun, Diverged
 from isthmus.files import write_text
 from isthmus.fitting import fit, prepared
 from isthmus.model import Autoencoder
@@ -82,11 +82,20 @@ class Sitting:
         return dict(figures)
 
     def model(self, name: str, recipe: Recipe, data: Prepared, *, seed: int = 0) -> Run:
-        """A recipe trained on prepared data; kept among the pieces, so that a run that was stopped goes on."""
-        kept = hashlib.sha256((recipe.to_json() + data.name + str(len(data.train))).encode()).hexdigest()[:8]
+        """A recipe trained on prepared data; kept among the pieces, so that a run that was stopped goes on.
+
+        Raises:
+            Diverged: it ended in numbers that are not finite.
+        """
+        plan = [recipe.to_dict(), data.name, len(data.train), self.seed + seed]
+        kept = hashlib.sha256(json.dumps(plan).encode()).hexdigest()[:8]
         folder = self.out / "pieces" / f"{name}-{kept}"
-        done = (folder / RECORD).is_file() and begun(folder) is None
-        return load(folder) if done else fit(recipe, data, seed=self.seed + seed, out=folder, resume=True)
+        if not (folder / RECORD).is_file() or begun(folder) is not None:
+            return fit(recipe, data, seed=self.seed + seed, out=folder, resume=True)
+        found = load(folder)
+        if "seconds" not in found.facts.outcome:
+            raise Diverged(str(found.facts.outcome.get("stopped")))
+        return found
 
     def _known(self, path: Path) -> dict[str, Any] | None:
         try:
@@ -179,10 +188,8 @@ def classified(
     parts = [(part.tensor, torch.as_tensor(part.labels)) for part in (data.train, data.valid, data.test) if part]
     train, valid, test = parts
     classes = int(train[1].max()) + 1
-    started = time.perf_counter()
-    model = supervise(source, *train, head=head, whole=whole, valid=valid, classes=classes, seed=seed)
-    seconds = round(time.perf_counter() - started, 1)
-    return {"valid": 100 * model.error(*valid), "test": 100 * model.error(*test), "seconds": seconds}
+    model = supervise(source, *train, whole=whole, valid=valid, classes=classes, seed=seed)
+    return {"valid": 100 * model.error(*valid), "test": 100 * model.error(*test)}
 
 
 def mean_and_spread(values: Sequence[float]) -> tuple[float, float | None]:

@@ -37,10 +37,15 @@ def check_tools(options: TrainingOptions, objective: Objective, batches: Supply[
     """
     if options.optimiser == "exact":
         closed_form(objective)
-        if batches.dynamic or isinstance(batches.x, Flowing):
+        if options.clip is not None or options.weight_decay or options.precision == "bf16":
+            raise BadOption(
+                "training.optimiser=exact takes no gradient and no step, so clip, weight_decay and bf16 have no "
+                "meaning. Leave them out."
+            )
+        if batches.dynamic or batches.shift or isinstance(batches.x, Flowing):
             raise BadOption(
                 "training.optimiser=exact needs examples that stay as they are, but these are a stream or drawn "
-                "afresh at every read. Store them, or set data.binarise=static."
+                "afresh at every read. Store them, and leave data.shift and data.binarise=dynamic out."
             )
     if options.optimiser not in METHODS:
         return

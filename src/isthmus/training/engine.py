@@ -30,7 +30,7 @@ from isthmus.training.hardware import channels_last, network_precision, threads,
 from isthmus.training.history import Epoch, Keeper
 from isthmus.training.optimisers import optimisers, rate_at, run_length, set_rate
 from isthmus.training.processes import fabric, of, reaching
-from isthmus.training.searches import METHODS
+from isthmus.training.searches import METHODS, steady
 from isthmus.training.state import Position, cut, own_tensors, put_back, set_generators, tensors_of, understood, whole
 from isthmus.training.stopping import Stop, stoppable
 from isthmus.training.streaming import supply_of
@@ -114,7 +114,7 @@ class Engine:
         self.taken_up: list[int] = []
         self._generators: dict[str, Tensor] = {}
         self._stop = Stop()
-        self._threads = torch.get_num_threads()
+        self.threads = torch.get_num_threads()
 
     @property
     def step(self) -> int:
@@ -133,7 +133,7 @@ class Engine:
         started = time.perf_counter()
         stopped = None
         try:
-            with reaching(), seeded(self._noise()), threads(self._threads), stoppable() as self._stop:
+            with reaching(), seeded(self._noise()), threads(self.threads), stoppable() as self._stop:
                 set_generators(self._generators, self.processes.rank)
                 while stopped is None and self.at.epoch < self.epochs:
                     stopped = self._epoch()
@@ -166,7 +166,7 @@ class Engine:
     def use(self, settings: Mapping[str, Any]) -> None:
         """Work as the machine did that began the run: the bits of sums depend on precision and threads."""
         self.precision = torch.bfloat16 if settings.get("precision") == "bf16" else None
-        self._threads = int(settings.get("threads", self._threads))
+        self.threads = int(settings.get("threads", self.threads))
 
     @understood()
     def take_up(self, found: Found) -> None:
@@ -296,7 +296,7 @@ class Engine:
             where = locate(self.objective, x, at.step, self.total)
             raise self._diverged(at.epoch, where, f", batch {at.batch + 1} of {len(self.batches)}")
         if self.searching:
-            self.tools[0].step(lambda: self._pull(losses_of().total).item())
+            self.tools[0].step(steady(lambda: self._pull(losses_of().total).item(), self.objective))
         else:
             # players share no parameter and send each other no gradient, so one pass backward serves them all
             self._pull(sum(critics.values(), total))

@@ -77,9 +77,10 @@ def levels(model: Autoencoder) -> list[Level]:
         or isinstance(m, UnitLinear)
     ]
     if strange or not down or len(down) != len(up):
+        found = strange[0] if strange else f"{len(down)} layers in and {len(up)} out"
         raise IncompatibleParts(
-            "Level by level only fully connected nets without normalisation can be trained, but this one has "
-            f"{strange[0] if strange else 'no layers'}. Use net.kind=mlp with net.norm=none, or leave pretraining out."
+            f"Level by level only fully connected nets without normalisation can be trained, but this one has {found}. "
+            "Use net.kind=mlp with net.norm=none, or leave pretraining out."
         )
     if not isinstance(model.latent, Deterministic | Gaussian):
         raise IncompatibleParts(

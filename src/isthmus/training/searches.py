@@ -10,6 +10,8 @@ steps there is nothing to keep but the weights.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,12 @@ from torch.optim import Optimizer
 Flat = npt.NDArray[np.float64]
 METHODS = {"cg": "CG", "lbfgs": "L-BFGS-B"}
 """scipy's name of each method."""
+MOST = 6
+"""Losses that a line search may ask for: near a minimum those of float32 are too coarse to end one by its own rule."""
+
+
+class _Enough(Exception):
+    """Ends a search that gets no further."""
 
 
 class LineSearches(Optimizer):
@@ -52,13 +60,17 @@ class LineSearches(Optimizer):
         The same weights must give the same loss. Weights are only moved to where the loss is smaller.
         """
         from scipy.optimize import minimize
+        from threadpoolctl import threadpool_limits
 
         assert closure is not None
         members: list[nn.Parameter] = self.param_groups[0]["params"]
         start = _flat([p.detach() for p in members])
         best: list[Any] = [np.inf, start]
+        asked = count()
 
         def value(at: Flat) -> tuple[float, Flat]:
+            if next(asked) == MOST * self.searches:
+                raise _Enough
             _put(members, at)
             loss = closure()
             if loss < best[0]:
@@ -67,8 +79,22 @@ class LineSearches(Optimizer):
             gradient = _flat([torch.zeros_like(p) if p.grad is None else p.grad for p in members])
             return (loss, gradient) if np.isfinite(loss) else (np.inf, np.zeros_like(gradient))
 
-        minimize(value, start, jac=True, method=self.method, options={"maxiter": self.searches})
+        # sums over so many numbers depend on how many threads share them
+        with threadpool_limits(1, user_api="blas"), suppress(_Enough):
+            minimize(value, start, jac=True, method=self.method, options={"maxiter": self.searches})
         _put(members, best[1])
+
+
+def steady(closure: Callable[[], float], module: nn.Module) -> Callable[[], float]:
+    """A closure that finds the buffers of a module as they are now each time: some parts change theirs as they run."""
+    held = [buffer.clone() for buffer in module.buffers()]
+
+    def again() -> float:
+        for buffer, value in zip(module.buffers(), held, strict=True):
+            buffer.copy_(value)
+        return closure()
+
+    return again
 
 
 def _flat(tensors: Sequence[Tensor]) -> Flat:

@@ -5,16 +5,17 @@ deterministic code (Bengio et al., 2007; Vincent et al., 2008): what that recipe
 its code (sparsity, contraction) is done at every level. The next level is trained on clean codes.
 """
 
+import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from isthmus import zoo
@@ -29,11 +30,14 @@ from isthmus.nets import critic
 from isthmus.objective import Objective
 from isthmus.options import PretrainingOptions
 from isthmus.recipe import LatentPart, LikelihoodPart, NetPart, PenaltyPart, Recipe, options_of
+from isthmus.strangers import parse_json
 from isthmus.trace import Shape
 from isthmus.training.batches import stream
 from isthmus.training.engine import Engine
 from isthmus.training.history import Epoch
 from isthmus.training.levels import Level, levels
+
+Each = TypeVar("Each")
 
 RBM = "rbm"
 SHORT = {"sparse": "sparse_kl"}
@@ -43,14 +47,34 @@ RATE, GAUSSIAN_RATE = 0.1, 0.001
 UNIT_INTERVAL = frozenset({"sigmoid"})
 """Activations whose values are probabilities."""
 
+DECIDED = (
+    *("name", "net.kind", "net.widths", "net.activation", "latent", "likelihood", "pretraining", "data"),
+    *("training.epochs", "training.steps", "training.batch", "training.keep", "training.rate", "training.precision"),
+)
+"""Options of a level's recipe that are not its own."""
+
 Row = dict[str, Any]
 """What became of a level: its number from 1, sizes, epochs, the last loss or squared error, and seconds."""
 Listener = Callable[[int, int, str, float], None]
 """Told the level from 1, how many there are, what it is in words, and the share of it that is done."""
 Learnt = tuple[tuple[Tensor, Tensor, Tensor, Tensor], Row]
 """Weights as :meth:`isthmus.training.levels.Level.put` takes them, and the row."""
+Told = Callable[[bytes], bytes]
 Work = Callable[[Tensor, int, Callable[[float], None]], Learnt]
 """What trains a level: on its inputs (N, inputs), with a seed, telling the share that is done."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A level, the activation of the one below (``None``: the data), and its number from 0."""
+
+    level: Level
+    below: str | None
+    number: int
+
+    def own(self, values: Sequence[Each]) -> Each:
+        """This level's of numbers for each level, the last of which holds for all further ones."""
+        return values[min(self.number, len(values) - 1)]
 
 
 @dataclass(frozen=True)
@@ -84,9 +108,8 @@ def planned(objective: Objective, options: PretrainingOptions, recipe: Recipe) -
     tasks: list[Task] = []
     for number, level in enumerate(levels(objective.model)):
         below = None if number == 0 else tasks[-1].level.activation
-        each = options.epochs[min(number, len(options.epochs) - 1)]
-        make = _machine if kind == RBM else partial(_shallow, kind, recipe)
-        tasks.append(make(level, below, objective, options, each))
+        make = _machine if kind == RBM else partial(_shallow, kind)
+        tasks.append(make(Place(level, below, number), objective, options, recipe))
     return tasks
 
 
@@ -97,6 +120,7 @@ def pretrain(
     seed: int = 0,
     keep: Path | None = None,
     listener: Listener | None = None,
+    told: Told = bytes,
 ) -> list[Row]:
     """Train each level on the codes of the one below, and put its weights where it belongs in the deep model.
 
@@ -106,13 +130,17 @@ def pretrain(
         seed: of weights, batches and draws.
         keep: folder for finished levels, which are not trained again.
         listener: told what is done.
+        told: what the first of several processes says, in all of them: only that one has ``keep``.
     """
     done: list[Row] = []
     h = x.flatten(1)
+    if tasks:
+        # where the deep model stands, its levels are trained
+        h = h.to(tasks[0].level.down.weight.device)
     for number, task in enumerate(tasks):
         path = None if keep is None else _place(keep, number)
         tell = partial(listener or _silent, number + 1, len(tasks), task.words)
-        found = None if path is None else _read(path, task.level)
+        found = _unpacked(told(b"" if path is None else _packed(path)), task.level)
         if found is None:
             tell(0.0)
             found = task.work(h, stream(seed, "pretraining", number) % 2**31, tell)
@@ -130,21 +158,24 @@ def rows(tasks: list[Task], keep: Path | None) -> list[Row]:
     """What became of levels that were finished before, as far as ``keep`` holds them."""
     if keep is None:
         return []
-    found = [_read(_place(keep, number), task.level) for number, task in enumerate(tasks)]
+    found = [_unpacked(_packed(_place(keep, number)), task.level) for number, task in enumerate(tasks)]
     return [level[1] for level in found if level is not None]
 
 
 def _place(keep: Path, number: int) -> Path:
     """Where a level, counted from 0, is kept."""
-    return keep / f"level-{number + 1}.safetensors"
+    return keep / f"level-{number + 1}.sealed"
 
 
 def _silent(*_what: object) -> None:
     """Nobody listens."""
 
 
-def _machine(level: Level, below: str | None, objective: Objective, options: PretrainingOptions, epochs: int) -> Task:
+def _machine(place: Place, objective: Objective, options: PretrainingOptions, deep: Recipe) -> Task:
     """A level as a restricted Boltzmann machine."""
+    level, below = place.level, place.below
+    epochs, precision = place.own(options.epochs), deep.training.precision
+    rate = None if options.rate is None else place.own(options.rate)
     hidden = {"sigmoid": "bernoulli", "linear": "gaussian"}.get(level.activation)
     if hidden is None:
         raise IncompatibleParts(
@@ -154,14 +185,22 @@ def _machine(level: Level, below: str | None, objective: Objective, options: Pre
     visible = _visible(objective) if below is None else "bernoulli" if below in UNIT_INTERVAL else "gaussian"
     usual = RATE if (visible, hidden) == ("bernoulli", "bernoulli") else GAUSSIAN_RATE
     chosen = Contrastive(
-        epochs=epochs, batch=options.batch, rate=options.rate or usual, weight_cost=options.weight_cost
+        epochs=epochs,
+        batch=options.batch,
+        rate=rate or usual,
+        weight_cost=options.weight_cost,
+        precision=precision,
     )
 
     def work(h: Tensor, seed: int, tell: Callable[[float], None]) -> Learnt:
         with seeded(seed):
             machine = BoltzmannMachine(level.inputs, level.units, visible_units=visible, hidden_units=hidden)
+        machine.to(h.device)
         rows = learn(machine, h, chosen, seed=seed, listener=lambda row: tell(row["epoch"] / epochs))
-        weights = (machine.weight, machine.hidden_bias, machine.weight.T, machine.visible_bias)
+        # what the likelihood adds to the decoder's output is no part of the decoder
+        offset = getattr(objective.model.likelihood, "offset", None) if below is None else None
+        back_bias = machine.visible_bias if offset is None else machine.visible_bias - offset.flatten()
+        weights = (machine.weight, machine.hidden_bias, machine.weight.T, back_bias)
         seconds = sum(row["seconds"] for row in rows)
         return weights, {"epochs": epochs, "squared_error": rows[-1]["squared_error"], "seconds": seconds}
 
@@ -181,18 +220,12 @@ def _visible(objective: Objective) -> str:
     )
 
 
-def _shallow(
-    kind: str,
-    deep: Recipe,
-    level: Level,
-    below: str | None,
-    _objective: Objective,
-    options: PretrainingOptions,
-    epochs: int,
-) -> Task:
+def _shallow(kind: str, place: Place, _objective: Objective, options: PretrainingOptions, deep: Recipe) -> Task:
     """A level as a shallow autoencoder of a recipe."""
-    shallow = _level_recipe(kind, deep, level, below, options, epochs)
+    level, epochs = place.level, place.own(options.epochs)
+    shallow = _level_recipe(kind, place, options, deep)
     drafted = shallow.draft((level.inputs,))
+    levels(drafted.model)
     if shallow.training.optimiser == "exact":
         closed_form(drafted)
 
@@ -212,15 +245,21 @@ def _shallow(
     return Task(level, f"{kind} autoencoder {level.inputs}-{level.units}", work)
 
 
-def _level_recipe(
-    kind: str, deep: Recipe, level: Level, below: str | None, options: PretrainingOptions, epochs: int
-) -> Recipe:
+def _level_recipe(kind: str, place: Place, options: PretrainingOptions, deep: Recipe) -> Recipe:
     """The recipe of a level: that of its kind, with one layer and the activation of the deep net.
 
     Raises:
         IncompatibleParts: recipes of that kind are no levels.
+        BadOption: changes to what the deep net decides.
     """
+    for path in options.changes:
+        if path.startswith(DECIDED):
+            raise BadOption(
+                f"pretraining.changes.{path} is decided by the deep net or by pretraining itself. Change it there; "
+                "corruption, penalties and fidelity of the levels are free."
+            )
     recipe = zoo.recipe(kind).with_options(dict(options.changes))
+    level = place.level
     if not _is_level(recipe):
         raise IncompatibleParts(
             f"A level is one dense layer with an activation, but recipe {kind!r} has net {recipe.net.kind} and latent "
@@ -230,14 +269,15 @@ def _level_recipe(
     net = {name: value for name, value in (recipe.net.model_extra or {}).items() if name in known}
     code = {"kind": "deterministic", "size": level.units, "activation": level.activation}
     latent = LatentPart.model_validate(code)
-    like_data = LikelihoodPart(kind="bernoulli" if below in UNIT_INTERVAL else "gaussian")
-    rate = {"rate": options.rate} if options.rate else {}
-    length = {"epochs": epochs, "steps": None, "batch": options.batch, "keep": "last"}
+    like_codes = LikelihoodPart(kind="bernoulli" if place.below in UNIT_INTERVAL else "gaussian")
+    rate = {} if options.rate is None else {"rate": place.own(options.rate)}
+    length = {"epochs": place.own(options.epochs), "steps": None, "batch": options.batch, "keep": "last"}
+    length["precision"] = recipe.training.precision if deep.training.precision == "auto" else deep.training.precision
     return recipe.model_copy(
         update={
             "net": NetPart.model_validate({"kind": "linear", **net}),
             "latent": latent,
-            "likelihood": deep.likelihood if below is None else like_data,
+            "likelihood": deep.likelihood if place.below is None else like_codes,
             "training": recipe.training.model_copy(update=length | rate),
             "penalties": _fitting(recipe, latent, (level.inputs,)),
         }
@@ -252,28 +292,45 @@ def _is_level(recipe: Recipe) -> bool:
 def _fitting(recipe: Recipe, latent: LatentPart, shape: Shape) -> dict[str, PenaltyPart]:
     """The penalties that a level's code can have: a target activation needs one in [0, 1], which no linear code is."""
     handed = {"size": latent.size, "shape": shape, "critic": critic}
-    prior = recipe.prior.make(**handed)
-    offers = latent.make(**handed).offers
-    return {n: part for n, part in recipe.penalties.items() if part.make(prior=prior, **handed).needs <= offers}
+    with torch.device("meta"), seeded(0):
+        prior = recipe.prior.make(**handed)
+        offers = latent.make(**handed).offers
+        return {n: part for n, part in recipe.penalties.items() if part.make(prior=prior, **handed).needs <= offers}
+
+
+NAMES = ("weight", "bias", "back", "back_bias")
+"""Tensors of a level, as :meth:`isthmus.training.levels.Level.put` takes them."""
 
 
 def _write(path: Path, learnt: Learnt) -> None:
-    """Keep a finished level."""
-    names = ("weight", "bias", "back", "back_bias")
-    tensors = {name: value.detach().cpu().contiguous() for name, value in zip(names, learnt[0], strict=True)}
+    """Keep a finished level, sealed by the SHA-256 of its tensors."""
+    tensors = {name: value.detach().cpu().contiguous() for name, value in zip(NAMES, learnt[0], strict=True)}
+    content = save(tensors)
+    row = json.dumps(learnt[1]).encode()
     with replacing(path) as place:
-        save_file(tensors, place, metadata={"row": json.dumps(learnt[1])})
+        place.write_bytes(hashlib.sha256(row + content).digest() + len(row).to_bytes(4, "big") + row + content)
 
 
-def _read(path: Path, level: Level) -> Learnt | None:
-    """A level that was finished before; ``None`` where it is not there, or is another one."""
-    sizes = [(level.units, level.inputs), (level.units,), (level.inputs, level.units), (level.inputs,)]
+def _packed(path: Path) -> bytes:
+    """A finished level as it was kept; nothing where it is not there or spoiled."""
     try:
-        with safe_open(path, framework="pt") as file:
-            row = json.loads(file.metadata()["row"])
-            tensors = tuple(file.get_tensor(name) for name in ("weight", "bias", "back", "back_bias"))
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError):
+        content = path.read_bytes()
+    except OSError:
+        return b""
+    length = int.from_bytes(content[32:36], "big")
+    row, rest = content[36 : 36 + length], content[36 + length :]
+    return content if hashlib.sha256(row + rest).digest() == content[:32] else b""
+
+
+def _unpacked(content: bytes, level: Level) -> Learnt | None:
+    """A level from what :func:`_packed` gave; ``None`` where that is nothing, or another level."""
+    sizes = [(level.units, level.inputs), (level.units,), (level.inputs, level.units), (level.inputs,)]
+    length = int.from_bytes(content[32:36], "big")
+    try:
+        row = dict(parse_json(content[36 : 36 + length].decode()))
+        found = load(content[36 + length :])
+        first, second, third, fourth = (found[name] for name in NAMES)
+    except (SafetensorError, ValueError, KeyError, TypeError):
         return None
-    if [tuple(t.shape) for t in tensors] != sizes or not all(bool(torch.isfinite(t).all()) for t in tensors):
-        return None
-    return tensors, row
+    tensors = (first, second, third, fourth)
+    return (tensors, row) if [tuple(t.shape) for t in tensors] == sizes else None
