@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from isthmus.errors import BadData
 from isthmus.files import write_text
-from isthmus.papers import PAPERS, paper
+from isthmus.papers import PAPERS
 
 Results = Mapping[str, Any]
 VERDICTS = {None: "not asked of this form", True: "met", False: "not met"}
@@ -117,7 +117,7 @@ def _section(found: Results) -> list[str]:
     pictures = ", ".join(f"`{name}`" for name in found["pictures"])
     return [
         f'<a id="{found["paper"]}"></a>\n\n## {_title(found)}',
-        f"Claim: {_plain(paper(found['paper']).claim)}.",
+        *([f"Claim: {_plain(found['claim'])}."] if "claim" in found else []),
         f"- command: `{found['command']}`\n- budget: {_plain(found['budget'])}\n"
         f"- time: {time}, {_plain(where)}\n- pictures: {pictures or 'none'}",
         "\n".join(
@@ -130,7 +130,7 @@ def _section(found: Results) -> list[str]:
 
 
 def _title(found: Results) -> str:
-    return _plain(paper(found["paper"]).title)
+    return _plain(found["title"])
 
 
 def _marked(verdict: str) -> str:

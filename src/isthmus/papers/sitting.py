@@ -142,6 +142,7 @@ def reproduce(paper: Paper, sitting: Sitting) -> dict[str, Any]:
     results: dict[str, Any] = {
         "paper": paper.name,
         "title": paper.title,
+        "claim": paper.claim,
         "command": f"isthmus reproduce {paper.name}{flags}",
         "budget": paper.quick if sitting.quick else paper.budget,
         "seed": sitting.seed,
