@@ -21,7 +21,7 @@ from torch.distributions import Categorical, Distribution, Independent
 from isthmus.errors import BadData, BadOption, check_range
 from isthmus.latents import Deterministic
 from isthmus.likelihoods import Gaussian
-from isthmus.model import CHUNK, Autoencoder, inference
+from isthmus.model import Autoencoder, inference
 from isthmus.objective import Objective
 from isthmus.options import TrainingOptions
 from isthmus.trace import Corrupted, Shape, Trace, alone
@@ -119,17 +119,10 @@ class Predictor(Autoencoder):
         self.likelihood.check(y)  # type: ignore[operator]
         return torch.cat([x.flatten(1), y.reshape(len(y), -1).to(x.dtype)], 1)
 
-    def codes(self, x: Float[Tensor, "N *inputs"]) -> Float[Tensor, "N *code"]:
-        """The mean codes of clean examples."""
-        with inference(self):
-            chunks = torch.split(self.examples(x), CHUNK)
-            like = self.like
-            return torch.cat([self.posterior(chunk.to(like.device, like.dtype)).mean for chunk in chunks])
-
     def predict(self, x: Float[Tensor, "N *inputs"]) -> Tensor:
         """The most probable class of each example (N,), or its numbers (N, T)."""
         with inference(self):
-            features: Tensor = self.decoder(self.codes(x))
+            features: Tensor = self.decoder(self.encode(x))
         found = features.argmax(1) if isinstance(self.likelihood, Classes) else features
         return found.to(x.device)
 
@@ -207,8 +200,8 @@ def supervise(
     model = predictor(source, y, classes=classes, corrupt=corrupt)
     if head is not None:
         probe = Predictor(nn.Flatten(), Deterministic(), model.decoder, model.likelihood, model.code or ())
-        held = None if valid is None else probe.rows(model.codes(valid[0]), valid[1])
-        _train(probe, head, probe.rows(model.codes(x), y), held, stream(seed, "head"))
+        held = None if valid is None else probe.rows(model.encode(valid[0]), valid[1])
+        _train(probe, head, probe.rows(model.encode(x), y), held, stream(seed, "head"))
     if whole is not None:
         held = None if valid is None else model.rows(*valid)
         _train(model, whole, model.rows(x, y), held, stream(seed, "whole"))

@@ -37,7 +37,7 @@ def test_a_linear_probe_is_logistic_regression_on_the_codes() -> None:
     model = supervise(auto, x, y, head=SEARCH)
     codes = auto.encode(x).numpy()
     theirs = LogisticRegression(C=np.inf, max_iter=5000, tol=1e-8).fit(codes, y.numpy())
-    logits = model.decoder(model.codes(x)).detach().numpy()
+    logits = model.decoder(model.encode(x)).detach().numpy()
     expected = codes @ theirs.coef_.T + theirs.intercept_
     # logits are known up to what all classes share
     np.testing.assert_allclose(logits - logits.mean(1, keepdims=True), expected - expected.mean(1, keepdims=True),
@@ -94,7 +94,7 @@ def test_corruption_acts_only_where_it_is_asked_for_and_never_in_prediction() ->
     for corrupt in (False, True):
         model = predictor(auto, y, corrupt=corrupt).train()
         assert torch.equal(model(model.rows(x, y)).x_in, x) is not corrupt
-        assert torch.equal(model.codes(x), model.codes(x))
+        assert torch.equal(model.encode(x), model.encode(x))
 
 
 def test_validation_chooses_the_weights() -> None:

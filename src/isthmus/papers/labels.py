@@ -13,17 +13,17 @@ from torch import Tensor
 
 from isthmus import plots
 from isthmus.data.prepare import Prepared
-from isthmus.model import Autoencoder, seeded
+from isthmus.model import Autoencoder
 from isthmus.options import PretrainingOptions, TrainingOptions
 from isthmus.papers.sitting import Paper, Row, Sitting, images_of, mean_and_spread
 from isthmus.supervised import supervise
-from isthmus.training import stacked
 from isthmus.training.batches import stream
+from isthmus.training.stacked import stack
 from isthmus.zoo import deep, vae
 
 UNITS = 500
-SOURCES: dict[str, PretrainingOptions | None] = {
-    "random": None,
+SOURCES: dict[str, PretrainingOptions] = {
+    "random": PretrainingOptions(),
     "RBM": PretrainingOptions(kind="rbm", epochs=(15,)),
     "denoising": PretrainingOptions(kind="denoising", epochs=(15,)),
     "contractive": PretrainingOptions(kind="contractive", epochs=(10,)),
@@ -78,7 +78,7 @@ def _errors(sitting: Sitting, data: Prepared, name: str, seed: int, counts: tupl
         return found
 
     trained = {"whole": WHOLE.model_dump(mode="json"), "head": HEAD.model_dump(mode="json"), "neighbours": NEIGHBOURS}
-    how = trained | {"levels": None if SOURCES.get(name) is None else SOURCES[name].model_dump(mode="json")}  # type: ignore[union-attr]
+    how = trained | {"levels": SOURCES[name].model_dump(mode="json") if name in SOURCES else None}
     return sitting.piece(f"{name}-seed{seed}", measured, counts=counts, steps=STEPS, epochs=EPOCHS, units=UNITS, **how)
 
 
@@ -88,14 +88,8 @@ def _encoder(sitting: Sitting, data: Prepared, name: str, seed: int) -> Autoenco
         recipe = vae(50, (UNITS, UNITS)).with_options({"training.epochs": 2 if sitting.quick else 20})
         return sitting.model(f"vae-seed{seed}", recipe, data, seed=seed).model
     recipe = deep(UNITS, (UNITS,)).with_options({"net.activation": "sigmoid", "latent.activation": "sigmoid"})
-    with seeded(sitting.seed + seed):
-        objective = recipe.build(data.shape)
-    levels = SOURCES[name]
-    if levels is not None:
-        levels = levels.model_copy(update={"epochs": (2,)}) if sitting.quick else levels
-        tasks = stacked.planned(objective, levels, recipe)
-        stacked.pretrain(tasks, data.train.tensor, seed=sitting.seed + seed)
-    return objective.model
+    levels = SOURCES[name].model_copy(update={"epochs": (2,)}) if sitting.quick else SOURCES[name]
+    return stack(recipe, levels, data.train.tensor, seed=sitting.seed + seed)
 
 
 def _labelled(data: Prepared, count: int, seed: int) -> tuple[Tensor, Tensor]:

@@ -23,7 +23,7 @@ from isthmus.options import PretrainingOptions, TrainingOptions
 from isthmus.papers.sitting import Paper, Row, Sitting, classified, images_of, mean_and_spread
 from isthmus.recipe import Recipe
 from isthmus.run import Run
-from isthmus.training import stacked
+from isthmus.training.stacked import stack
 from isthmus.zoo import contractive
 
 PUBLISHED = {"CAE": 0.73, "DAE-g": 0.86, "AE + weight decay": 5.00, "DAE-b": 7.87, "AE": 17.5}
@@ -128,10 +128,8 @@ def _error(sitting: Sitting, data: Prepared, kind: str, strength: float, seed: i
 
     def measured() -> dict[str, float]:
         if kind == RBM:
-            source = recipe("AE", 0.0).build(data.shape)
-            tasks = stacked.planned(source, PretrainingOptions(kind="rbm", epochs=(epochs,)), recipe("AE", 0.0))
-            stacked.pretrain(tasks, data.train.tensor, seed=sitting.seed + seed)
-            model = source.model
+            levels = PretrainingOptions(kind="rbm", epochs=(epochs,))
+            model = stack(recipe("AE", 0.0), levels, data.train.tensor, seed=sitting.seed + seed)
         else:
             model = _trained(sitting, data, kind, strength, seed, epochs).model
         return classified(model, data, whole=tuned, seed=sitting.seed + seed)

@@ -174,14 +174,7 @@ def _first(part: Part, rows: int) -> Part:
     return Part(part.x[:rows], None if part.labels is None else part.labels[:rows])
 
 
-def classified(
-    source: Autoencoder,
-    data: Prepared,
-    *,
-    whole: TrainingOptions | None,
-    head: TrainingOptions | None = None,
-    seed: int,
-) -> dict[str, float]:
+def classified(source: Autoencoder, data: Prepared, *, whole: TrainingOptions, seed: int) -> dict[str, float]:
     """Per cent of wrong labels, of validation and test part, once a head stands on the encoder of ``source``.
 
     The validation part decides which epoch's weights are kept.

@@ -27,7 +27,7 @@ from isthmus.options import PretrainingOptions, TrainingOptions
 from isthmus.papers.sitting import Paper, Row, Sitting, classified, images_of, mean_and_spread
 from isthmus.recipe import Recipe
 from isthmus.run import Run, load
-from isthmus.training import stacked
+from isthmus.training.stacked import stack
 from isthmus.zoo import deep, denoising
 
 DESTROYED = (0.0, 0.1, 0.2, 0.25, 0.5)
@@ -112,12 +112,9 @@ def _stacked(sitting: Sitting, data: Prepared, level: float | None, seed: int) -
     levels = PretrainingOptions(kind="denoising", epochs=(epochs,), changes={"corruption.fraction": level or 0.0})
 
     def trained() -> dict[str, Any]:
-        with seeded(sitting.seed + seed):
-            objective = recipe.build(data.shape)
-        if level is not None:
-            tasks = stacked.planned(objective, levels, recipe)
-            stacked.pretrain(tasks, data.train.tensor, seed=sitting.seed + seed)
-        return classified(objective.model, data, whole=fine, seed=sitting.seed + seed)
+        chosen = levels if level is not None else PretrainingOptions()
+        model = stack(recipe, chosen, data.train.tensor, seed=sitting.seed + seed)
+        return classified(model, data, whole=fine, seed=sitting.seed + seed)
 
     name = f"{data.name}-{'random' if level is None else f'{level:g}'}-seed{seed}"
     made = {"levels": levels.model_dump(mode="json"), "fine": fine.model_dump(mode="json"), "units": units}

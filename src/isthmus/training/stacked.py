@@ -6,7 +6,6 @@ its code (sparsity, contraction) is done at every level. The next level is train
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,8 +13,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from isthmus import zoo
@@ -24,15 +21,16 @@ from isthmus.boltzmann.machine import BoltzmannMachine
 from isthmus.errors import BadOption, IncompatibleParts, unknown
 from isthmus.exact import closed_form
 from isthmus.files import replacing
+from isthmus.latents import Deterministic
 from isthmus.likelihoods import Bernoulli, Gaussian
-from isthmus.model import seeded
+from isthmus.model import Autoencoder, seeded
 from isthmus.nets import critic
 from isthmus.objective import Objective
 from isthmus.options import PretrainingOptions
 from isthmus.recipe import LatentPart, LikelihoodPart, NetPart, PenaltyPart, Recipe, options_of
-from isthmus.strangers import parse_json
-from isthmus.trace import Shape
+from isthmus.trace import Offer, Shape
 from isthmus.training.batches import stream
+from isthmus.training.checkpoints import DAMAGE, Found, packed, unpacked
 from isthmus.training.engine import Engine
 from isthmus.training.history import Epoch
 from isthmus.training.levels import Level, levels
@@ -44,9 +42,6 @@ SHORT = {"sparse": "sparse_kl"}
 """Kinds by a shorter name."""
 RATE, GAUSSIAN_RATE = 0.1, 0.001
 """Rates of a machine of Bernoulli units, and of one with a Gaussian layer (Hinton & Salakhutdinov, 2006)."""
-UNIT_INTERVAL = frozenset({"sigmoid"})
-"""Activations whose values are probabilities."""
-
 DECIDED = (
     *("name", "net.kind", "net.widths", "net.activation", "latent", "likelihood", "pretraining", "data"),
     *("training.epochs", "training.steps", "training.batch", "training.keep", "training.rate", "training.precision"),
@@ -154,6 +149,21 @@ def pretrain(
     return done
 
 
+def stack(recipe: Recipe, options: PretrainingOptions, x: Tensor, *, seed: int = 0) -> Autoencoder:
+    """The autoencoder of a recipe with pretrained levels, not yet trained as a whole; fresh where ``kind`` is none.
+
+    Args:
+        recipe: of the deep model.
+        options: how its levels are trained.
+        x: training examples (N, *D).
+        seed: of weights, batches and draws.
+    """
+    with seeded(seed):
+        objective = recipe.build(tuple(x.shape[1:]))
+    pretrain(planned(objective, options, recipe), x, seed=seed)
+    return objective.model
+
+
 def rows(tasks: list[Task], keep: Path | None) -> list[Row]:
     """What became of levels that were finished before, as far as ``keep`` holds them."""
     if keep is None:
@@ -182,7 +192,7 @@ def _machine(place: Place, objective: Objective, options: PretrainingOptions, de
             f"A Boltzmann machine has sigmoid or linear hidden units, but the net has {level.activation}. Set "
             "net.activation=sigmoid, or pretrain with a recipe such as denoising."
         )
-    visible = _visible(objective) if below is None else "bernoulli" if below in UNIT_INTERVAL else "gaussian"
+    visible = _visible(objective) if below is None else "bernoulli" if _bounded(below) else "gaussian"
     usual = RATE if (visible, hidden) == ("bernoulli", "bernoulli") else GAUSSIAN_RATE
     chosen = Contrastive(
         epochs=epochs,
@@ -205,6 +215,11 @@ def _machine(place: Place, objective: Objective, options: PretrainingOptions, de
         return weights, {"epochs": epochs, "squared_error": rows[-1]["squared_error"], "seconds": seconds}
 
     return Task(level, f"{visible}-{hidden} Boltzmann machine {level.inputs}-{level.units}", work)
+
+
+def _bounded(activation: str) -> bool:
+    """Whether values behind an activation are probabilities, as a code of it promises."""
+    return Offer.UNIT_INTERVAL in Deterministic(activation).offers
 
 
 def _visible(objective: Objective) -> str:
@@ -269,7 +284,7 @@ def _level_recipe(kind: str, place: Place, options: PretrainingOptions, deep: Re
     net = {name: value for name, value in (recipe.net.model_extra or {}).items() if name in known}
     code = {"kind": "deterministic", "size": level.units, "activation": level.activation}
     latent = LatentPart.model_validate(code)
-    like_codes = LikelihoodPart(kind="bernoulli" if place.below in UNIT_INTERVAL else "gaussian")
+    like_codes = LikelihoodPart(kind="bernoulli" if place.below is not None and _bounded(place.below) else "gaussian")
     rate = {} if options.rate is None else {"rate": place.own(options.rate)}
     length = {"epochs": place.own(options.epochs), "steps": None, "batch": options.batch, "keep": "last"}
     length["precision"] = recipe.training.precision if deep.training.precision == "auto" else deep.training.precision
@@ -298,39 +313,38 @@ def _fitting(recipe: Recipe, latent: LatentPart, shape: Shape) -> dict[str, Pena
         return {n: part for n, part in recipe.penalties.items() if part.make(prior=prior, **handed).needs <= offers}
 
 
+SEAL = hashlib.sha256().digest_size
 NAMES = ("weight", "bias", "back", "back_bias")
 """Tensors of a level, as :meth:`isthmus.training.levels.Level.put` takes them."""
 
 
 def _write(path: Path, learnt: Learnt) -> None:
-    """Keep a finished level, sealed by the SHA-256 of its tensors."""
+    """Keep a finished level, sealed by the SHA-256 of all that it is."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in zip(NAMES, learnt[0], strict=True)}
-    content = save(tensors)
-    row = json.dumps(learnt[1]).encode()
+    content = packed(Found(tensors, {}, learnt[1]))
     with replacing(path) as place:
-        place.write_bytes(hashlib.sha256(row + content).digest() + len(row).to_bytes(4, "big") + row + content)
+        place.write_bytes(hashlib.sha256(content).digest() + content)
 
 
 def _packed(path: Path) -> bytes:
-    """A finished level as it was kept; nothing where it is not there or spoiled."""
+    """A finished level as it was kept, without its seal; nothing where it is not there or spoiled."""
     try:
-        content = path.read_bytes()
+        kept = path.read_bytes()
     except OSError:
         return b""
-    length = int.from_bytes(content[32:36], "big")
-    row, rest = content[36 : 36 + length], content[36 + length :]
-    return content if hashlib.sha256(row + rest).digest() == content[:32] else b""
+    seal, content = kept[:SEAL], kept[SEAL:]
+    return content if hashlib.sha256(content).digest() == seal else b""
 
 
 def _unpacked(content: bytes, level: Level) -> Learnt | None:
     """A level from what :func:`_packed` gave; ``None`` where that is nothing, or another level."""
     sizes = [(level.units, level.inputs), (level.units,), (level.inputs, level.units), (level.inputs,)]
-    length = int.from_bytes(content[32:36], "big")
     try:
-        row = dict(parse_json(content[36 : 36 + length].decode()))
-        found = load(content[36 + length :])
-        first, second, third, fourth = (found[name] for name in NAMES)
-    except (SafetensorError, ValueError, KeyError, TypeError):
+        found = unpacked(content)
+        if found is None:
+            return None
+        first, second, third, fourth = (found.tensors[name] for name in NAMES)
+    except DAMAGE:
         return None
     tensors = (first, second, third, fourth)
-    return (tensors, row) if [tuple(t.shape) for t in tensors] == sizes else None
+    return (tensors, found.record) if [tuple(t.shape) for t in tensors] == sizes else None
