@@ -16,12 +16,11 @@ from typing import Any
 
 from isthmus import gallery, plots
 from isthmus.data.prepare import Prepared
-from isthmus.fitting import fit
 from isthmus.metrics.denoising import corrupted
 from isthmus.metrics.evaluation import evaluate
 from isthmus.papers.sitting import Paper, Row, Sitting, images_of
 from isthmus.recipe import Recipe
-from isthmus.run import Run, load
+from isthmus.run import Run
 from isthmus.zoo import conv, deep, simple, sparse_l1, vae
 
 PIXELS = 28 * 28
@@ -69,7 +68,7 @@ def run(sitting: Sitting) -> list[Row]:
     """Train every model, measure it on the test images, and draw what it does."""
     data = images_of(sitting, "mnist", simple())
     found = {name: _piece(sitting, data, name) for name in MODELS}
-    runs = {name: load(_folder(sitting, name)) for name in MODELS}
+    runs = {name: _trained(sitting, data, name) for name in MODELS}
     _draw(sitting, data, runs)
     rows = [_row(sitting, name, figures["cross_entropy"] / PIXELS) for name, figures in found.items()]
     floor = found["simple"]["cross_entropy_floor"] / PIXELS
@@ -84,10 +83,6 @@ def run(sitting: Sitting) -> list[Row]:
     return [*rows, Row("bound on log p(x), vae", found["vae"]["elbo"], unit="nats")]
 
 
-def _folder(sitting: Sitting, name: str) -> str:
-    return str(sitting.place(f"pieces/{_short(name)}"))
-
-
 def _short(name: str) -> str:
     return name.replace(", ", "-").replace(" ", "-")
 
@@ -99,17 +94,26 @@ def _epochs(sitting: Sitting, name: str) -> int:
 
 
 def _piece(sitting: Sitting, data: Prepared, name: str) -> dict[str, Any]:
-    """The test figures of one model and the mean value of its codes; the trained model is kept as a run."""
-    batch, epochs = QUICK_BATCH if sitting.quick else MODELS[name].batch, _epochs(sitting, name)
-    recipe = MODELS[name].recipe.with_options({"training.batch": batch})
+    """The test figures of one model and the mean value of its codes."""
 
-    def trained() -> dict[str, Any]:
+    def measured() -> dict[str, Any]:
         assert data.test is not None
-        done = fit(recipe, data, epochs=epochs, seed=sitting.seed, out=_folder(sitting, name), overwrite=True)
+        done = _trained(sitting, data, name)
         figures = evaluate(done.objective, data.test.x, seed=sitting.seed)
         return figures | {"mean_code": done.model.encode(data.test.tensor).mean().item()}
 
-    return sitting.piece(_short(name), trained, recipe=recipe.to_dict(), epochs=epochs)
+    return sitting.piece(_short(name), measured, recipe=_recipe(sitting, name).to_dict())
+
+
+def _recipe(sitting: Sitting, name: str) -> Recipe:
+    """The recipe of a model with the batch and epochs of this sitting."""
+    batch = QUICK_BATCH if sitting.quick else MODELS[name].batch
+    return MODELS[name].recipe.with_options({"training.batch": batch, "training.epochs": _epochs(sitting, name)})
+
+
+def _trained(sitting: Sitting, data: Prepared, name: str) -> Run:
+    """One model, trained once."""
+    return sitting.model(_short(name), _recipe(sitting, name), data)
 
 
 def _row(sitting: Sitting, name: str, value: float) -> Row:

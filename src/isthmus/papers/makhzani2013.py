@@ -16,12 +16,11 @@ from torch import Tensor
 from isthmus import gallery, plots
 from isthmus.data.base import Array
 from isthmus.data.prepare import Part, Prepared
-from isthmus.fitting import fit
 from isthmus.latents import KSparse
 from isthmus.model import Autoencoder
 from isthmus.papers.sitting import Paper, Row, Sitting, images_of
 from isthmus.recipe import Recipe
-from isthmus.run import load
+from isthmus.run import Run
 from isthmus.zoo import k_sparse
 
 PUBLISHED: dict[int, float | str] = {70: "-", 40: 1.54, 25: 1.35, 10: 2.10}
@@ -44,29 +43,26 @@ def run(sitting: Sitting) -> list[Row]:
     epochs = 4 if sitting.quick else EPOCHS
     rows: list[Row] = []
     for k in (40, 10) if sitting.quick else PUBLISHED:
-        plan = {"recipe": recipe(k).to_dict(), "epochs": epochs}
-        sitting.piece(f"k{k}", lambda k=k: _trained(sitting, data, k, epochs), **plan)  # type: ignore[misc]
+        plan = recipe(k).with_options({"training.epochs": epochs})
+        made = {"recipe": plan.to_dict()}
+        sitting.piece(f"k{k}", lambda k=k, plan=plan: _trained(sitting.model(f"k{k}", plan, data)), **made)  # type: ignore[misc]
+        model = sitting.model(f"k{k}", plan, data)
         tried = _tried(sitting)
         figures = sitting.piece(
             f"k{k}-classified",
-            lambda k=k, tried=tried: _classified(sitting, data, k, tried),  # type: ignore[misc]
-            **plan,
+            lambda k=k, model=model, tried=tried: _classified(model.model, data, k, tried),  # type: ignore[misc]
+            **made,
             tried=tried,
             iterations=ITERATIONS,
         )
-        _draw_filters(sitting, data, k)
+        _draw_filters(sitting, model, data, k)
         rows += _rows(sitting, k, figures)
     return rows
 
 
-def _folder(sitting: Sitting, k: int) -> str:
-    return str(sitting.place(f"pieces/k{k}"))
-
-
-def _draw_filters(sitting: Sitting, data: Prepared, k: int) -> None:
+def _draw_filters(sitting: Sitting, done: Run, data: Prepared, k: int) -> None:
     """The filters, those first that most validation images use."""
     assert data.valid is not None
-    done = load(_folder(sitting, k))
     weights = gallery.first_layer(done)
     assert weights is not None
     use = (done.model.encode(data.valid.tensor) != 0).double().mean(0)
@@ -80,9 +76,8 @@ def _tried(sitting: Sitting) -> list[tuple[float, float]]:
     return [(a, c) for a in (ALPHAS[:2] if sitting.quick else ALPHAS) for c in STRENGTHS]
 
 
-def _trained(sitting: Sitting, data: Prepared, k: int, epochs: int) -> dict[str, Any]:
-    """Train one autoencoder and keep it as a run."""
-    done = fit(recipe(k), data, epochs=epochs, seed=sitting.seed, out=_folder(sitting, k), overwrite=True)
+def _trained(done: Run) -> dict[str, Any]:
+    """What is kept of the training of one autoencoder."""
     assert done.history[-1]["valid"] is not None
     return {"validation_loss": done.history[-1]["valid"]["loss"]}
 
@@ -95,11 +90,10 @@ def codes(model: Autoencoder, k: int, alpha: float, x: Tensor) -> Array:
     return keeping.encode(x).numpy()
 
 
-def _classified(sitting: Sitting, data: Prepared, k: int, tried: list[tuple[float, float]]) -> dict[str, Any]:
+def _classified(model: Autoencoder, data: Prepared, k: int, tried: list[tuple[float, float]]) -> dict[str, Any]:
     """Errors in percent: of each pair on the validation images, of the best one on the test images."""
     assert data.valid is not None
     assert data.test is not None
-    model = load(_folder(sitting, k)).model
     valid = {
         (alpha, strength): _error(_classifier(model, k, alpha, strength, data.train), model, k, alpha, data.valid)
         for alpha, strength in tried

@@ -14,7 +14,6 @@ Inception, so only its order is compared with the paper's column.
 
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,12 +26,11 @@ from isthmus import functional as F
 from isthmus import gallery, plots
 from isthmus.data.prepare import Prepared
 from isthmus.files import replacing
-from isthmus.fitting import fit
 from isthmus.metrics.evaluation import evaluate
 from isthmus.model import Autoencoder, seeded
 from isthmus.papers.sitting import Paper, Row, Sitting, images_of, mean_and_spread
 from isthmus.recipe import Recipe
-from isthmus.run import Run, load
+from isthmus.run import Run
 from isthmus.zoo import vae, wae_gan, wae_mmd
 
 FID = {"VAE": 63, "WAE-MMD": 55, "WAE-GAN": 42}
@@ -82,7 +80,7 @@ def run(sitting: Sitting) -> list[Row]:
     tried = {scale: _piece(sitting, data, "VAE", scale, 0, epochs) for scale in scales}
     scale = min(tried, key=lambda s: float(tried[s]["valid_frechet"]))
     found = {kind: [_piece(sitting, data, kind, scale, seed, epochs) for seed in seeds] for kind in FID}
-    models = {kind: load(_folder(sitting, _name(kind, scale, 0))) for kind in FID}
+    models = {kind: _trained(sitting, data, kind, scale, 0, epochs) for kind in FID}
     _draw(sitting, data, models)
     chosen = [
         Row("scale chosen for the VAE", scale),
@@ -95,19 +93,20 @@ def _name(kind: str, scale: float, seed: int) -> str:
     return f"{kind.lower()}-{scale:g}-seed{seed}" if kind == "VAE" else f"{kind.lower()}-seed{seed}"
 
 
-def _folder(sitting: Sitting, name: str) -> Path:
-    return sitting.place(f"pieces/{name}")
+def _trained(sitting: Sitting, data: Prepared, kind: str, scale: float, seed: int, epochs: int) -> Run:
+    """One model, trained once."""
+    chosen = recipe(kind, scale).with_options({"training.epochs": epochs})
+    return sitting.model(_name(kind, scale, seed), chosen, data, seed=seed)
 
 
 def _piece(sitting: Sitting, data: Prepared, kind: str, scale: float, seed: int, epochs: int) -> Figures:
-    """Train one model and keep it; its figures on the test images, and what its scale is chosen by."""
+    """Figures of one model on the test images, and what its scale is chosen by."""
     name, plan = _name(kind, scale, seed), recipe(kind, scale)
 
-    def trained() -> Figures:
+    def measured() -> Figures:
         assert data.test is not None
         assert data.valid is not None
-        folder = _folder(sitting, name)
-        done = fit(plan, data, epochs=epochs, seed=sitting.seed + seed, out=folder, overwrite=True)
+        done = _trained(sitting, data, kind, scale, seed, epochs)
         # as they are shown: a Gaussian's mean may leave the range of pixels
         drawn = done.model.sample(min(SAMPLES, len(data.train)), seed=sitting.seed).clamp(0, 1)
         return {
@@ -118,7 +117,7 @@ def _piece(sitting: Sitting, data: Prepared, kind: str, scale: float, seed: int,
             "valid_frechet": _frechet(sitting, drawn, data.valid.tensor),
         }
 
-    return sitting.piece(name, trained, recipe=plan.to_dict(), epochs=epochs, samples=SAMPLES, features=FEATURES)
+    return sitting.piece(name, measured, recipe=plan.to_dict(), epochs=epochs, samples=SAMPLES, features=FEATURES)
 
 
 def _match(model: Autoencoder, x: Tensor, seed: int) -> Figures:
