@@ -23,7 +23,6 @@ from isthmus.metrics.evaluation import evaluate
 from isthmus.papers.sitting import Paper, Row, Sitting, images_of, mean_and_spread
 from isthmus.plots.lines import Line
 from isthmus.recipe import Recipe
-from isthmus.run import load
 from isthmus.zoo import vae
 
 LATENTS = (3, 5, 10, 20, 200)
@@ -144,14 +143,8 @@ def _draw_curves(sitting: Sitting, figures: dict[int, Figures]) -> None:
 
 def _draw_plane(sitting: Sitting, data: Prepared, epochs: int) -> None:
     """Figure 5: two latents, decoded at evenly spaced shares of the prior."""
-    folder, plan = sitting.place("pieces/plane"), recipe(2)
-
-    def trained() -> Figures:
-        fit(plan, data, epochs=epochs, seed=sitting.seed, out=folder, overwrite=True)
-        return {}
-
-    sitting.piece("plane", trained, recipe=plan.to_dict(), epochs=epochs)
-    gallery.draw(load(folder), data, sitting.out, only="manifold")
+    plan = recipe(2).with_options({"training.epochs": epochs})
+    gallery.draw(sitting.model("plane", plan, data), data, sitting.out, only="manifold")
 
 
 PAPER = Paper(

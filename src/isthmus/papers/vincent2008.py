@@ -58,8 +58,9 @@ FINE = TrainingOptions(epochs=25, batch=100, rate=5e-4, schedule="cosine", patie
 def run(sitting: Sitting) -> list[Row]:
     """Train at each level of noise, draw the filters, then the plane."""
     levels = (0.0, 0.25, 0.5) if sitting.quick else DESTROYED
-    figures = {level: sitting.piece(f"noise{level:g}", lambda v=level: _trained(sitting, v)) for level in levels}  # type: ignore[misc]
-    weights = {level: _filters(sitting, level) for level in levels}
+    data = images_of(sitting, "mnist", denoising())
+    figures = {v: sitting.piece(f"noise{v:g}", lambda v=v: _measured(sitting, data, v)) for v in levels}  # type: ignore[misc]
+    weights = {level: _filters(sitting, data, level) for level in levels}
     for level in [v for v in FILTERS if v in levels]:
         title = f"First-layer filters, {level:.0%} of the pixels destroyed"
         plots.save(plots.filters(weights[level], title=title), sitting.place(f"filters-{100 * level:.0f}.png"))
@@ -121,23 +122,21 @@ def _stacked(sitting: Sitting, data: Prepared, level: float | None, seed: int) -
     return sitting.piece(name, trained, **made)
 
 
-def _trained(sitting: Sitting, level: float) -> dict[str, Any]:
-    """One tied sigmoid layer at a level of noise; its weights are kept as a run."""
-    recipe = denoising(fraction=level)
-    data = images_of(sitting, "mnist", recipe)
-    epochs = 4 if sitting.quick else EPOCHS
-    run = fit(recipe, data, epochs=epochs, seed=sitting.seed, out=_folder(sitting, level), overwrite=True)
+def _measured(sitting: Sitting, data: Prepared, level: float) -> dict[str, Any]:
+    """Test figures of the layer at a level of noise."""
     assert data.test is not None
-    return evaluate(run.objective, data.test.x, seed=sitting.seed)
+    return evaluate(_trained(sitting, data, level).objective, data.test.x, seed=sitting.seed)
 
 
-def _folder(sitting: Sitting, level: float) -> str:
-    return str(sitting.place(f"pieces/noise{level:g}"))
+def _trained(sitting: Sitting, data: Prepared, level: float) -> Run:
+    """One tied sigmoid layer at a level of noise, trained once."""
+    recipe = denoising(fraction=level).with_options({"training.epochs": 4 if sitting.quick else EPOCHS})
+    return sitting.model(f"noise{level:g}", recipe, data)
 
 
-def _filters(sitting: Sitting, level: float) -> Array:
+def _filters(sitting: Sitting, data: Prepared, level: float) -> Array:
     """Incoming weights of the hidden units, (units, 1, 28, 28)."""
-    weight = next(iter(load(_folder(sitting, level)).model.encoder.parameters()))
+    weight = next(iter(_trained(sitting, data, level).model.encoder.parameters()))
     return weight.detach().reshape(-1, 1, 28, 28).numpy()
 
 
