@@ -1,7 +1,7 @@
 """Changing plain data by path, as ``--set latent.size=2`` does: the path must exist, the value is read as JSON."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from isthmus.errors import BadOption, unknown
@@ -50,11 +50,19 @@ def read_value(text: object, old: object) -> object:
     return value
 
 
-def override(tree: Tree, path: str, value: object, fresh: Callable[[str, str], Tree], families: frozenset[str]) -> None:
+def override(
+    tree: Tree,
+    path: str,
+    value: object,
+    fresh: Callable[[str, str], Tree],
+    families: frozenset[str],
+    free: Sequence[str] = (),
+) -> None:
     """Change ``tree`` at ``path`` in place.
 
     ``families`` are the fields that hold parts; ``fresh(family, kind)`` gives a part with its default options. A
-    change of kind keeps the options that both kinds have; a penalty that is named but not there is added.
+    change of kind keeps the options that both kinds have; a penalty that is named but not there is added. ``free`` are
+    paths of mappings whose keys are paths themselves, of something that is not here.
 
     Raises:
         UnknownName: the path, or the kind, does not exist.
@@ -62,10 +70,9 @@ def override(tree: Tree, path: str, value: object, fresh: Callable[[str, str], T
     """
     *groups, last = (f"{path}.kind" if path in families - {"penalties"} else path).split(".")
     node: Any = tree
-    if groups[:2] == ["pretraining", "changes"]:
-        # options of another recipe, checked where that is met
-        groups, last = groups[:2], ".".join([*groups[2:], last])
-        node["pretraining"]["changes"].setdefault(last, None)
+    inner = next((f"{name}." for name in free if path.startswith(f"{name}.")), "")
+    if inner:
+        groups, last = inner.removesuffix(".").split("."), path.removeprefix(inner)
     for depth, key in enumerate(groups):
         inside = [*groups, last][depth + 1]
         number = isinstance(node.get(key), int | float) and not isinstance(node[key], bool)
@@ -81,7 +88,7 @@ def override(tree: Tree, path: str, value: object, fresh: Callable[[str, str], T
             raise BadOption(
                 f"{'.'.join(groups[: depth + 1])} is {repr(node)[:60]}, with no option {last[:60]!r} inside."
             )
-    if last not in node:
+    if last not in node and not inner:
         raise unknown("option", path, _beside(groups, node))
     if groups == ["penalties"] and value in (None, "null", "none"):
         del node[last]
@@ -91,7 +98,7 @@ def override(tree: Tree, path: str, value: object, fresh: Callable[[str, str], T
         node.clear()
         node.update(new | {k: v for k, v in node_before.items() if k in new and k != "kind"})
     else:
-        node[last] = read_value(value, node[last])
+        node[last] = read_value(value, node.get(last))
 
 
 def _beside(groups: list[str], node: Tree) -> list[str]:

@@ -268,7 +268,7 @@ class Recipe(Options):
         tree = self.to_dict()
         kinds_first = sorted(changes.items(), key=lambda item: not (item[0] in PARTS or item[0].endswith(".kind")))
         for path, value in kinds_first:
-            override(tree, path, value, _fresh, frozenset(PARTS))
+            override(tree, path, value, _fresh, frozenset(PARTS), FREE)
         return Recipe.from_dict(tree)
 
     def to_dict(self) -> dict[str, Any]:
@@ -319,6 +319,8 @@ PARTS: dict[str, type[Part]] = {
     "penalties": PenaltyPart,
 }
 """The fields of a recipe that hold parts."""
+FREE = ("pretraining.changes",)
+"""Options that hold changes to another recipe, which are checked where that is met."""
 
 
 def _fresh(family: str, kind: str) -> dict[str, Any]:

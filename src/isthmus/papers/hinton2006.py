@@ -156,16 +156,23 @@ def _images(sitting: Sitting, task: Task) -> Prepared:
 def _models(sitting: Sitting, task: Task) -> dict[str, Recipe]:
     """The rows of figure 2: the baselines, and the deep net as then and as now."""
     found = {f"{kind}, {size}": _baseline(task, kind, size) for kind, size, _ in task.linear}
-    deep_nets = {"deep, as then": net(task, THEN, task.then), "deep, as now": net(task, NOW, task.now)}
-    if sitting.quick:
-        deep_nets = {name: recipe.with_options(QUICK) for name, recipe in deep_nets.items()}
-    return found | deep_nets
+    return found | {
+        "deep, as then": _sized(sitting, net(task, THEN, task.then)),
+        "deep, as now": _sized(sitting, net(task, NOW, task.now)),
+    }
 
 
 def _without(sitting: Sitting, task: Task) -> dict[str, Recipe]:
     """Random weights, as they were trained then and as now."""
-    found = {"random weights, as then": net(task, PLAIN), "random weights, as now": net(task, NOW, task.now)}
-    return {name: recipe.with_options(QUICK) for name, recipe in found.items()} if sitting.quick else found
+    return {
+        "random weights, as then": _sized(sitting, net(task, PLAIN)),
+        "random weights, as now": _sized(sitting, net(task, NOW, task.now)),
+    }
+
+
+def _sized(sitting: Sitting, recipe: Recipe) -> Recipe:
+    """A deep net as long as this sitting trains it."""
+    return recipe.with_options(QUICK) if sitting.quick else recipe
 
 
 def _baseline(task: Task, kind: str, size: int) -> Recipe:
@@ -244,8 +251,7 @@ def _draw(sitting: Sitting, task: Task, data: Prepared, models: Mapping[str, Run
 
 def _minute(sitting: Sitting, task: Task, data: Prepared) -> list[Row]:
     """How long the paper's error on digits takes."""
-    recipe = net(task, NOW, FAST)
-    found = _measured(sitting, "mnist-in-a-minute", recipe.with_options(QUICK) if sitting.quick else recipe, data)
+    found = _measured(sitting, "mnist-in-a-minute", _sized(sitting, net(task, NOW, FAST)), data)
     met = found["test"] <= task.published and found["seconds"] < MINUTE
     bar = f"at most {task.published:g} in under {MINUTE:.0f} s"
     what = f"MNIST: deep, as now (moved images), {found['seconds']:.0f} s of training"
@@ -257,10 +263,8 @@ def _figure_3(sitting: Sitting, task: Task, data: Prepared) -> list[Row]:
     assert data.test is not None
     assert data.test.labels is not None
     assert data.train.labels is not None
-    deep_net = net(task, NOW, task.now, code=2)
+    deep_net = _sized(sitting, net(task, NOW, task.now, code=2))
     recipes = {"PCA": pca(2).with_options(ALL), "784-1000-500-250-2": deep_net}
-    if sitting.quick:
-        recipes["784-1000-500-250-2"] = deep_net.with_options(QUICK)
     planes, rows = {}, []
     for name, recipe in recipes.items():
         _measured(sitting, f"plane-{name.lower()}", recipe, data)
