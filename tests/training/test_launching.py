@@ -139,6 +139,21 @@ def test_processes_that_were_launched_launch_no_others(monkeypatch: pytest.Monke
     assert not launching.wanted(2, 1)
 
 
+@pytest.mark.parametrize(("joined", "expected"), [(False, "told Python shuts down\n"), (True, "told ")])
+def test_a_process_that_has_joined_others_leaves_before_python_shuts_down(joined: bool, expected: str) -> None:
+    # at shutdown a thread of the group may abort the process, and with it a run that has ended well
+    program = (
+        "import atexit, torch.distributed as dist\n"
+        "from isthmus.cli import app\n"
+        "app.main = lambda: print('told', end=' ') or 3\n"
+        "atexit.register(print, 'Python shuts down')\n"
+        f"if {joined}: dist.init_process_group('gloo', store=dist.HashStore(), rank=0, world_size=1)\n"
+        "app.script()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (3, expected), done.stderr
+
+
 @pytest.mark.parametrize(("age", "expected"), [(-5.0, False), (5.0, True)])
 def test_a_run_that_was_begun_after_the_launch_is_gone_on_with(
     age: float, expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

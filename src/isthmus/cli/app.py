@@ -78,7 +78,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 def script() -> None:
     """The entry point of the installed command."""
-    sys.exit(main())
+    code = main()
+    group = sys.modules.get("torch.distributed")
+    if group is not None and group.is_initialized():
+        # gloo's threads may still hold tensors: one that lets go of them while Python shuts down aborts the process
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _say(sentence: str, code: int) -> int:
