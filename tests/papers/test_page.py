@@ -52,6 +52,15 @@ def test_papers_stand_in_the_order_of_the_list_and_are_linked():
     assert made.index("](#vincent2008)") < made.index("](#higgins2017)")
 
 
+def test_two_forms_of_one_paper_are_told_apart():
+    form = {"command": "isthmus reproduce hinton2006 --no-pretrain"}
+    made = page([results("hinton2006", row(), **form), results("hinton2006", row())])
+    links = ["| [A title](#hinton2006) |", "| [A title (`--no-pretrain`)](#hinton2006-no-pretrain) |"]
+    assert [made.index(link) for link in links] == sorted(made.index(link) for link in links)
+    for anchor in ("hinton2006", "hinton2006-no-pretrain"):
+        assert made.count(f'<a id="{anchor}">') == 1
+
+
 def test_only_results_of_reproductions_are_gathered(tmp_path):
     for name, content in {
         "a": results("burda2016", row()),

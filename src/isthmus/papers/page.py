@@ -55,7 +55,7 @@ def page(results: Sequence[Results]) -> str:
     Args:
         results: contents of ``results.json``, of papers in :data:`isthmus.papers.PAPERS`; shown in that order.
     """
-    ordered = sorted(results, key=lambda found: PAPERS.index(found["paper"]))
+    ordered = sorted(results, key=lambda found: (PAPERS.index(found["paper"]), found["command"]))
     head = [
         "# Reproductions",
         "What papers published, and what `isthmus reproduce PAPER` makes of it. *Ours* is the mean over seeds with "
@@ -64,7 +64,7 @@ def page(results: Sequence[Results]) -> str:
         "\n".join(
             [
                 *_heading("paper", "figures", "bars met", "time"),
-                *(_line(f"[{_title(found)}](#{found['paper']})", *_summary(found)) for found in ordered),
+                *(_line(f"[{_title(found)}](#{_anchor(found)})", *_summary(found)) for found in ordered),
             ]
         ),
     ]
@@ -116,7 +116,7 @@ def _section(found: Results) -> list[str]:
     time = f"{duration(sum(found['seconds'].values()))} in {_counted(len(found['seconds']), 'piece')}"
     pictures = ", ".join(f"`{name}`" for name in found["pictures"])
     return [
-        f'<a id="{found["paper"]}"></a>\n\n## {_title(found)}',
+        f'<a id="{_anchor(found)}"></a>\n\n## {_title(found)}',
         *([f"Claim: {_plain(found['claim'])}."] if "claim" in found else []),
         f"- command: `{found['command']}`\n- budget: {_plain(found['budget'])}\n"
         f"- time: {time}, {_plain(where)}\n- pictures: {pictures or 'none'}",
@@ -130,7 +130,13 @@ def _section(found: Results) -> list[str]:
 
 
 def _title(found: Results) -> str:
-    return _plain(found["title"])
+    flags = " ".join(found["command"].split()[3:])
+    return _plain(found["title"]) + f" (`{flags}`)" * bool(flags)
+
+
+def _anchor(found: Results) -> str:
+    """A paper and the form of it: one may be kept in several."""
+    return "-".join(word.strip("-") for word in found["command"].split()[2:])
 
 
 def _marked(verdict: str) -> str:
