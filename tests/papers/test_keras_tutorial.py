@@ -3,10 +3,9 @@
 import pytest
 from torch import nn
 
-from isthmus.fitting import prepared
 from isthmus.papers import keras_tutorial
 from isthmus.papers.keras_tutorial import MODELS, _row
-from isthmus.papers.sitting import Sitting, reproduce
+from isthmus.papers.sitting import Sitting
 
 
 def widths(name):
@@ -53,15 +52,8 @@ def test_nothing_is_asked_where_nothing_is_stated(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory):
-    """The quick form on the small digits: the folder, the results, and what a second call said."""
-    folder, said = tmp_path_factory.mktemp("keras"), []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(keras_tutorial, "images_of", lambda sitting, name, recipe: prepared("digits", recipe.data, 0))
-        patch.setattr(keras_tutorial, "PIXELS", 64)
-        results = reproduce(keras_tutorial.PAPER, Sitting(folder, quick=True, say=lambda text: None))
-        reproduce(keras_tutorial.PAPER, Sitting(folder, quick=True, say=said.append))
-    return folder, results, said
+def story(told):
+    return told(keras_tutorial, PIXELS=64)
 
 
 def test_every_model_has_its_cross_entropy_above_the_floor(story):

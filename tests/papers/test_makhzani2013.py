@@ -8,7 +8,7 @@ import pytest
 from isthmus.fitting import fit, prepared
 from isthmus.papers import makhzani2013
 from isthmus.papers.makhzani2013 import _rows, codes
-from isthmus.papers.sitting import Sitting, reproduce
+from isthmus.papers.sitting import Sitting
 
 
 def test_codes_keep_the_alpha_k_largest_units_of_the_same_networks():
@@ -29,15 +29,8 @@ def test_the_bar_is_the_published_error_where_there_is_one_and_in_the_full_form(
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory):
-    """The quick form on the small digits: the folder, the results, and what a second call said."""
-    folder, said = tmp_path_factory.mktemp("makhzani"), []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(makhzani2013, "images_of", lambda sitting, name, recipe: prepared("digits", recipe.data, 0))
-        patch.setattr(makhzani2013, "ITERATIONS", 20)
-        results = reproduce(makhzani2013.PAPER, Sitting(folder, quick=True, say=lambda text: None))
-        reproduce(makhzani2013.PAPER, Sitting(folder, quick=True, say=said.append))
-    return folder, results, said
+def story(told):
+    return told(makhzani2013, ITERATIONS=20)
 
 
 def test_digits_are_told_apart(story):
