@@ -69,7 +69,12 @@ def codes(
 
 
 def codes_beside(
-    planes: Mapping[str, npt.ArrayLike], labels: npt.ArrayLike, *, label_names: Sequence[str] = (), title: str = "Codes"
+    planes: Mapping[str, npt.ArrayLike],
+    labels: npt.ArrayLike,
+    *,
+    label_names: Sequence[str] = (),
+    title: str = "Codes",
+    share: float = 1.0,
 ) -> Figure:
     """Codes of the same examples in several planes, side by side, each with its name.
 
@@ -78,11 +83,16 @@ def codes_beside(
         labels: class or value of each example, (N,).
         label_names: names of the classes 0, 1, ...
         title: what the figure is called.
+        share: of the codes, along each axis, that the frame holds; a few far ones would make the others a dot.
     """
     figure = canvas(5.4 * len(planes), 5.6)
     for axes, (name, z) in zip(np.atleast_1d(figure.subplots(1, len(planes))), planes.items(), strict=True):
         axes.set_title(name, loc="left", fontsize=LABEL_SIZE, color=INK)
         _scatter(axes, z, labels, label_names, ("z1", "z2"))
+        if share < 1:
+            outside = (1 - share) / 2
+            (left, low), (right, high) = np.quantile(np.asarray(z), [outside, 1 - outside], axis=0)
+            axes.set(xlim=(left, right), ylim=(low, high))
     # one legend serves all panels
     for axes in figure.axes[:-1]:
         legend = axes.get_legend()
