@@ -33,8 +33,8 @@ SATURATED = {"CAE": 86.36, "DAE-g": 17.77, "AE + weight decay": 12.97, "DAE-b": 
 RBM = "RBM"
 ERRORS = {"CAE": 1.14, "DAE-g": 1.18, RBM: 1.30, "DAE-b": 1.57, "AE + weight decay": 1.68, "AE": 1.78}
 """Test error in per cent."""
-FINE = TrainingOptions(epochs=20, batch=100, rate=5e-4, schedule="cosine", patience=6)
-"""How encoder and head are trained on labels."""
+FINE = TrainingOptions(epochs=20, batch=100, rate=4e-3, schedule="cosine", keep="last")
+"""How encoder and head are trained on labels: the rate by validation, with one kind (docs/log.md)."""
 NO_PENALTY: dict[str, object] = {"penalties.contractive": None}
 KINDS: dict[str, tuple[dict[str, object], str, tuple[float, ...]]] = {
     "CAE": ({}, "penalties.contractive.weight", (0.3, 1.0, 3.0)),
@@ -48,7 +48,7 @@ KINDS: dict[str, tuple[dict[str, object], str, tuple[float, ...]]] = {
 Those of masking noise are the grid of Vincent et al. (2010); docs/log.md tells what a wider one does.
 """
 SEEDS = (0, 1, 2)
-EPOCHS = 6
+EPOCHS = 20
 CLASSIFIED = 20_000
 """Training images whose codes the classifier learns from."""
 

@@ -177,7 +177,7 @@ def _first(part: Part, rows: int) -> Part:
 def classified(source: Autoencoder, data: Prepared, *, whole: TrainingOptions, seed: int) -> dict[str, float]:
     """Per cent of wrong labels, of validation and test part, once a head stands on the encoder of ``source``.
 
-    The validation part decides which epoch's weights are kept.
+    The validation part decides which epoch's weights are kept, where ``whole`` keeps the best.
     """
     parts = [(part.tensor, torch.as_tensor(part.labels)) for part in (data.train, data.valid, data.test) if part]
     train, valid, test = parts
