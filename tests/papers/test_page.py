@@ -79,3 +79,8 @@ def test_the_page_in_docs_is_what_the_command_makes(tmp_path):
     main([str(ROOT / "benchmarks" / "results"), str(tmp_path / "page.md")])
     there = (ROOT / "docs" / "reproductions.md").read_text(encoding="utf-8")
     assert there == (tmp_path / "page.md").read_text(encoding="utf-8"), "make reproductions"
+
+
+def test_no_reproduction_is_kept_twice():
+    commands = [found["command"] for found in gathered(ROOT / "benchmarks" / "results")]
+    assert len(commands) == len(set(commands)) > 5
