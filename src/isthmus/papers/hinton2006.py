@@ -91,7 +91,7 @@ TASKS = (
         (("PCA", 30, 135.0),),
         then={"training.epochs": 1, "pretraining.epochs": [40, 10, 10, 10]},
         between=FACES,
-        now=FACES,
+        now={**FACES, "training.epochs": 8, "data.shift": 2},
         likelihood="gaussian",
     ),
 )
@@ -304,6 +304,6 @@ PAPER = Paper(
     quick="3,000 training and 1,000 test images of each set, 2 epochs; the bars do not apply to the deep nets",
     run=run,
     budget="as then: 50 epochs a level (FACES 40, 10, 10, 10), then 30, 10 and 1 epochs of conjugate gradients (the "
-    "paper: 200, 200 and 20), or 10 epochs a level, then 30, 10 and 3 by Muon; as now: 250, 60 and 3 epochs; one seed",
+    "paper: 200, 200 and 20), or 10 epochs a level, then 30, 10 and 3 by Muon; as now: 250, 60 and 8 epochs; one seed",
     pretrains=True,
 )
