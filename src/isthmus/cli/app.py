@@ -80,7 +80,7 @@ def script() -> None:
     """The entry point of the installed command."""
     code = main()
     group = sys.modules.get("torch.distributed")
-    if group is not None and group.is_initialized():
+    if group is not None and group.is_available() and group.is_initialized():
         # gloo's threads may still hold tensors: one that lets go of them while Python shuts down aborts the process
         sys.stdout.flush()
         sys.stderr.flush()

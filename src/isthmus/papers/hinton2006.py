@@ -2,12 +2,12 @@ r"""Reducing the dimensionality of data with neural networks (Hinton & Salakhutd
 
 Three data sets, each squeezed through a deep autoencoder of the paper's layer widths, beside logistic PCA and PCA of
 the same number of values. Trained three times: as then (sigmoid units, Boltzmann machines level by level, unrolled,
-conjugate gradients on batches of 1,000), from the same machines by Muon, and as now (GELU, Glorot weights, Muon, no
-pretraining). The figure is the squared error of a test image, summed over pixels. Figure 3 puts the digits into a
-plane.
+conjugate gradients on batches of 1,000), pretrained so for fewer epochs and then by Muon, and as now (GELU, Glorot
+weights, Muon, no pretraining). The figure is the squared error of a test image, summed over pixels. Figure 3 puts the
+digits into a plane.
 
 Rates, decay and the moving of images were chosen on validation parts (docs/log.md); the models here are trained on all
-training images, as the paper's were, and meet the test images once.
+training images, as the paper's were, and meet the test images once; those of FACES as now did twice.
 """
 
 from collections.abc import Mapping
@@ -129,6 +129,7 @@ QUICK = {"training.epochs": 2, "pretraining.epochs": 2}
 FAST: Changes = {"training.epochs": 10, "data.shift": 1}
 """The short run that is to reach the paper's error on digits within a minute."""
 PLANE: Changes = {"training.epochs": 20, "data.shift": 1}
+"""How the net of figure 3 is trained."""
 MINUTE = 60.0
 SHOWN = 0.98
 """Share of the codes along each axis that figure 3 shows."""
