@@ -7,6 +7,7 @@ and keep their own rows; in use each draws its own noise.
 """
 
 import json
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -102,3 +103,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    # as the command does: gloo's threads may abort a process that lets Python shut down (isthmus.cli.app.script)
+    os._exit(0)
