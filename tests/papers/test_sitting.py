@@ -79,8 +79,13 @@ def test_results_hold_rows_budget_seed_and_command(tmp_path):
     assert results == json.loads((tmp_path / "results.json").read_text())
     assert results["command"] == "isthmus reproduce toy --seed 3 --quick"
     assert (results["paper"], results["budget"], results["seed"]) == ("toy", "the same", 3)
-    assert results["rows"][0]["met"] is True
     assert set(results["seconds"]) == {"only"}
+
+
+@pytest.mark.parametrize(("quick", "met"), [(False, True), (True, None)])
+def test_no_bar_is_asked_of_a_quick_form(tmp_path, quick, met):
+    results = reproduce(story(Worker(1.5)), Sitting(tmp_path, quick=quick, say=quiet))
+    assert results["rows"][0]["met"] is met
 
 
 def test_a_folder_of_another_reproduction_is_refused(tmp_path):

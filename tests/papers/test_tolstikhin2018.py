@@ -17,7 +17,7 @@ def table(**wae_gan: float) -> list:
     worse = dict(zip(NAMES, (20.0, 0.2, 1.0, 0.03, 20.0), strict=True))
     better = dict(zip(NAMES, (15.0, 0.1, 0.1, 0.04, 8.0), strict=True))
     found = {"VAE": [worse], "WAE-MMD": [better], "WAE-GAN": [better | wae_gan]}
-    return tolstikhin2018._rows(found, REAL, asked=True)
+    return tolstikhin2018._rows(found, REAL)
 
 
 def test_all_bars_are_met_by_waes_that_are_better_in_all():

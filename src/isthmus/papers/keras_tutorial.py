@@ -73,14 +73,19 @@ def run(sitting: Sitting) -> list[Row]:
     rows = [_row(sitting, name, figures["cross_entropy"] / PIXELS) for name, figures in found.items()]
     floor = found["simple"]["cross_entropy_floor"] / PIXELS
     rows.append(Row("entropy of a pixel, below which none can be", floor, unit="nats"))
-    for name, published in MEAN_CODE.items():
-        less = found["sparse"]["mean_code"] < found["simple"]["mean_code"] if name == "sparse" else None
-        bar = "smaller than the simple one's" if name == "sparse" else ""
-        rows.append(Row(f"mean code, {name}", found[name]["mean_code"], published, bar=bar, met=less))
+    rows += _mean_codes(found["sparse"]["mean_code"], found["simple"]["mean_code"])
     restored = found["denoising"]
     rows.append(Row("PSNR of noisy images", restored["psnr_corrupted"], unit="dB"))
     rows.append(Row("PSNR of restored images", restored["psnr_restored"], unit="dB"))
     return [*rows, Row("bound on log p(x), vae", found["vae"]["elbo"], unit="nats")]
+
+
+def _mean_codes(sparse: float, simple: float) -> list[Row]:
+    bar = "smaller than the simple one's"
+    return [
+        Row("mean code, sparse", sparse, MEAN_CODE["sparse"], bar=bar, met=sparse < simple),
+        Row("mean code, simple", simple, MEAN_CODE["simple"]),
+    ]
 
 
 def _short(name: str) -> str:
@@ -127,7 +132,7 @@ def _row(sitting: Sitting, name: str, value: float) -> Row:
         KNOWN if "deep" in name else "-",
         "nats",
         "" if stated is None else f"below {stated:g} in half the epochs",
-        None if stated is None or sitting.quick else value < stated,
+        None if stated is None else value < stated,
     )
 
 

@@ -61,7 +61,7 @@ def run(sitting: Sitting) -> list[Row]:
     found = {size: [_piece(sitting, data, size, seed, epochs) for seed in seeds] for size in LATENTS}
     _draw_curves(sitting, {size: figures[0] for size, figures in found.items()})
     _draw_plane(sitting, data, epochs)
-    return _rows(found, asked=not sitting.quick)
+    return _rows(found)
 
 
 def _piece(sitting: Sitting, data: Prepared, latent: int, seed: int, epochs: int) -> Figures:
@@ -80,8 +80,8 @@ def _piece(sitting: Sitting, data: Prepared, latent: int, seed: int, epochs: int
     return sitting.piece(f"latent{latent}-seed{seed}", trained, recipe=plan, epochs=epochs, draws=draws)
 
 
-def _rows(found: dict[int, list[Figures]], *, asked: bool) -> list[Row]:
-    """The ends of the curves; whether a bar is met is told where ``asked``."""
+def _rows(found: dict[int, list[Figures]]) -> list[Row]:
+    """The ends of the curves, and the bars that are set."""
     small = {size: found[size] for size in SMALL}
     values = {
         "bound": _over_seeds(found, lambda f: f["test"]["elbo"]),
@@ -95,7 +95,7 @@ def _rows(found: dict[int, list[Figures]], *, asked: bool) -> list[Row]:
         for size, (value, spread) in values[key].items():
             bar, met = bars.get((key, size), ("", None))
             row = Row(f"{what}, {size} latents", value, PUBLISHED.get((key, size), "-"), unit=unit, bar=bar)
-            rows.append(replace(row, spread=spread, met=met if asked else None))
+            rows.append(replace(row, spread=spread, met=met))
     return rows
 
 

@@ -9,7 +9,6 @@ above 0.95. The third is the test error of a network that starts from the encode
 five kinds a Boltzmann machine is one more start.
 """
 
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -88,8 +87,6 @@ def run(sitting: Sitting) -> list[Row]:
     )
     plots.save(figure, sitting.place("jacobian.png"))
     rows = _wrong(wrong) + _rows(norms) + _saturated(full)
-    if sitting.quick:
-        rows = [replace(row, met=None) for row in rows]
     rows += [Row(f"cross-entropy, {k}", v, unit="nats", spread=s) for k, (v, s) in losses.items()]
     return rows + [Row(f"{KINDS[k][1]} chosen for {k}", v) for k, v in chosen.items() if len(KINDS[k][2]) > 1]
 

@@ -86,7 +86,7 @@ def run(sitting: Sitting) -> list[Row]:
         Row("scale chosen for the VAE", scale),
         Row("digits that the classifier of features gets right", known["accuracy"]),
     ]
-    return _rows(found, known, asked=not sitting.quick) + chosen
+    return _rows(found, known) + chosen
 
 
 def _name(kind: str, scale: float, seed: int) -> str:
@@ -161,8 +161,8 @@ def _frechet(sitting: Sitting, x: Tensor, y: Tensor) -> float:
     return F.squared_wasserstein_full(*one, *other).item()
 
 
-def _rows(found: dict[str, list[Figures]], real: Figures, *, asked: bool) -> list[Row]:
-    """The table by figure; a WAE is compared with the VAE where a bar is set and ``asked``."""
+def _rows(found: dict[str, list[Figures]], real: Figures) -> list[Row]:
+    """The table by figure; a WAE is compared with the VAE where a bar is set."""
     rows = []
     for key, (what, published, bar) in COLUMNS.items():
         if key in real:
@@ -171,7 +171,7 @@ def _rows(found: dict[str, list[Figures]], real: Figures, *, asked: bool) -> lis
         base = values["VAE"][0]
         for kind, (value, spread) in values.items():
             set_here = bar if kind != "VAE" else ""
-            met = (value > base if key == "sharpness" else value < base) if set_here and asked else None
+            met = (value > base if key == "sharpness" else value < base) if set_here else None
             known = BEST if key == "frechet" and kind == "WAE-GAN" else "-"
             rows.append(
                 Row(f"{what}: {kind}", value, published.get(kind, "-"), known, bar=set_here, met=met, spread=spread)
