@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -383,6 +384,28 @@ def test_a_line_may_have_a_dashed_one_beside_it_in_its_colour():
     assert [line.get_linestyle() for line in axes.lines] == ["-", "-", "--"]
     assert dashed.get_color() == second.get_color() != first.get_color()
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a", "b"]
+
+
+def test_a_line_shows_how_far_its_points_may_be_off():
+    axes = plots.lines(
+        {"a": ([1.0, 2.0], [3.0, 5.0])}, title="t", axis_labels=("x", "y"), spreads={"a": [0.5, 1.0]}
+    ).axes[0]
+    (bars,) = axes.collections
+    ends = [segment[:, 1].tolist() for segment in bars.get_segments()]
+    assert ends == [[2.5, 3.5], [4.0, 6.0]]
+    assert tuple(bars.get_color()[0]) == to_rgba(axes.lines[0].get_color())
+    with pytest.raises(ShapeError, match="The line 'a' has 2 x and 1 y"):
+        plots.lines({"a": ([1.0, 2.0], [3.0, 5.0])}, title="t", axis_labels=("x", "y"), spreads={"a": [0.5]})
+
+
+@pytest.mark.parametrize(("last", "written"), [(500.0, ["20", "50", "200", "500"]), (50_000.0, [])])
+def test_a_long_logarithmic_axis_has_numbers_at_powers_of_ten_alone(last, written):
+    axes = plots.lines({"a": ([10.0, last], [1.0, 2.0])}, title="t", axis_labels=("x", "y"), log_x=True).axes[0]
+    axes.figure.canvas.draw()
+    low, high = axes.get_xlim()
+    texts = [t.get_text() for t, at in zip(axes.get_xminorticklabels(), axes.get_xticks(minor=True), strict=True)
+             if low <= at <= high]  # fmt: skip
+    assert [text for text in texts if text] == written
 
 
 def test_a_long_line_has_few_markers_and_lines_of_unequal_length_are_refused():

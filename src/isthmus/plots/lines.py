@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from isthmus.errors import ShapeError
 from isthmus.plots.canvas import (
@@ -24,6 +24,8 @@ from isthmus.plots.canvas import (
 Line = tuple[Sequence[float], Sequence[float]]
 COLOURS = (BLUE, VERMILION, "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 MOST_MARKERS = 16
+CROWDED = 1e3
+"""Ratio of the ends of a logarithmic axis from which on only powers of ten are written."""
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
@@ -34,6 +36,7 @@ def lines(
     axis_labels: tuple[str, str],
     levels: Mapping[str, float] | None = None,
     beside: Mapping[str, Line] | None = None,
+    spreads: Mapping[str, Sequence[float]] | None = None,
     x_names: Sequence[str] = (),
     log_x: bool = False,
     log_y: bool = False,
@@ -47,6 +50,7 @@ def lines(
         beside: a second line for some of the names, dashed in the colour of the first and without markers; what the
             two are is for the title to say.
         levels: heights to compare with, by name; the first has the colour of the first line, and so on.
+        spreads: by name, how far each y of a line may be off, in its units; drawn as a bar of twice that length.
         x_names: what stands at x = 0, 1, ... instead of numbers.
         log_x: whether x is drawn on a logarithmic scale.
         log_y: the same of y.
@@ -64,6 +68,9 @@ def lines(
         axes.plot(across, up, color=colour, marker=marker, markevery=every, ms=4, lw=1.6, label=name)
         if name in (beside or {}):
             axes.plot(*_points(beside or {}, name), color=colour, lw=1.1, ls="--")
+        if name in (spreads or {}):
+            _, off = _points({name: (series[name][0], (spreads or {})[name])}, name)
+            axes.errorbar(across, up, off, fmt="none", ecolor=colour, elinewidth=1, capsize=2)
     for number, (name, height) in enumerate((levels or {}).items()):
         axes.axhline(height, color=COLOURS[number % len(COLOURS)], lw=1.1, ls="--", label=name)
     if x_names:
@@ -86,9 +93,10 @@ def lines(
 def _plain(axis: Axis) -> None:
     """Numbers as people write them on a logarithmic axis: 20, 50, 1,000."""
     written = FuncFormatter(lambda value, _place: f"{value:,.10g}")
+    low, high = axis.get_data_interval()
     axis.set_major_formatter(written)
     axis.set_minor_locator(LogLocator(subs=(2, 5)))
-    axis.set_minor_formatter(written)
+    axis.set_minor_formatter(written if high < CROWDED * low else NullFormatter())
     axis.set_tick_params(which="minor", labelsize=LABEL_SIZE - 1)
 
 
