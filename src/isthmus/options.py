@@ -89,7 +89,8 @@ class TrainingOptions(Options):
     ``steps`` wins over ``epochs`` where it is given. With neither, a run takes as many epochs as make about 3,000
     steps, between 20 and 1,000: small data is seen more often. ``cg`` and ``lbfgs`` search along lines and take no
     rate; give them batches of 1,000 and more. ``exact`` puts the weights there in closed form where one is known
-    (:mod:`isthmus.exact`).
+    (:mod:`isthmus.exact`). With ``momentum_stage`` the momentum starts at a half and rises to ``momentum`` in stages of
+    so many updates.
     """
 
     epochs: int | None = Field(default=None, ge=1)
@@ -100,6 +101,7 @@ class TrainingOptions(Options):
     schedule: Literal["constant", "cosine"] = "constant"
     warmup: float = Field(default=0.0, ge=0, lt=1, description="share of the run over which the rate rises")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="of sgd and nesterov")
+    momentum_stage: int = Field(default=0, ge=0, description="updates in a stage of its rise; 0: none")
     searches: int = Field(default=3, ge=1, le=1000, description="line searches of cg and lbfgs on each batch")
     weight_decay: float = Field(default=0.0, ge=0, description="decoupled with adamw and muon, else L2")
     clip: float | None = Field(default=None, gt=0, description="largest norm of the gradient")

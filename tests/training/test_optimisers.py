@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from isthmus import latents, likelihoods, nets
+from isthmus import fit, latents, likelihoods, nets
 from isthmus.model import Autoencoder
 from isthmus.objective import Objective
 from isthmus.options import TrainingOptions
-from isthmus.training.optimisers import Adam, optimisers, rate_at, set_rate
+from isthmus.training import engine
+from isthmus.training.optimisers import Adam, momentum_at, optimisers, rate_at, set_pace
 
 
 def quadratic(options: TrainingOptions, steps: int = 400) -> float:
@@ -18,7 +19,7 @@ def quadratic(options: TrainingOptions, steps: int = 400) -> float:
     layer = nn.Linear(4, 4)
     tools = optimisers(options, layer)
     for step in range(steps):
-        set_rate(tools, rate_at(step, steps, options))
+        set_pace(tools, rate_at(step, steps, options), options.momentum)
         loss = (layer.weight - torch.eye(4)).square().sum() + layer.bias.square().sum()
         for tool in tools:
             tool.zero_grad()
@@ -98,7 +99,7 @@ def test_the_short_step_of_adam_gives_the_bits_of_torchs(decay: float, decoupled
         groups = [{"params": list(layers[0].parameters())}, {"params": list(layers[1:].parameters()), "share": 0.5}]
         tool = kind(groups, 0.1, weight_decay=decay, decoupled_weight_decay=decoupled, fused=True)
         for step in range(4):
-            set_rate([tool], 0.1 / (step + 1))
+            set_pace([tool], 0.1 / (step + 1), 0.9)
             tool.zero_grad()
             layers[1](layers[0](torch.randn(7, 5))).square().sum().backward()
             tool.step()
@@ -140,10 +141,36 @@ def test_the_constant_rate_is_constant() -> None:
     assert {rate_at(step, 10, TrainingOptions(rate=0.3)) for step in range(10)} == {0.3}
 
 
+@pytest.mark.parametrize("optimiser", ["sgd", "nesterov"])
+def test_momentum_that_rises_in_stages_is_that_of_the_recursion(optimiser: str) -> None:
+    """On w^2 / 2: v = mu_t v + w, then w loses rate * v, or with Nesterov rate * (w + mu_t v)."""
+    options = TrainingOptions.model_validate(
+        {"optimiser": optimiser, "rate": 0.1, "momentum": 0.8, "momentum_stage": 2}
+    )
+    layer = nn.Linear(1, 1, bias=False, dtype=torch.float64)
+    layer.weight.data.fill_(1.0)
+    tools, w, v = optimisers(options, layer), 1.0, 0.0
+    for step, momentum in enumerate([0.5, 0.5, 0.75, 0.75, 0.8, 0.8, 0.8]):
+        set_pace(tools, 0.1, momentum_at(step, options))
+        layer.weight.grad = layer.weight.detach().clone()
+        tools[0].step()
+        v = momentum * v + w
+        w -= 0.1 * (w + momentum * v if optimiser == "nesterov" else v)
+        assert layer.weight.item() == pytest.approx(w, rel=1e-12)
+
+
+def test_a_run_takes_every_step_at_the_momentum_of_its_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[float] = []
+    monkeypatch.setattr(engine, "set_pace", lambda tools, rate, momentum: seen.append(momentum))
+    options = {"training.optimiser": "sgd", "training.momentum_stage": 2, "training.steps": 5, "training.batch": 10}
+    fit("linear", torch.rand(30, 6).numpy(), options=options)
+    assert seen == [0.5, 0.5, 0.75, 0.75, 1 - 1 / 6]
+
+
 def test_layers_wider_than_the_bound_learn_at_a_share_of_the_rate() -> None:
     net = nn.Sequential(nn.Linear(4096, 2), nn.Linear(1024, 2), nn.Conv2d(3, 2, 5))
     (adam,) = optimisers(TrainingOptions(), net)
-    set_rate([adam], 0.8)
+    set_pace([adam], 0.8, 0.9)
     rates = {tuple(p.shape): group["lr"] for group in adam.param_groups for p in group["params"]}
     assert rates[2, 4096] == pytest.approx(0.8 * 1024 / 4096)
     assert rates[2, 1024] == rates[2, 3, 5, 5] == rates[2,] == 0.8
@@ -156,7 +183,7 @@ def test_one_adam_step_moves_the_output_of_a_wide_layer_no_further_than_that_of_
         layer, x = nn.Linear(inputs, 1, bias=False), torch.ones(1, inputs)
         before = layer(x).item()
         (adam,) = optimisers(TrainingOptions(), layer)
-        set_rate([adam], 1e-3)
+        set_pace([adam], 1e-3, 0.9)
         layer(x).sum().backward()
         adam.step()
         moved.append(before - layer(x).item())

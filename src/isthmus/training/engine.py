@@ -28,7 +28,7 @@ from isthmus.training.checks import check_batches, check_tools, products, warn_o
 from isthmus.training.divergence import locate
 from isthmus.training.hardware import channels_last, network_precision, threads, tune_allocator
 from isthmus.training.history import Epoch, Keeper
-from isthmus.training.optimisers import optimisers, rate_at, run_length, set_rate
+from isthmus.training.optimisers import momentum_at, optimisers, rate_at, run_length, set_pace
 from isthmus.training.processes import fabric, of, reaching
 from isthmus.training.searches import METHODS, steady
 from isthmus.training.state import Position, cut, own_tensors, put_back, set_generators, tensors_of, understood, whole
@@ -236,7 +236,7 @@ class Engine:
                 if at.step >= self.total:
                     break
                 at.rate = rate_at(at.step, self.total, self.options)
-                set_rate(self.tools, at.rate)
+                set_pace(self.tools, at.rate, momentum_at(at.step, self.options))
                 parts, weight = self._step(x)
                 at.names = list(parts)
                 # one small operation for all parts, and none that waits for the device

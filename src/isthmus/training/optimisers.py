@@ -184,8 +184,25 @@ def rate_at(step: int, total: int, options: TrainingOptions) -> float:
     return options.rate * (1 + math.cos(math.pi * min(1.0, t))) / 2
 
 
-def set_rate(all_optimisers: Iterable[Optimizer], rate: float) -> None:
-    """Give every group of every optimiser its share of the rate."""
+def momentum_at(step: int, options: TrainingOptions) -> float:
+    r"""The momentum at ``step`` t (0-based): :math:`\min(1 - 1 / (2 \lfloor t / s \rfloor + 2), \mu)` in stages of s.
+
+    References:
+        On the importance of initialization and momentum in deep learning (Sutskever et al., 2013), equation 5
+
+    >>> options = TrainingOptions(momentum=0.9, momentum_stage=250)
+    >>> [round(momentum_at(s, options), 3) for s in (0, 249, 250, 500, 1000)]
+    [0.5, 0.5, 0.75, 0.833, 0.9]
+    """
+    if not options.momentum_stage:
+        return options.momentum
+    return min(1 - 0.5 / (step // options.momentum_stage + 1), options.momentum)
+
+
+def set_pace(all_optimisers: Iterable[Optimizer], rate: float, momentum: float) -> None:
+    """Give every group of every optimiser its share of the rate, and those of sgd and nesterov their momentum."""
     for optimiser in all_optimisers:
         for group in optimiser.param_groups:
             group["lr"] = rate * group.get("share", 1.0)
+            if isinstance(optimiser, torch.optim.SGD):
+                group["momentum"] = momentum
