@@ -67,7 +67,7 @@ def test_only_a_paper_that_pretrains_can_be_remade_without(capsys, tmp_path):
 
 def test_optimisers_are_compared_at_equal_updates_and_the_best_rate(shrunken, monkeypatch):
     monkeypatch.setattr(sutskever2013, "TASKS", (replace(TOY, name="CURVES"),))
-    monkeypatch.setattr(sutskever2013, "METHODS", dict(list(sutskever2013.METHODS.items())[1:3]))
+    monkeypatch.setattr(sutskever2013, "METHODS", dict(list(sutskever2013.METHODS.items())[2:4]))
     results = reproduce(sutskever2013.PAPER, shrunken(sutskever2013))
     assert [row["what"].split(", rate")[0] for row in results["rows"]] == [
         "CURVES: Nesterov 0.99, 600 updates", "CURVES: Adam, 600 updates",
@@ -99,3 +99,22 @@ def test_three_stacked_layers_are_compared_with_random_weights_and_with_no_noise
     errors = [row.ours for row in rows.values()]
     assert all(0 < error < 100 for error in errors)
     assert len(set(errors)) > 1
+
+
+def test_the_rate_on_labels_is_the_best_on_validation_and_small_sets_are_trained_for_as_many_updates(
+    shrunken, monkeypatch
+):
+    seen = []
+
+    def judged(_model, _data, *, whole, seed):
+        seen.append(whole)
+        return {"valid": abs(whole.rate - 2e-3), "test": whole.rate}
+
+    monkeypatch.setattr(vincent2008, "classified", judged)
+    monkeypatch.setattr(vincent2008, "UNITS", 4)
+    sitting = shrunken(vincent2008)
+    sitting.quick = False
+    data = vincent2008.images_of(sitting, "digits", RECIPES["denoising"].make())
+    assert vincent2008._stacked(sitting, data, None, 0)["test"] == 2e-3
+    assert [whole.rate for whole in seen] == [1e-3, 2e-3]
+    assert all(whole.epochs * -(-len(data.train) // 100) >= 5000 for whole in seen)

@@ -7,7 +7,8 @@ reconstruction is known too, :math:`r(\tilde x) - \tilde x = \sigma^2 \nabla \lo
 :math:`p_\sigma` of the corrupted points (Miyasawa, 1961; Alain & Bengio, 2014), and the arrows are compared with it.
 
 Its errors (table 1): three layers of 1,000 sigmoid units, each trained to restore the codes of the one below, then the
-whole net on labels; MNIST and the variations that are drawn by code. The noise is chosen on the validation part.
+whole net on labels; MNIST and the variations that are drawn by code. Noise and rate are chosen on the validation
+part.
 """
 
 from itertools import pairwise
@@ -49,10 +50,14 @@ ERRORS: dict[str, tuple[float, float | str, str]] = {
 MNIST as in table 3 of Vincent et al. (2010), the rest as in table 1 of 2008.
 """
 NOISES = (0.1, 0.25, 0.4)
-UNITS, STACKED = 1000, 10
+UNITS, STACKED, TUNED = 1000, (10, 2000), (25, 5000)
+"""Units of a layer; epochs of a layer, then of the whole net on labels, each with the updates that it has at least."""
 SEEDS = (0, 1)
-FINE = TrainingOptions(epochs=25, batch=100, rate=4e-3, schedule="cosine", keep="last")
-"""How the whole net is trained on labels: the rate by validation on MNIST, with one level of noise (docs/log.md)."""
+FINE = TrainingOptions(batch=100, schedule="cosine", keep="last")
+RATES = (1e-3, 2e-3)
+"""Of the training on labels: the better one on the validation part of each net."""
+KNOWN = {"mnist": (4e-3,)}
+"""Where it was chosen before, with one level of noise (docs/log.md)."""
 
 
 def run(sitting: Sitting) -> list[Row]:
@@ -107,18 +112,22 @@ def _errors(sitting: Sitting) -> list[Row]:
 
 def _stacked(sitting: Sitting, data: Prepared, level: float | None, seed: int) -> dict[str, Any]:
     """Three layers, pretrained with a level of noise (``None``: not at all), then trained on labels."""
-    units, epochs = (100, 2) if sitting.quick else (UNITS, STACKED)
-    fine = FINE.model_copy(update={"epochs": 12}) if sitting.quick else FINE
+    batches = -(-len(data.train) // FINE.batch)
+    units, epochs, tuned = (100, 2, 12)
+    if not sitting.quick:
+        units, (epochs, tuned) = UNITS, (max(least, -(-updates // batches)) for least, updates in (STACKED, TUNED))
+    fine = [FINE.model_copy(update={"epochs": tuned, "rate": rate}) for rate in KNOWN.get(data.name, RATES)]
     recipe = deep(units, (units, units)).with_options({"net.activation": "sigmoid", "latent.activation": "sigmoid"})
     levels = PretrainingOptions(kind="denoising", epochs=(epochs,), changes={"corruption.fraction": level or 0.0})
 
     def trained() -> dict[str, Any]:
         chosen = levels if level is not None else PretrainingOptions()
         model = stack(recipe, chosen, data.train.tensor, seed=sitting.seed + seed)
-        return classified(model, data, whole=fine, seed=sitting.seed + seed)
+        found = (classified(model, data, whole=whole, seed=sitting.seed + seed) for whole in fine)
+        return min(found, key=lambda figures: figures["valid"])
 
     name = f"{data.name}-{'random' if level is None else f'{level:g}'}-seed{seed}"
-    made = {"levels": levels.model_dump(mode="json"), "fine": fine.model_dump(mode="json"), "units": units}
+    made = {"levels": levels.model_dump(mode="json"), "fine": [f.model_dump(mode="json") for f in fine], "units": units}
     return sitting.piece(name, trained, **made)
 
 
@@ -256,6 +265,7 @@ PAPER = Paper(
     claim="three stacked layers leave 1.28 % errors on MNIST; noise makes filters less local and points to the data",
     quick="6,000 images of two sets, three layers of 100 units; filters: 4 epochs, three levels of noise; 2,000 points",
     run=run,
-    budget=f"three layers of {UNITS} units, {STACKED} epochs each and {FINE.epochs} on labels, seeds 0 and 1, noise by "
+    budget=f"three layers of {UNITS} units, {STACKED[0]} epochs each and {TUNED[0]} on labels, but at least "
+    f"{STACKED[1]:,} and {TUNED[1]:,} updates; seeds 0 and 1; noise and rate by "
     f"validation; filters: {EPOCHS} epochs at each of five levels, 512 tied sigmoid units; 12,000 steps in the plane",
 )
