@@ -36,7 +36,7 @@ def reproduce(
         typer.echo("Try one: isthmus reproduce higgins2017 --quick")
         return
     chosen = paper(name)
-    if not pretrain and not chosen.pretrains:
+    if not pretrain and not chosen.bare:
         raise BadOption(f"Paper {name!r} pretrains nothing, so --no-pretrain has no meaning. Leave it out.")
     form = "-quick" * quick + "-no-pretrain" * (not pretrain)
     folder = out or Path("runs") / f"{name}{form}"

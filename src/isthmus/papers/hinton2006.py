@@ -308,5 +308,5 @@ PAPER = Paper(
     run=run,
     budget="as then: 50 epochs a level (FACES 40, 10, 10, 10), then 30, 10 and 1 epochs of conjugate gradients (the "
     "paper: 200, 200 and 20), or 10 epochs a level, then 30, 10 and 3 by Muon; as now: 250, 60 and 8 epochs; one seed",
-    pretrains=True,
+    bare="as then: 10 epochs of momentum; as now: 250, 60 and 8 epochs; one seed",
 )

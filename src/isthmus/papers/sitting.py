@@ -111,7 +111,10 @@ class Sitting:
 
 @dataclass(frozen=True)
 class Paper:
-    """A reproduced paper: its key, what it claims, what its quick form leaves out, and how it is run."""
+    """A reproduced paper: its key, what it claims, what its quick form leaves out, and how it is run.
+
+    ``bare`` is the budget without pretraining, of a paper that pretrains.
+    """
 
     name: str
     title: str
@@ -119,7 +122,7 @@ class Paper:
     quick: str
     run: Callable[[Sitting], list[Row]]
     budget: str = ""
-    pretrains: bool = False
+    bare: str = ""
 
 
 def reproduce(paper: Paper, sitting: Sitting) -> dict[str, Any]:
@@ -145,7 +148,7 @@ def reproduce(paper: Paper, sitting: Sitting) -> dict[str, Any]:
         "title": paper.title,
         "claim": paper.claim,
         "command": f"isthmus reproduce {paper.name}{flags}",
-        "budget": paper.quick if sitting.quick else paper.budget,
+        "budget": paper.quick if sitting.quick else paper.budget if sitting.pretrain else paper.bare,
         "seed": sitting.seed,
         "seconds": sitting.seconds,
         "machine": {"isthmus": __version__, **describe()},
