@@ -29,7 +29,7 @@ def story(work: Worker) -> Paper:
         found = sitting.piece("only", work, epochs=3)
         return [Row("a figure", found["value"], 2.0, bar="at most 2", met=found["value"] <= 2)]
 
-    return Paper("toy", "A toy", "nothing", "the same", run, budget="none")
+    return Paper("toy", "A toy", "nothing", "the same", run, budget="none", bare="less")
 
 
 def test_a_finished_piece_is_read_and_not_made_again(tmp_path):
@@ -80,6 +80,11 @@ def test_results_hold_rows_budget_seed_and_command(tmp_path):
     assert results["command"] == "isthmus reproduce toy --seed 3 --quick"
     assert (results["paper"], results["budget"], results["seed"]) == ("toy", "the same", 3)
     assert set(results["seconds"]) == {"only"}
+
+
+@pytest.mark.parametrize(("pretrain", "budget"), [(True, "none"), (False, "less")])
+def test_the_budget_told_is_that_of_the_form(tmp_path, pretrain, budget):
+    assert reproduce(story(Worker()), Sitting(tmp_path, pretrain=pretrain, say=quiet))["budget"] == budget
 
 
 @pytest.mark.parametrize(("quick", "met"), [(False, True), (True, None)])
