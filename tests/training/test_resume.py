@@ -129,6 +129,14 @@ def resumed(tmp_path: Path, **more: Any) -> Run:
     return fit("vae", more.pop("data", GREY), options=small("vae") | changes, out=tmp_path / "run", resume=True, **more)
 
 
+@pytest.fixture(autouse=True)
+def _heard() -> Iterator[None]:
+    """Ctrl-C is heard, also where a shell started the tests in the background and has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture(scope="module")
 def whole() -> Run:
     """The VAE run that nothing stopped."""
