@@ -60,6 +60,14 @@ def test_nets_are_the_published_ones():
         )
 
 
+def test_the_quick_form_shortens_the_baselines_too(toy):
+    steps = {}
+    for quick in (True, False):
+        toy.quick = quick
+        steps[quick] = hinton2006._baseline(toy, "logistic PCA", 3).training.steps
+    assert steps == {True: 720, False: 12_000}
+
+
 def test_only_a_paper_that_pretrains_can_be_remade_without(capsys, tmp_path):
     assert main(["reproduce", "higgins2017", "--no-pretrain", "--out", str(tmp_path)]) == 2
     assert "pretrains nothing, so --no-pretrain has no meaning" in capsys.readouterr().err

@@ -94,8 +94,8 @@ def _rows(found: dict[int, list[Figures]]) -> list[Row]:
     for key, (what, unit) in WHAT.items():
         for size, (value, spread) in values[key].items():
             bar, met = bars.get((key, size), ("", None))
-            row = Row(f"{what}, {size} latents", value, PUBLISHED.get((key, size), "-"), unit=unit, bar=bar)
-            rows.append(replace(row, spread=spread, met=met))
+            published = PUBLISHED.get((key, size), "-")
+            rows.append(Row(f"{what}, {size} latents", value, published, unit=unit, bar=bar, met=met, spread=spread))
     return rows
 
 

@@ -112,10 +112,7 @@ def _errors(sitting: Sitting) -> list[Row]:
 
 def _stacked(sitting: Sitting, data: Prepared, level: float | None, seed: int) -> dict[str, Any]:
     """Three layers, pretrained with a level of noise (``None``: not at all), then trained on labels."""
-    batches = -(-len(data.train) // FINE.batch)
-    units, epochs, tuned = (100, 2, 12)
-    if not sitting.quick:
-        units, (epochs, tuned) = UNITS, (max(least, -(-updates // batches)) for least, updates in (STACKED, TUNED))
+    units, epochs, tuned = (100, 2, 12) if sitting.quick else (UNITS, _epochs(data, *STACKED), _epochs(data, *TUNED))
     fine = [FINE.model_copy(update={"epochs": tuned, "rate": rate}) for rate in KNOWN.get(data.name, RATES)]
     recipe = deep(units, (units, units)).with_options({"net.activation": "sigmoid", "latent.activation": "sigmoid"})
     levels = PretrainingOptions(kind="denoising", epochs=(epochs,), changes={"corruption.fraction": level or 0.0})
@@ -129,6 +126,12 @@ def _stacked(sitting: Sitting, data: Prepared, level: float | None, seed: int) -
     name = f"{data.name}-{'random' if level is None else f'{level:g}'}-seed{seed}"
     made = {"levels": levels.model_dump(mode="json"), "fine": [f.model_dump(mode="json") for f in fine], "units": units}
     return sitting.piece(name, trained, **made)
+
+
+def _epochs(data: Prepared, least: int, updates: int) -> int:
+    """At least so many epochs, and as many as make so many updates."""
+    batches = -(-len(data.train) // FINE.batch)
+    return max(least, -(-updates // batches))
 
 
 def _measured(sitting: Sitting, data: Prepared, level: float) -> dict[str, Any]:

@@ -62,14 +62,14 @@ def lines(
     figure = canvas(6.6, 4.0)
     axes = figure.add_subplot()
     for number, name in enumerate(series):
-        across, up = _points(series, name)
+        across, up = _points(series[name], name)
         colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
         every = -(-across.size // MOST_MARKERS)
         axes.plot(across, up, color=colour, marker=marker, markevery=every, ms=4, lw=1.6, label=name)
-        if name in (beside or {}):
-            axes.plot(*_points(beside or {}, name), color=colour, lw=1.1, ls="--")
-        if name in (spreads or {}):
-            _, off = _points({name: (series[name][0], (spreads or {})[name])}, name)
+        if beside and name in beside:
+            axes.plot(*_points(beside[name], name), color=colour, lw=1.1, ls="--")
+        if spreads and name in spreads:
+            _, off = _points((series[name][0], spreads[name]), name)
             axes.errorbar(across, up, off, fmt="none", ecolor=colour, elinewidth=1, capsize=2)
     for number, (name, height) in enumerate((levels or {}).items()):
         axes.axhline(height, color=COLOURS[number % len(COLOURS)], lw=1.1, ls="--", label=name)
@@ -100,9 +100,9 @@ def _plain(axis: Axis) -> None:
     axis.set_tick_params(which="minor", labelsize=LABEL_SIZE - 1)
 
 
-def _points(series: Mapping[str, Line], name: str) -> tuple[Array, Array]:
+def _points(line: Line, name: str) -> tuple[Array, Array]:
     """The points of a line, checked."""
-    x, y = series[name]
+    x, y = line
     across, up = finite(x, f"x of {name}"), finite(y, f"y of {name}")
     if across.shape != up.shape:
         raise ShapeError(f"The line {name!r} has {across.size} x and {up.size} y, but needs as many of each.")
