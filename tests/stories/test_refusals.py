@@ -125,6 +125,9 @@ CASES: dict[str, tuple[Make, str]] = {
     "option without value": (fit("vae", "--set", "latent.size"), "--set takes part.option=value"),
     "dropout of one": (fit("vae", "--set", "net.dropout=1"), "net.dropout must be"),
     "bad precision": (fit("vae", "--precision", "64"), "training.precision cannot be"),
+    "nesterov without momentum": (
+        fit("deep", "--set", "training.optimiser=nesterov", "--set", "training.momentum=0"), "looks ahead along its",
+    ),
     "no epochs": (fit("vae", "--epochs", "0"), "training.epochs cannot be 0"),
     "negative seed": (fit("vae", "--seed", "-1"), "The seed must be at least 0"),
     "misfit penalty": (fit("simple", "--set", "penalties.kl.weight=1"), "Penalty kl needs a density"),

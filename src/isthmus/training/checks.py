@@ -32,7 +32,8 @@ def check_tools(options: TrainingOptions, objective: Objective, batches: Supply[
     """Refuse an optimiser that cannot do what the run asks of it.
 
     Raises:
-        BadOption: line searches in low precision, with clipped gradients, or by several processes.
+        BadOption: Nesterov without momentum; line searches in low precision, with clipped gradients, or by several
+            processes.
         IncompatibleParts: line searches against an adversary, whose loss they would have to hold still.
     """
     if options.optimiser == "exact":
@@ -47,6 +48,11 @@ def check_tools(options: TrainingOptions, objective: Objective, batches: Supply[
                 "training.optimiser=exact needs examples that stay as they are, but these are a stream or drawn "
                 "afresh at every read. Store them, and leave data.shift and data.binarise=dynamic out."
             )
+    if options.optimiser == "nesterov" and not options.momentum:
+        raise BadOption(
+            "training.optimiser=nesterov looks ahead along its momentum, but training.momentum is 0. Raise it, or use "
+            "sgd."
+        )
     if options.optimiser not in METHODS:
         return
     processes = batches.share.world
