@@ -40,6 +40,10 @@ def test_the_page_counts_bars_and_adds_up_seconds():
     assert "- pictures: `a.png`" in made
 
 
+def test_where_no_bar_is_asked_the_page_says_so():
+    assert "| 1 | none asked | 2 min |" in page([results("labels", row(bar="", met=None))])
+
+
 def test_a_bar_that_was_missed_is_said_plainly_and_no_text_breaks_the_table():
     lines = page([results("burda2016", row(met=False))]).splitlines()
     told = next(line for line in lines if line.startswith("| -log"))

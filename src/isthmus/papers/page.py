@@ -103,7 +103,8 @@ def duration(seconds: float) -> str:
 def _summary(found: Results) -> tuple[str, str, str]:
     """Figures, bars met of bars set, and the time of one paper."""
     met = [row["met"] for row in found["rows"] if row["bar"]]
-    return str(len(found["rows"])), f"{met.count(True)} of {len(met)}", duration(sum(found["seconds"].values()))
+    count = f"{met.count(True)} of {len(met)}" if met else "none asked"
+    return str(len(found["rows"])), count, duration(sum(found["seconds"].values()))
 
 
 def _section(found: Results) -> list[str]:
