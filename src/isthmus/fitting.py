@@ -344,7 +344,7 @@ def _pretrained(
         except Diverged as error:
             raise Diverged(
                 f"Pretraining diverged: {str(error).partition('. ')[0]}. Lower pretraining.rate, or give one for each "
-                "level, such as pretraining.rate=0.05,0.05,0.001; finished levels are kept for --resume."
+                "level, such as pretraining.rate=0.05,0.05,0.001, and begin again with --overwrite."
             ) from error
     model = engine.objective.model
     model.load_state_dict(load_bytes(engine.processes.told(save_bytes(model.state_dict()))))

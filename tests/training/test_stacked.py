@@ -132,6 +132,28 @@ def test_units_follow_data_and_activations() -> None:
     assert gaussian[2].startswith("bernoulli-bernoulli")
 
 
+def test_a_penalty_acts_on_every_level_that_can_have_it_and_the_others_say_that_they_have_none() -> None:
+    words = [task.words for task in made(recipe("sparse"))[1]]
+    assert words == [
+        *("sparse_kl autoencoder 12-8", "sparse_kl autoencoder 8-6"),
+        "sparse_kl autoencoder 6-3 without kl_sparsity",
+    ]
+    rectified = [task.words for task in made(recipe("sparse", **{"net.activation": "relu"}))[1]]
+    assert rectified == [f"sparse_l1 autoencoder {sizes}" for sizes in ("12-8", "8-6", "6-3")]
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "relu"])
+def test_the_weight_of_a_sparse_penalty_changes_what_the_levels_learn(activation: str) -> None:
+    x, penalty = torch.rand(40, *SHAPE), "kl_sparsity" if activation == "sigmoid" else "l1"
+
+    def losses(weight: float) -> list[float]:
+        changes = {f"penalties.{penalty}.weight.value": weight}
+        chosen = recipe("sparse", **{"net.activation": activation, "pretraining.changes": changes})
+        return [row["loss"] for row in stacked.pretrain(made(chosen)[1], x)]
+
+    assert losses(1e-3)[0] != losses(1.0)[0]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -142,7 +164,15 @@ def test_units_follow_data_and_activations() -> None:
         ({"likelihood.kind": "laplace"}, "Bernoulli or Gaussian visible units"),
         ({"likelihood.kind": "pixel_gaussian"}, "gives back what it takes"),
         ({"pretraining.kind": "vae"}, "latent gaussian"),
-        ({"pretraining.kind": "pca"}, "training.optimiser=exact needs latent.kind deterministic"),
+        ({"pretraining.kind": "pca"}, "pretraining.kind=pca is a closed form, for linear units"),
+        ({"pretraining.epochs": [1, 1, 1, 1]}, "pretraining.epochs has 4 values, but the net has 3 levels"),
+        ({"pretraining.rate": "0.1,0.1,0.1,0.1"}, "pretraining.rate has 4 values"),
+        ({"pretraining.kind": "dropout"}, "has no net.dropout"),
+        ({"pretraining.kind": "denoising", "pretraining.changes": {"net.norm": "layer"}}, "has no net.norm"),
+        (
+            {"pretraining.kind": "sparse_kl", "net.activation": "relu"},
+            "penalties of recipe 'sparse_kl' .kl_sparsity.: ",
+        ),
         (
             {"pretraining.kind": "denoising", "pretraining.changes": {"net.tied": False, "net.unit_norm": True}},
             "UnitLinear",

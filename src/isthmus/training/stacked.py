@@ -6,48 +6,32 @@ its code (sparsity, contraction) is done at every level. The next level is train
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from isthmus import zoo
 from isthmus.boltzmann.learning import Contrastive, learn
 from isthmus.boltzmann.machine import BoltzmannMachine
-from isthmus.errors import BadOption, IncompatibleParts, unknown
-from isthmus.exact import closed_form
+from isthmus.errors import BadOption, IncompatibleParts
 from isthmus.files import replacing
-from isthmus.latents import Deterministic
 from isthmus.likelihoods import Bernoulli, Gaussian
 from isthmus.model import Autoencoder, seeded
-from isthmus.nets import critic
 from isthmus.objective import Objective
 from isthmus.options import PretrainingOptions
-from isthmus.recipe import LatentPart, LikelihoodPart, NetPart, PenaltyPart, Recipe, options_of
-from isthmus.trace import Offer, Shape
+from isthmus.recipe import Recipe
 from isthmus.training.batches import stream
 from isthmus.training.checkpoints import DAMAGE, Found, packed, unpacked
 from isthmus.training.engine import Engine
 from isthmus.training.history import Epoch
 from isthmus.training.levels import Level, levels
+from isthmus.training.shallow import RBM, Place, bounded, changed, check_closed, kind_of, level_recipe
 
-Each = TypeVar("Each")
-
-RBM = "rbm"
-SHORT = {"sparse": "sparse_kl"}
-"""Kinds by a shorter name."""
 RATE, GAUSSIAN_RATE = 0.1, 0.001
 """Rates of a machine of Bernoulli units, and of one with a Gaussian layer (Hinton & Salakhutdinov, 2006)."""
-DECIDED = (
-    *("name", "net.kind", "net.widths", "net.activation", "latent", "likelihood", "pretraining", "data"),
-    *("training.epochs", "training.steps", "training.batch", "training.keep", "training.rate", "training.precision"),
-)
-"""Options of a level's recipe that are not its own."""
-
 Row = dict[str, Any]
 """What became of a level: its number from 1, sizes, epochs, the last loss or squared error, and seconds."""
 Listener = Callable[[int, int, str, float], None]
@@ -57,19 +41,6 @@ Learnt = tuple[tuple[Tensor, Tensor, Tensor, Tensor], Row]
 Told = Callable[[bytes], bytes]
 Work = Callable[[Tensor, int, Callable[[float], None]], Learnt]
 """What trains a level: on its inputs (N, inputs), with a seed, telling the share that is done."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """A level, the activation of the one below (``None``: the data), and its number from 0."""
-
-    level: Level
-    below: str | None
-    number: int
-
-    def own(self, values: Sequence[Each]) -> Each:
-        """This level's of numbers for each level, the last of which holds for all further ones."""
-        return values[min(self.number, len(values) - 1)]
 
 
 @dataclass(frozen=True)
@@ -89,10 +60,8 @@ def planned(objective: Objective, options: PretrainingOptions, recipe: Recipe) -
     """
     if options.kind == "none":
         return []
-    kind = SHORT.get(options.kind, options.kind)
-    if kind != RBM and kind not in zoo.RECIPES:
-        levels_only = [name for name in zoo.RECIPES if _is_level(zoo.recipe(name))]
-        raise unknown("way to pretrain", options.kind, ["none", RBM, *SHORT, *levels_only])
+    found = levels(objective.model)
+    kind = RBM if options.kind == RBM else kind_of(options, found)
     if kind == RBM and options.changes:
         raise BadOption(
             f"pretraining.changes are options of a recipe ({next(iter(options.changes))}), but pretraining.kind is "
@@ -100,8 +69,14 @@ def planned(objective: Objective, options: PretrainingOptions, recipe: Recipe) -
         )
     if recipe.training.optimiser == "exact":
         raise BadOption("training.optimiser=exact needs no pretraining. Leave it out.")
+    for name, values in (("epochs", options.epochs), ("rate", options.rate or ())):
+        if len(values) > len(found):
+            raise BadOption(
+                f"pretraining.{name} has {len(values)} values, but the net has {len(found)} levels. Give one value, or "
+                "one for each level."
+            )
     tasks: list[Task] = []
-    for number, level in enumerate(levels(objective.model)):
+    for number, level in enumerate(found):
         below = None if number == 0 else tasks[-1].level.activation
         make = _machine if kind == RBM else partial(_shallow, kind)
         tasks.append(make(Place(level, below, number), objective, options, recipe))
@@ -192,7 +167,7 @@ def _machine(place: Place, objective: Objective, options: PretrainingOptions, de
             f"A Boltzmann machine has sigmoid or linear hidden units, but the net has {level.activation}. Set "
             "net.activation=sigmoid, or pretrain with a recipe such as denoising."
         )
-    visible = _visible(objective) if below is None else "bernoulli" if _bounded(below) else "gaussian"
+    visible = _visible(objective) if below is None else "bernoulli" if bounded(below) else "gaussian"
     usual = RATE if (visible, hidden) == ("bernoulli", "bernoulli") else GAUSSIAN_RATE
     chosen = Contrastive(
         epochs=epochs,
@@ -217,11 +192,6 @@ def _machine(place: Place, objective: Objective, options: PretrainingOptions, de
     return Task(level, f"{visible}-{hidden} Boltzmann machine {level.inputs}-{level.units}", work)
 
 
-def _bounded(activation: str) -> bool:
-    """Whether values behind an activation are probabilities, as a code of it promises."""
-    return Offer.UNIT_INTERVAL in Deterministic(activation).offers
-
-
 def _visible(objective: Objective) -> str:
     """The visible units that are like the data, as the likelihood says."""
     if isinstance(objective.model.likelihood, Bernoulli):
@@ -238,11 +208,11 @@ def _visible(objective: Objective) -> str:
 def _shallow(kind: str, place: Place, _objective: Objective, options: PretrainingOptions, deep: Recipe) -> Task:
     """A level as a shallow autoencoder of a recipe."""
     level, epochs = place.level, place.own(options.epochs)
-    shallow = _level_recipe(kind, place, options, deep)
+    shallow = level_recipe(kind, place, options, deep)
     drafted = shallow.draft((level.inputs,))
     levels(drafted.model)
     if shallow.training.optimiser == "exact":
-        closed_form(drafted)
+        check_closed(drafted, kind)
 
     def work(h: Tensor, seed: int, tell: Callable[[float], None]) -> Learnt:
         with seeded(seed):
@@ -257,60 +227,9 @@ def _shallow(kind: str, place: Place, _objective: Objective, options: Pretrainin
         last = outcome.history[-1]
         return weights, {"epochs": epochs, "loss": last.train["loss"], "seconds": outcome.seconds}
 
-    return Task(level, f"{kind} autoencoder {level.inputs}-{level.units}", work)
-
-
-def _level_recipe(kind: str, place: Place, options: PretrainingOptions, deep: Recipe) -> Recipe:
-    """The recipe of a level: that of its kind, with one layer and the activation of the deep net.
-
-    Raises:
-        IncompatibleParts: recipes of that kind are no levels.
-        BadOption: changes to what the deep net decides.
-    """
-    for path in options.changes:
-        if path.startswith(DECIDED):
-            raise BadOption(
-                f"pretraining.changes.{path} is decided by the deep net or by pretraining itself. Change it there; "
-                "corruption, penalties and fidelity of the levels are free."
-            )
-    recipe = zoo.recipe(kind).with_options(dict(options.changes))
-    level = place.level
-    if not _is_level(recipe):
-        raise IncompatibleParts(
-            f"A level is one dense layer with an activation, but recipe {kind!r} has net {recipe.net.kind} and latent "
-            f"{recipe.latent.kind}. Pretrain with denoising, contractive, sparse, or another of a deterministic code."
-        )
-    known = options_of(NetPart.table["linear"]).model_fields
-    net = {name: value for name, value in (recipe.net.model_extra or {}).items() if name in known}
-    code = {"kind": "deterministic", "size": level.units, "activation": level.activation}
-    latent = LatentPart.model_validate(code)
-    like_codes = LikelihoodPart(kind="bernoulli" if place.below is not None and _bounded(place.below) else "gaussian")
-    rate = {} if options.rate is None else {"rate": place.own(options.rate)}
-    length = {"epochs": place.own(options.epochs), "steps": None, "batch": options.batch, "keep": "last"}
-    length["precision"] = recipe.training.precision if deep.training.precision == "auto" else deep.training.precision
-    return recipe.model_copy(
-        update={
-            "net": NetPart.model_validate({"kind": "linear", **net}),
-            "latent": latent,
-            "likelihood": deep.likelihood if place.below is None else like_codes,
-            "training": recipe.training.model_copy(update=length | rate),
-            "penalties": _fitting(recipe, latent, (level.inputs,)),
-        }
-    )
-
-
-def _is_level(recipe: Recipe) -> bool:
-    """Whether a recipe can be one dense layer with an activation."""
-    return recipe.latent.kind == "deterministic" and recipe.net.kind in ("linear", "mlp")
-
-
-def _fitting(recipe: Recipe, latent: LatentPart, shape: Shape) -> dict[str, PenaltyPart]:
-    """The penalties that a level's code can have: a target activation needs one in [0, 1], which no linear code is."""
-    handed = {"size": latent.size, "shape": shape, "critic": critic}
-    with torch.device("meta"), seeded(0):
-        prior = recipe.prior.make(**handed)
-        offers = latent.make(**handed).offers
-        return {n: part for n, part in recipe.penalties.items() if part.make(prior=prior, **handed).needs <= offers}
+    left = [name for name in changed(kind, options).penalties if name not in shallow.penalties]
+    without = f" without {', '.join(left)}" if left else ""
+    return Task(level, f"{kind} autoencoder {level.inputs}-{level.units}{without}", work)
 
 
 SEAL = hashlib.sha256().digest_size
