@@ -252,19 +252,23 @@ class Autoencoder(nn.Module):
         Raises:
             ShapeError: examples of another shape, or no numbers.
         """
-        shape = self.shape if self.shape is not None else tuple(x.shape[1:])
-        value = _tensor(x)
-        if value.dtype == torch.uint8:
-            value = value.float() / (255 if value.numel() and value.max() > 1 else 1)
-        if len(shape) == 3 and tuple(value.shape[1:]) == (shape[1], shape[2], shape[0]) != shape:
-            value = value.movedim(-1, 1)
-        return _shaped(value, shape, "examples")
+        return examples_of(x, self.shape if self.shape is not None else tuple(x.shape[1:]))
 
     def _codes(self, z: Tensor | npt.NDArray[Any]) -> Tensor:
-        return _shaped(_tensor(z), self.code or tuple(z.shape[1:]), "codes")
+        return _shaped(tensor_of(z), self.code or tuple(z.shape[1:]), "codes")
 
 
-def _tensor(x: Tensor | npt.NDArray[Any]) -> Tensor:
+def examples_of(x: Tensor | npt.NDArray[Any], shape: Shape) -> Tensor:
+    """Examples as a tensor (N, *shape); what may differ is said of :meth:`Autoencoder.examples`."""
+    value = tensor_of(x)
+    if value.dtype == torch.uint8:
+        value = value.float() / (255 if value.numel() and value.max() > 1 else 1)
+    if len(shape) == 3 and tuple(value.shape[1:]) == (shape[1], shape[2], shape[0]) != shape:
+        value = value.movedim(-1, 1)
+    return _shaped(value, shape, "examples")
+
+
+def tensor_of(x: Tensor | npt.NDArray[Any]) -> Tensor:
     """A tensor of an array (or of what numpy makes one of), whatever view of memory it is; numbers only."""
     if isinstance(x, Tensor):
         return x

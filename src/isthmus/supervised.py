@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import torch
 from jaxtyping import Float
@@ -21,7 +22,7 @@ from torch.distributions import Categorical, Distribution, Independent
 from isthmus.errors import BadData, BadOption, check_range
 from isthmus.latents import Deterministic
 from isthmus.likelihoods import Gaussian
-from isthmus.model import Autoencoder, inference
+from isthmus.model import Autoencoder, examples_of, inference
 from isthmus.objective import Objective
 from isthmus.options import TrainingOptions
 from isthmus.trace import Corrupted, Shape, Trace, alone
@@ -88,8 +89,7 @@ class Predictor(Autoencoder):
 
     def examples(self, x: Tensor | npt.NDArray[Any]) -> Tensor:
         """Examples (N, *inputs): what is encoded is the input alone."""
-        value = torch.as_tensor(x)
-        return value.reshape(len(value), *self.inputs)
+        return examples_of(x, self.inputs)
 
     def forward(
         self,
@@ -119,16 +119,19 @@ class Predictor(Autoencoder):
         self.likelihood.check(y)  # type: ignore[operator]
         return torch.cat([x.flatten(1), y.reshape(len(y), -1).to(x.dtype)], 1)
 
-    def predict(self, x: Float[Tensor, "N *inputs"]) -> Tensor:
+    def predict(self, x: Float[Tensor, "N *inputs"] | npt.NDArray[Any]) -> Tensor:
         """The most probable class of each example (N,), or its numbers (N, T)."""
+        examples = self.examples(x)
         with inference(self):
-            features: Tensor = self.decoder(self.encode(x))
+            features: Tensor = self.decoder(self.encode(examples))
         found = features.argmax(1) if isinstance(self.likelihood, Classes) else features
-        return found.to(x.device)
+        return found.to(examples.device)
 
-    def error(self, x: Float[Tensor, "N *inputs"], y: Tensor) -> float:
+    def error(self, x: Float[Tensor, "N *inputs"] | npt.NDArray[Any], y: Tensor | npt.NDArray[Any]) -> float:
         r"""Share of examples whose class is not found; of numbers the mean of :math:`\lVert y - \hat y\rVert^2`."""
-        found = self.predict(x)
+        found, y = self.predict(x), _labels(y)
+        if len(found) != len(y):
+            raise BadData(f"There are {len(found)} examples but {len(y)} labels. Give one label for each example.")
         if isinstance(self.likelihood, Classes):
             return (found != y).double().mean().item()
         return (found - y.reshape(found.shape)).double().square().sum(1).mean().item()
@@ -161,12 +164,12 @@ def predictor(source: Autoencoder, y: Tensor, *, classes: int | None = None, cor
 
 def supervise(
     source: Autoencoder,
-    x: Float[Tensor, "N *D"],
-    y: Tensor,
+    x: Float[Tensor, "N *D"] | npt.NDArray[Any],
+    y: Tensor | npt.NDArray[Any],
     *,
     head: TrainingOptions | None = None,
     whole: TrainingOptions | None = None,
-    valid: tuple[Tensor, Tensor] | None = None,
+    valid: tuple[Tensor | npt.NDArray[Any], Tensor | npt.NDArray[Any]] | None = None,
     classes: int | None = None,
     corrupt: bool = False,
     seed: int = 0,
@@ -175,7 +178,7 @@ def supervise(
 
     Args:
         source: an autoencoder, trained or fresh; it stays as it is.
-        x: labelled examples, as the autoencoder takes them.
+        x: labelled examples, as the autoencoder takes them; tensors or arrays, as are all of these.
         y: their labels: whole numbers from 0 (N,), or numbers (N,) or (N, T) to be regressed on.
         head: how to train the head alone while the encoder is frozen: a linear probe. Left out by default.
         whole: how to train encoder and head together, after that. Left out by default.
@@ -185,6 +188,7 @@ def supervise(
         seed: of batches and draws.
 
     Raises:
+        ShapeError: examples of another shape, or none.
         BadData: labels that do not belong to the examples, or are no classes.
         BadOption: nothing is to be trained.
 
@@ -197,15 +201,31 @@ def supervise(
     """
     if head is None and whole is None:
         raise BadOption("Neither the head nor the whole is to be trained. Give head, whole, or both.")
-    model = predictor(source, y, classes=classes, corrupt=corrupt)
+    inputs, targets = source.examples(x).to(source.like.dtype), _labels(y)
+    held = None if valid is None else (source.examples(valid[0]).to(source.like.dtype), _labels(valid[1]))
+    model = predictor(source, targets, classes=classes, corrupt=corrupt)
     if head is not None:
         probe = Predictor(nn.Flatten(), Deterministic(), model.decoder, model.likelihood, model.code or ())
-        held = None if valid is None else probe.rows(model.encode(valid[0]), valid[1])
-        _train(probe, head, probe.rows(model.encode(x), y), held, stream(seed, "head"))
+        beside = None if held is None else probe.rows(model.encode(held[0]), held[1])
+        _train(probe, head, probe.rows(model.encode(inputs), targets), beside, stream(seed, "head"))
     if whole is not None:
-        held = None if valid is None else model.rows(*valid)
-        _train(model, whole, model.rows(x, y), held, stream(seed, "whole"))
+        beside = None if held is None else model.rows(*held)
+        _train(model, whole, model.rows(inputs, targets), beside, stream(seed, "whole"))
     return model
+
+
+def _labels(y: Tensor | npt.NDArray[Any]) -> Tensor:
+    """Labels as a tensor: numbers with a fraction stay numbers, whole ones are classes.
+
+    Raises:
+        BadData: they are no numbers.
+    """
+    if isinstance(y, Tensor):
+        return y
+    y = np.asarray(y)
+    if y.dtype.kind not in "biuf":
+        raise BadData(f"Labels are numbers, but these are of type {y.dtype}. Count the classes from 0.")
+    return torch.from_numpy(np.array(y, np.float64 if y.dtype.kind == "f" else np.int64))
 
 
 def _train(model: Predictor, options: TrainingOptions, rows: Tensor, valid: Tensor | None, seed: int) -> None:

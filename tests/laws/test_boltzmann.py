@@ -1,5 +1,6 @@
 """Boltzmann machines against their own energy, counted state by state."""
 
+import copy
 import itertools
 import math
 
@@ -412,6 +413,9 @@ def test_a_whole_number_is_a_rate_too_and_numbers_may_be_numpy_s():
         (lambda: machine().energy(torch.zeros(1, 3), torch.zeros(1, 9)), ShapeError, "2 hidden units"),
         (lambda: machine().sample(2, steps=0), BadOption, "number of Gibbs steps must be at least 1"),
         (lambda: machine(KINDS[1]).pseudo_likelihood(torch.zeros(1, 3)), IncompatibleParts, "units are gaussian. Use"),
+        (lambda: machine().pseudo_likelihood(torch.full((1, 3), 0.5).double()), BadData, "some are neither 0 nor 1"),
+        (lambda: machine().free_energy(np.zeros((1, 3))), BadData, "States are a tensor, but a ndarray was given"),
+        (lambda: learn(machine(), torch.zeros(5, 3), seed=-1), BadOption, "The seed must be at least 0"),
         (lambda: learn(machine(), torch.zeros(5, 4)), ShapeError, r"3 visible units, but the data has .* \(5, 4\)"),
         (lambda: learn(machine(), torch.zeros(0, 3)), BadData, "no examples to learn from"),
         (lambda: learn(machine(), torch.full((2, 3), 2.0)), BadData, "from 2 to 2, but bernoulli .* from 0 to 1"),
@@ -529,3 +533,16 @@ def test_the_bias_of_a_mean_gives_that_mean(kind):
 def test_no_path_to_the_machine_is_refused(options, error, match):
     with pytest.raises(error, match=match):
         annealed_log_partition(machine(), **options)
+
+
+def test_arrays_are_taken_as_tensors_are():
+    x, path = np.random.default_rng(0).integers(0, 2, (30, 3)).astype(float), np.linspace(0, 1, 11)
+    a = machine()
+    b = copy.deepcopy(a)
+    learn(a, x, Contrastive(epochs=2, batch=10), valid=x)
+    learn(b, torch.from_numpy(x).float(), Contrastive(epochs=2, batch=10))
+    assert torch.equal(a.weight, b.weight)
+    known = annealed_log_partition(b, temperatures=10, base=torch.from_numpy(x).float().mean(0))
+    for temperatures in (path, torch.from_numpy(path)):
+        found = annealed_log_partition(a, temperatures=temperatures, base=x.mean(0))
+        assert found.log_z == pytest.approx(known.log_z, rel=1e-6)

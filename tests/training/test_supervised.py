@@ -140,3 +140,36 @@ def test_a_predictor_encodes_inputs() -> None:
     x, y = labelled()
     auto = source()
     assert torch.equal(predictor(auto, y).encode(x), auto.encode(x))
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.uint8, np.float32])
+def test_arrays_are_learnt_from_as_tensors_are(kind: type) -> None:
+    x, y = labelled(60)
+    options = TrainingOptions(steps=30, keep="last")
+    auto = source()
+    by_tensor = supervise(auto, x, y.float() if kind is np.float32 else y, head=options, whole=options)
+    given = (x.double().numpy(), y.numpy().astype(kind))
+    by_array = supervise(auto, *given, head=options, whole=options, valid=given)
+    assert isinstance(by_array.likelihood, Classes) is (kind is not np.float32)
+    assert by_array.error(*given) == pytest.approx(by_tensor.error(x, y), abs=1e-6)
+    assert torch.equal(by_array.predict(given[0]).float(), by_array.predict(x).float())
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        (np.zeros((4, 5)), [0, 1, 0, 1], r"shape \(N, 6\), but was given \(4, 5\)"),
+        (np.zeros((0, 6)), [], r"but was given \(0, 6\)"),
+        (np.zeros((2, 6)), ["cat", "dog"], "Labels are numbers"),
+    ],
+)
+def test_examples_and_labels_that_are_none_are_refused(x: object, y: list[object], message: str) -> None:
+    with pytest.raises(IsthmusError, match=message):
+        supervise(source(), x, np.asarray(y), head=TrainingOptions(steps=1))  # type: ignore[arg-type]
+
+
+def test_the_error_is_over_as_many_labels_as_examples() -> None:
+    x, y = labelled(30)
+    model = predictor(source(), y)
+    with pytest.raises(IsthmusError, match="30 examples but 1 labels"):
+        model.error(x, y[:1])

@@ -21,13 +21,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
+from typing import Any
 
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from isthmus.boltzmann.machine import BoltzmannMachine
 from isthmus.errors import BadData, BadOption, Diverged, ShapeError, check_choice, check_range
-from isthmus.model import chunks
+from isthmus.model import chunks, tensor_of
 from isthmus.training.batches import Batches, stream
 from isthmus.training.hardware import network_precision, tune_allocator
 
@@ -97,10 +99,10 @@ class Contrastive:
 @torch.no_grad()
 def learn(
     machine: BoltzmannMachine,
-    x: Tensor,
+    x: Tensor | npt.NDArray[Any],
     options: Contrastive | None = None,
     *,
-    valid: Tensor | None = None,
+    valid: Tensor | npt.NDArray[Any] | None = None,
     seed: int = 0,
     listener: Listener | None = None,
 ) -> list[Row]:
@@ -133,6 +135,7 @@ def learn(
     ([1, 2], ['epoch', 'seconds', 'squared_error'])
     """
     options = options or Contrastive()
+    check_range("The seed", seed, 0)
     x = checked(machine, x)
     watched = None if valid is None else _watched(x, checked(machine, valid), seed)
     tune_allocator()
@@ -228,14 +231,14 @@ class _Learner:
             _put(self.near, list(self.machine.parameters()))
 
 
-def checked(machine: BoltzmannMachine, x: Tensor) -> Tensor:
+def checked(machine: BoltzmannMachine, x: Tensor | npt.NDArray[Any]) -> Tensor:
     """Examples on the machine's device and in its precision, refused where its visible units cannot be them.
 
     Raises:
         ShapeError: no rows of as many values as there are visible units.
         BadData: no examples, or values out of the units' range or not finite.
     """
-    width, unit = len(machine.visible_bias), machine.kinds[0]
+    width, unit, x = len(machine.visible_bias), machine.kinds[0], tensor_of(x)
     if x.ndim != 2 or x.shape[1] != width:
         raise ShapeError(
             f"The machine has {width} visible units, but the data has shape {tuple(x.shape)}. Give rows of {width} "

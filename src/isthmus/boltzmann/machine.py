@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from isthmus.boltzmann.units import UNITS, Unit
-from isthmus.errors import IncompatibleParts, ShapeError, check_choice, check_range
+from isthmus.errors import BadData, IncompatibleParts, ShapeError, check_choice, check_range
 
 
 class BoltzmannMachine(nn.Module):
@@ -221,6 +221,7 @@ class BoltzmannMachine(nn.Module):
 
         Raises:
             IncompatibleParts: the visible units are not binary.
+            BadData: states that are neither 0 nor 1.
         """
         if not self.kinds[0].binary:
             raise IncompatibleParts(
@@ -228,6 +229,8 @@ class BoltzmannMachine(nn.Module):
                 "free_energy, or log_likelihood with an annealed partition function."
             )
         field = self.field(v)
+        if not bool(((v == 0) | (v == 1)).all()):
+            raise BadData("A pseudo-likelihood is of binary states, but some are neither 0 nor 1. Draw or round them.")
         free, width = self.free_energy_of(v, field), v.shape[-1]
 
         def terms(unit: Tensor) -> Tensor:
@@ -252,6 +255,8 @@ def _check_kinds(visible_units: str, hidden_units: str) -> None:
 
 
 def _check_width(layer: str, states: Tensor, units: int) -> None:
+    if not isinstance(states, Tensor):
+        raise BadData(f"States are a tensor, but a {type(states).__name__} was given. Turn it: torch.as_tensor(v).")
     if states.ndim != 2 or states.shape[1] != units:
         raise ShapeError(
             f"The machine has {units} {layer} units, but was given states of shape {tuple(states.shape)}. Give rows "

@@ -6,14 +6,17 @@ r"""The partition function of a Boltzmann machine: by counting all states, and b
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from isthmus.boltzmann.machine import BoltzmannMachine
 from isthmus.errors import BadOption, ShapeError, check_range
 from isthmus.functional import log_mean_exp
+from isthmus.model import tensor_of
 
 MOST_UNITS = 20
 """Binary units whose 2^20 states are counted."""
@@ -60,9 +63,9 @@ def exact_log_partition(machine: BoltzmannMachine) -> float:
 def annealed_log_partition(
     machine: BoltzmannMachine,
     *,
-    temperatures: int | Sequence[float] = 1000,
+    temperatures: int | Sequence[float] | npt.NDArray[Any] | Tensor = 1000,
     chains: int = 100,
-    base: Tensor | None = None,
+    base: Tensor | npt.NDArray[Any] | None = None,
     seed: int = 0,
 ) -> Estimate:
     r"""Log Z by annealed importance sampling: its estimate, and the standard error by the delta method.
@@ -119,8 +122,10 @@ def log_likelihood(machine: BoltzmannMachine, v: Tensor, log_z: float) -> Tensor
     return -machine.free_energy(v) - log_z
 
 
-def _path(temperatures: int | Sequence[float]) -> list[float]:
+def _path(temperatures: int | Sequence[float] | npt.NDArray[Any] | Tensor) -> list[float]:
     """Inverse temperatures from 0 to 1."""
+    if isinstance(temperatures, np.ndarray | Tensor):
+        temperatures = temperatures.tolist()
     if not isinstance(temperatures, Sequence):
         # numpy's whole numbers too
         count = int(temperatures)
@@ -135,10 +140,11 @@ def _path(temperatures: int | Sequence[float]) -> list[float]:
     return path
 
 
-def _base(machine: BoltzmannMachine, means: Tensor | None) -> Tensor:
+def _base(machine: BoltzmannMachine, means: Tensor | npt.NDArray[Any] | None) -> Tensor:
     """Visible biases a at the start, from the means of the units there."""
     if means is None:
         return torch.zeros_like(machine.visible_bias)
+    means = tensor_of(means)
     if means.shape != machine.visible_bias.shape:
         raise ShapeError(
             f"The base has shape {tuple(means.shape)}, but the machine has {len(machine.visible_bias)} visible units. "
