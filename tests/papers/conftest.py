@@ -9,14 +9,19 @@ import pytest
 
 from isthmus.data.prepare import Prepared
 from isthmus.fitting import prepared
+from isthmus.papers import sitting
 from isthmus.papers.sitting import Sitting, reproduce
 from isthmus.recipe import Recipe
 
 Story = tuple[Path, dict[str, Any], list[str]]
 
 
-def digits(sitting: Sitting, name: str, recipe: Recipe, **_rows: int) -> Prepared:
-    return prepared("digits", recipe.data, sitting.seed)
+def digits(asked: Sitting, name: str, recipe: Recipe, **_rows: int) -> Prepared:
+    return prepared("digits", recipe.data, asked.seed)
+
+
+def here(_name: str) -> None:
+    """The bundled digits always are."""
 
 
 @pytest.fixture
@@ -25,6 +30,7 @@ def shrunken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Modul
 
     def made(module: ModuleType) -> Sitting:
         monkeypatch.setattr(module, "images_of", digits)
+        monkeypatch.setattr(sitting, "bring", here)
         return Sitting(tmp_path, quick=True, say=lambda _text: None)
 
     return made
@@ -38,6 +44,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Story]:
         folder, said = tmp_path_factory.mktemp("story"), []
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(module, "images_of", digits)
+            patch.setattr(sitting, "bring", here)
             for name, value in constants.items():
                 patch.setattr(module, name, value)
             results = reproduce(module.PAPER, Sitting(folder, quick=True, say=lambda _text: None))

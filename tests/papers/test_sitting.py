@@ -1,12 +1,18 @@
 """A reproduction in pieces: finished pieces are kept, and a table is written whole."""
 
 import json
+import os
+from dataclasses import replace
 
 import pytest
 
-from isthmus.errors import BadRun, UnknownName
+from isthmus.data.catalogue import is_named
+from isthmus.data.prepare import Part
+from isthmus.errors import BadData, BadRun, UnknownName
+from isthmus.fitting import prepared
+from isthmus.options import DataOptions
 from isthmus.papers import PAPERS, paper
-from isthmus.papers.sitting import Paper, Row, Sitting, mean_and_spread, reproduce
+from isthmus.papers.sitting import Paper, Row, Sitting, fingerprint, mean_and_spread, reproduce
 
 
 class Worker:
@@ -93,10 +99,66 @@ def test_no_bar_is_asked_of_a_quick_form(tmp_path, quick, met):
     assert results["rows"][0]["met"] is met
 
 
-def test_a_folder_of_another_reproduction_is_refused(tmp_path):
-    (tmp_path / "results.json").write_text('{"paper": "other"}')
-    with pytest.raises(BadRun, match=r"holds another reproduction, other\. Choose another --out\.$"):
-        reproduce(story(Worker()), Sitting(tmp_path, say=quiet))
+@pytest.mark.parametrize("other", [{"quick": True}, {"seed": 1}, {"pretrain": False}])
+def test_the_results_of_another_form_are_not_overwritten(tmp_path, other):
+    reproduce(story(Worker()), Sitting(tmp_path, say=quiet))
+    before = (tmp_path / "results.json").read_text()
+    with pytest.raises(BadRun, match=r"of another command, isthmus reproduce toy\. Choose another --out\.$"):
+        reproduce(story(Worker()), Sitting(tmp_path, say=quiet, **other))
+    assert (tmp_path / "results.json").read_text() == before
+
+
+def test_a_folder_of_something_else_is_refused_before_any_work(tmp_path):
+    work, file, strange, spoiled = Worker(), tmp_path / "file", tmp_path / "strange", tmp_path / "spoiled"
+    file.write_text("mine")
+    strange.mkdir()
+    (strange / "letter.txt").write_text("mine")
+    spoiled.mkdir()
+    (spoiled / "results.json").write_text("[]")
+    for folder, match in (
+        (file, "is no folder"),
+        (strange, "holds other things than a reproduction"),
+        (spoiled, "a results.json that cannot be read"),
+    ):
+        with pytest.raises(BadRun, match=match):
+            reproduce(story(work), Sitting(folder, say=quiet))
+    assert work.calls == 0
+    assert [path.name for path in strange.iterdir()] == ["letter.txt"]
+
+
+def test_a_reproduction_that_was_stopped_goes_on_in_its_folder(tmp_path):
+    Sitting(tmp_path, say=quiet).piece("only", Worker(1.5), epochs=3)
+    work = Worker()
+    assert reproduce(story(work), Sitting(tmp_path, say=quiet))["rows"][0]["ours"] == 1.5
+    assert work.calls == 0
+
+
+def test_only_pictures_of_this_reproduction_are_listed(tmp_path):
+    def run(sitting: Sitting) -> list[Row]:
+        sitting.place("drawn.png").write_bytes(b"now")
+        return []
+
+    (tmp_path / "pieces").mkdir()
+    (tmp_path / "older.png").write_bytes(b"before")
+    os.utime(tmp_path / "older.png", (1e9, 1e9))
+    results = reproduce(replace(story(Worker()), run=run), Sitting(tmp_path, say=quiet))
+    assert list(results["pictures"]) == ["drawn.png"]
+
+
+def test_data_that_is_not_here_is_named_before_any_work(tmp_path, monkeypatch):
+    monkeypatch.setenv("ISTHMUS_DATA", str(tmp_path / "none"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    work = Worker()
+    with pytest.raises(BadData, match="The data set 'cmu_faces' is not here"):
+        reproduce(replace(story(work), needs=("curves", "cmu_faces")), Sitting(tmp_path / "out", say=quiet))
+    assert work.calls == 0
+    assert not (tmp_path / "out").exists()
+
+
+def test_drawn_data_of_the_same_size_has_another_fingerprint():
+    data = prepared("curves", DataOptions(), 0)
+    moved = replace(data, train=Part(data.train.tensor.roll(1, 0)))
+    assert fingerprint(data) == fingerprint(data) != fingerprint(moved)
 
 
 def test_the_spread_is_that_of_several_seeds_alone():
@@ -112,6 +174,9 @@ def test_every_paper_is_found_and_says_what_it_claims(name):
     assert found.claim
     assert found.quick
     assert found.budget
+    assert found.source
+    for data in found.needs:
+        assert is_named(data)
 
 
 def test_an_unknown_paper_is_refused():

@@ -1,12 +1,15 @@
 """The verbs about papers: reproduce remakes their figures, cite names them."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from isthmus.cli.options import Changes, Json, Seed, print_json, print_table
 from isthmus.errors import BadOption
+
+if TYPE_CHECKING:
+    from isthmus.papers.sitting import Paper
 
 
 def reproduce(
@@ -23,10 +26,11 @@ def reproduce(
 ) -> None:
     """Remake the figures of a paper; stopped and called again, it goes on where it was."""
     from isthmus.papers import PAPERS, paper
-    from isthmus.papers.page import cells
     from isthmus.papers.sitting import Sitting
     from isthmus.papers.sitting import reproduce as run
 
+    if name is None and (quick or out is not None or not pretrain):
+        raise BadOption(f"No paper is named. Name one of {', '.join(PAPERS)}, or give no option to list them.")
     if name is None:
         known = [paper(key) for key in PAPERS]
         if as_json:
@@ -38,23 +42,32 @@ def reproduce(
     chosen = paper(name)
     if not pretrain and not chosen.bare:
         raise BadOption(f"Paper {name!r} pretrains nothing, so --no-pretrain has no meaning. Leave it out.")
-    form = "-quick" * quick + "-no-pretrain" * (not pretrain)
+    form = f"-seed{seed}" * bool(seed) + "-quick" * quick + "-no-pretrain" * (not pretrain)
     folder = out or Path("runs") / f"{name}{form}"
     results = run(chosen, Sitting(folder, seed, quick, pretrain, lambda text: typer.echo(text, err=True)))
     if as_json:
         print_json(results)
-        return
+    else:
+        _told(chosen, results, folder)
+
+
+def _told(chosen: "Paper", results: dict[str, Any], folder: Path) -> None:
+    """Print the table of a reproduction, its bars, and where all of it lies."""
+    from isthmus.papers.page import cells
+
     rows = [cells(row) for row in results["rows"]]
     print_table(
         {"figure": "left", "published": "right", "ours": "right", "best known": "left"},
         [row[:4] for row in rows],
-        f"{chosen.title}{' (quick form)' if quick else ''}",
+        f"{chosen.title}{' (quick form)' if '--quick' in results['command'] else ''}",
         wrap=True,
     )
     for row in rows:
         if row.bar:
             typer.echo(f"Bar: {row.figure}: {row.bar}: {row.verdict}")
     typer.echo(f"Budget: {results['budget']}")
+    for note in chosen.notes:
+        typer.echo(f"Note: {note}")
     for picture in results["pictures"]:
         typer.echo(f"  {folder / picture}")
     typer.echo(f"Results:\n  {folder / 'results.json'}")

@@ -252,6 +252,17 @@ def load(name: str | Path, options: DataOptions = DataOptions(), *, seed: int = 
     return _shaped(replace(dataset, name=key, provenance=provenance), options)
 
 
+def bring(name: str) -> None:
+    """Make sure that the files of a named data set are here, downloaded where they are not and may be.
+
+    Raises:
+        BadData: they cannot be had; the message says what to put where.
+    """
+    found = _entry(name)
+    if found is not None and found[1].files:
+        _located(*found)
+
+
 def is_named(name: str) -> bool:
     """Whether ``name`` is one of the catalogue's; if not it is taken as a path."""
     return _entry(name) is not None

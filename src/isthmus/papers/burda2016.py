@@ -71,7 +71,8 @@ def run(sitting: Sitting) -> list[Row]:
             objective = _built(sitting, samples, train, stages - 1)
             return evaluate(objective, test, seed=sitting.seed, importance_samples=_draws(sitting, DRAWS))
 
-        figures = sitting.piece(f"k{samples}-test", measured, stages=_stages(sitting, samples))
+        plan = recipe(samples).to_dict()
+        figures = sitting.piece(f"k{samples}-test", measured, stages=_stages(sitting, samples), recipe=plan)
         published = PUBLISHED[samples]
         met = abs(figures["nll"] - published) <= WITHIN or figures["nll"] < published
         epochs = sum(epochs for _, epochs in _stages(sitting, samples))
@@ -145,7 +146,7 @@ def _trained(sitting: Sitting, samples: int, train: Tensor, valid: Tensor) -> li
             return {"nll": figures["nll"], "bound": outcome.history[-1].train["bound"]}
 
         earlier = _stages(sitting, samples)[: stage + 1]
-        figures = sitting.piece(f"k{samples}-stage{stage}", trained, stages=earlier, batch=BATCH)
+        figures = sitting.piece(f"k{samples}-stage{stage}", trained, stages=earlier, recipe=recipe(samples).to_dict())
         done += epochs
         curve.append((done, float(figures["nll"])))
     return curve
@@ -169,4 +170,7 @@ PAPER = Paper(
     run=run,
     budget=f"{sum(e for _, e in STAGES[1])} epochs with K = 1 and {sum(e for _, e in STAGES[50])} with K = 50 at batch "
     f"{BATCH} (the paper: 3,280 epochs at batch 20)",
+    source="table 1, one stochastic layer, K = 1 and 50, as others quote it; data and protocol read in the authors' "
+    "code; active units not checked against the text.",
+    needs=("mnist",),
 )

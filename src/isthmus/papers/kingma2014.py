@@ -155,4 +155,7 @@ PAPER = Paper(
     run=run,
     budget=f"{EPOCHS} epochs, seeds {', '.join(map(str, SEEDS))}, Adam with a cosine rate (the paper: Adagrad, 10^8 "
     "examples)",
+    source="figures 2, 3 and 5 are curves without a table; what is said of them is read off, not checked against "
+    "numbers.",
+    needs=("mnist",),
 )

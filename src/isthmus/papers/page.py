@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from isthmus.errors import BadData
 from isthmus.files import write_text
-from isthmus.papers import PAPERS
+from isthmus.papers import PAPERS, paper
 
 Results = Mapping[str, Any]
 VERDICTS = {None: "not asked of this form", True: "met", False: "not met"}
@@ -115,12 +115,13 @@ def _section(found: Results) -> list[str]:
         f"{machine['torch']}, isthmus {machine['isthmus']}"
     )
     time = f"{duration(sum(found['seconds'].values()))} in {_counted(len(found['seconds']), 'piece')}"
-    pictures = ", ".join(f"`{name}`" for name in found["pictures"])
+    pictures, known = ", ".join(f"`{name}`" for name in found["pictures"]), paper(found["paper"])
     return [
         f'<a id="{_anchor(found)}"></a>\n\n## {_title(found)}',
         *([f"Claim: {_plain(found['claim'])}."] if "claim" in found else []),
         f"- command: `{found['command']}`\n- budget: {_plain(found['budget'])}\n"
-        f"- time: {time}, {_plain(where)}\n- pictures: {pictures or 'none'}",
+        f"- time: {time}, {_plain(where)}\n- pictures: {pictures or 'none'}\n"
+        f"- published figures: {_plain(known.source)}" + "".join(f"\n- note: {_plain(note)}" for note in known.notes),
         "\n".join(
             [
                 *_heading("figure", "published", "ours", "best known", "bar", "met"),

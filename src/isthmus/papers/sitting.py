@@ -9,6 +9,7 @@ import json
 import re
 import statistics
 import time
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 import torch
 
 from isthmus import __version__
+from isthmus.data.catalogue import bring
 from isthmus.data.prepare import Part, Prepared
 from isthmus.errors import BadRun, Diverged
 from isthmus.files import write_text
@@ -87,7 +89,7 @@ class Sitting:
         Raises:
             Diverged: it ended in numbers that are not finite.
         """
-        plan = [recipe.to_dict(), data.name, len(data.train), self.seed + seed]
+        plan = [recipe.to_dict(), data.name, fingerprint(data), self.seed + seed]
         kept = hashlib.sha256(json.dumps(plan).encode()).hexdigest()[:8]
         folder = self.out / "pieces" / f"{name}-{kept}"
         if not (folder / RECORD).is_file() or begun(folder) is not None:
@@ -113,7 +115,9 @@ class Sitting:
 class Paper:
     """A reproduced paper: its key, what it claims, what its quick form leaves out, and how it is run.
 
-    ``bare`` is the budget without pretraining, of a paper that pretrains.
+    ``bare`` is the budget without pretraining, of a paper that pretrains; ``needs`` the data sets whose files must be
+    here before work starts. ``source`` says where in the paper the published figures stand and how certain they are,
+    ``notes`` what a reader of the table has to know beside it.
     """
 
     name: str
@@ -123,40 +127,72 @@ class Paper:
     run: Callable[[Sitting], list[Row]]
     budget: str = ""
     bare: str = ""
+    source: str = ""
+    notes: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
 
 
 def reproduce(paper: Paper, sitting: Sitting) -> dict[str, Any]:
     """Run a reproduction to its end and keep its table; what comes back is the content of results.json.
 
     Raises:
-        BadRun: the folder holds another reproduction.
+        BadRun: the folder holds another reproduction, or something else.
+        BadData: data that is needed is not here.
     """
-    path = sitting.out / "results.json"
-    if path.is_file():
-        try:
-            other = json.loads(path.read_text(encoding="utf-8")).get("paper", paper.name)
-        except (ValueError, AttributeError):
-            other = None
-        if other != paper.name:
-            raise BadRun(f"{str(sitting.out)!r} holds another reproduction, {other}. Choose another --out.")
+    path, command = sitting.out / "results.json", _command(paper, sitting)
+    _check_free(sitting.out, command)
+    for name in paper.needs:
+        bring(name)
+    started = time.time()
     # what is shrunk is another experiment: no bar is asked of it
     rows = [replace(row, met=None if sitting.quick else row.met) for row in paper.run(sitting)]
-    flags = f" --seed {sitting.seed}" * bool(sitting.seed) + " --quick" * sitting.quick
-    flags += " --no-pretrain" * (not sitting.pretrain)
     results: dict[str, Any] = {
         "paper": paper.name,
         "title": paper.title,
         "claim": paper.claim,
-        "command": f"isthmus reproduce {paper.name}{flags}",
+        "command": command,
         "budget": paper.quick if sitting.quick else paper.budget if sitting.pretrain else paper.bare,
         "seed": sitting.seed,
         "seconds": sitting.seconds,
         "machine": {"isthmus": __version__, **describe()},
         "rows": [asdict(row) for row in rows],
-        "pictures": {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(sitting.out.glob("*.png"))},
+        "pictures": {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in _drawn(sitting.out, started)},
     }
     write_text(path, json.dumps(results, indent=2) + "\n")
     return results
+
+
+def _command(paper: Paper, sitting: Sitting) -> str:
+    """The command that makes this form of a reproduction."""
+    flags = f" --seed {sitting.seed}" * bool(sitting.seed) + " --quick" * sitting.quick
+    return f"isthmus reproduce {paper.name}{flags}" + " --no-pretrain" * (not sitting.pretrain)
+
+
+def _check_free(folder: Path, command: str) -> None:
+    """Refuse a folder that holds something else than this reproduction, finished or not."""
+    path = folder / "results.json"
+    if folder.exists() and not folder.is_dir():
+        raise BadRun(f"{str(folder)!r} is no folder. Choose another --out.")
+    if path.is_file():
+        try:
+            other = json.loads(path.read_text(encoding="utf-8")).get("command")
+        except (ValueError, AttributeError):
+            other = "a results.json that cannot be read"
+        if other != command:
+            raise BadRun(f"{str(folder)!r} holds the results of another command, {other}. Choose another --out.")
+    elif folder.is_dir() and any(folder.iterdir()) and not (folder / "pieces").is_dir():
+        raise BadRun(f"{str(folder)!r} holds other things than a reproduction. Choose another --out.")
+
+
+def _drawn(folder: Path, started: float) -> list[Path]:
+    """The pictures that were drawn since then; older ones are not of this reproduction."""
+    # some file systems keep whole seconds only
+    return [path for path in sorted(folder.glob("*.png")) if path.stat().st_mtime >= started - 1]
+
+
+def fingerprint(data: Prepared) -> str:
+    """A checksum of the training part: data that is drawn by code has no file whose checksum is known."""
+    return f"{zlib.crc32(data.train.tensor.contiguous().numpy().data):08x}"
 
 
 def images_of(

@@ -15,7 +15,7 @@ from isthmus.data.prepare import Prepared
 from isthmus.errors import Diverged
 from isthmus.metrics.reconstruction import reconstruction
 from isthmus.papers.hinton2006 import TASKS, Task, net
-from isthmus.papers.sitting import Paper, Row, Sitting, images_of
+from isthmus.papers.sitting import Paper, Row, Sitting, fingerprint, images_of
 
 PUBLISHED: dict[str, dict[str, float | str]] = {
     "CURVES": {"SGD": 0.48, "Nesterov 0.9": 0.16, "Nesterov 0.99": 0.096},
@@ -32,7 +32,9 @@ FULL = 750_000
 UPDATES = {"CURVES": 15_000, "MNIST": 7_500, "FACES": 2_500}
 BATCH = 200
 TRIED = 10
-"""Share of the updates that a rate is tried for: one in so many."""
+"""Share of the updates that a rate is tried for: one in so many, in which the momentum rises so much faster."""
+FURTHER, MOST = 3.0, 7
+"""While the best rate is the highest or the lowest tried, one that is so much further is tried too, up to so many."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +63,8 @@ def run(sitting: Sitting) -> list[Row]:
         data = images_of(sitting, task.data, net(task))
         steps = 600 if sitting.quick else UPDATES[task.name]
         curves = {}
-        for name, method in METHODS.items():
-            tries = {rate: _trained(sitting, task, data, name, rate, steps // TRIED) for rate in method.rates}
-            best = min(tries, key=lambda rate: float(tries[rate]["error"]))
+        for name in METHODS:
+            best = _best(sitting, task, data, name, steps)
             found = _trained(sitting, task, data, name, best, steps)
             curves[f"{name}, rate {best:g}"] = (found["updates"], found["losses"])
             rows.append(_row(task, name, float(found["error"]), steps, best))
@@ -77,16 +78,35 @@ def run(sitting: Sitting) -> list[Row]:
     return rows
 
 
+def _best(sitting: Sitting, task: Task, data: Prepared, name: str, steps: int) -> float:
+    """The rate that trains best in a share of the updates."""
+    errors: dict[float, float] = {}
+    ahead = list(METHODS[name].rates)
+    while ahead:
+        rate = ahead.pop(0)
+        errors[rate] = float(_trained(sitting, task, data, name, rate, steps // TRIED, TRIED)["error"])
+        best = min(errors, key=lambda tried: errors[tried])
+        if not ahead and not sitting.quick and len(errors) < MOST and best in (min(errors), max(errors)):
+            ahead = [float(f"{best * FURTHER if best == max(errors) else best / FURTHER:.1g}")]
+    return best
+
+
 def _row(task: Task, name: str, error: float, steps: int, rate: float) -> Row:
     published = PUBLISHED[task.name].get(name, "-")
     return Row(f"{task.name}: {name}, {steps:,} updates, rate {rate:g}", error, published, BEST[task.name])
 
 
-def _trained(sitting: Sitting, task: Task, data: Prepared, name: str, rate: float, steps: int) -> dict[str, Any]:
-    """Train with one optimiser; the training error at the end, and the losses on the way."""
+def _trained(
+    sitting: Sitting, task: Task, data: Prepared, name: str, rate: float, steps: int, faster: int = 1
+) -> dict[str, Any]:
+    """Train with one optimiser; the training error at the end, and the losses on the way.
+
+    The momentum rises ``faster`` by so much than in a run of full length.
+    """
     recipe = net(task, {"net.activation": "sigmoid", "net.weights": "sparse", **METHODS[name].options}).with_options(
         {"training.rate": rate, "training.steps": steps, "training.batch": BATCH, "training.schedule": "constant"}
     )
+    recipe = recipe.with_options({"training.momentum_stage": recipe.training.momentum_stage // faster})
     label = f"{task.name}-{name}-{rate:g}-{steps}".lower().replace(" ", "-")
 
     def trained() -> dict[str, Any]:
@@ -100,7 +120,7 @@ def _trained(sitting: Sitting, task: Task, data: Prepared, name: str, rate: floa
             "losses": [row["train"]["loss"] for row in done.history],
         }
 
-    return sitting.piece(label, trained, recipe=recipe.to_dict())
+    return sitting.piece(label, trained, recipe=recipe.to_dict(), data=fingerprint(data))
 
 
 PAPER = Paper(
@@ -112,4 +132,12 @@ PAPER = Paper(
     budget=f"batch {BATCH}; updates, the same for all optimisers: "
     + ", ".join(f"{name} {steps:,}" for name, steps in UPDATES.items())
     + f" (the paper: {FULL:,}); rates by the training error after a tenth of them; one seed",
+    source="table 1, read in the paper: training errors after 750,000 updates.",
+    notes=(
+        "Layers with more than 1,024 inputs learn at a share of the rate that is shown (as everywhere in "
+        "Isthmus; the paper has one rate for all): in FACES those with 2,000, at 0.512 of it.",
+        "A rate is tried for a tenth of the updates, in which the momentum rises ten times as fast; while the "
+        "best is the highest or the lowest, one three times as far is tried too.",
+    ),
+    needs=("mnist", "olivetti"),
 )
