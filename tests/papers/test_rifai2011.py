@@ -12,7 +12,7 @@ from isthmus.papers.sitting import reproduce
 def test_most_units_saturate_in_the_contractive_one_or_the_bar_is_missed():
     full = {kind: [10.0, 12.0] for kind in rifai2011.PUBLISHED}
     rows = rifai2011._saturated(full | {"CAE": [80.0, 90.0]})
-    assert [row.met for row in rows] == [True, None, None, None, None]
+    assert [row.met for row in rows] == [True, None, None, None, None, None]
     assert (rows[0].ours, rows[0].published, rows[0].unit) == (85.0, 86.36, "%")
     assert [row.met for row in rifai2011._saturated(full | {"AE": [50.0, 50.0]}) if row.bar] == [False]
 
@@ -23,7 +23,8 @@ def few(monkeypatch):
     kinds = {name: rifai2011.KINDS[name] for name in ("CAE", "AE")}
     monkeypatch.setattr(rifai2011, "KINDS", kinds)
     for name in ("PUBLISHED", "SATURATED", "ERRORS"):
-        monkeypatch.setattr(rifai2011, name, {kind: getattr(rifai2011, name)[kind] for kind in kinds})
+        column = {kind: getattr(rifai2011, name)[kind] for kind in (*kinds, rifai2011.RBM)}
+        monkeypatch.setattr(rifai2011, name, column)
     full = rifai2011.recipe
     monkeypatch.setattr(rifai2011, "recipe", lambda *key: full(*key).with_options({"latent.size": 20}))
 
@@ -37,6 +38,8 @@ def test_finished_models_serve_all_columns_and_are_trained_once_more_where_they_
     assert len(trained) == 2
     columns = {row["what"].rpartition(", ")[0]: row["ours"] for row in first["rows"]}
     assert {"test error", "mean |J|_F", "saturated units", "cross-entropy"} <= set(columns)
+    whole = {row["what"].partition(", ")[2] for row in first["rows"] if row["what"].startswith(("test", "mean", "sat"))}
+    assert whole == {"CAE", "AE", "RBM"}
     shares = [row["ours"] for row in first["rows"] if row["unit"] == "%"]
     assert all(0 <= share <= 100 for share in shares)
 

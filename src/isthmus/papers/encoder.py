@@ -128,10 +128,9 @@ def run(sitting: Sitting) -> list[Row]:
     found = {problem: _piece(sitting, problem, many) for problem in classic}
     in_plane = {problem: _piece(sitting, problem, few) for problem in plane}
     for problem, figures in found.items():
-        if problem.patterns == 8:
-            figure = plots.samples(_units(problem, figures), title=f"{problem.name}: the code of each pattern")
-            figure.axes[0].set(xlabel="hidden unit", ylabel="pattern")
-            plots.save(figure, _place(sitting, problem))
+        figure = plots.samples(_units(problem, figures), title=f"{problem.name}: the code of each pattern")
+        figure.axes[0].set(xlabel="hidden unit", ylabel="pattern")
+        plots.save(figure, _place(sitting, problem))
     for problem, figures in in_plane.items():
         _draw_polygon(sitting, problem, np.array(figures["codes"]))
     rows = [row for problem, figures in found.items() for row in _rows(problem, figures)]
