@@ -130,7 +130,8 @@ def _judged(source: Autoencoder, data: Prepared, x: Tensor, y: Tensor, seed: int
 PAPER = Paper(
     name="labels",
     title="Error against the number of labels, by what was learnt without them (MNIST)",
-    claim="with few labels, what was learnt without them decides; with all of them stacked levels still help",
+    claim="from 100 to 1,000 labels, what was learnt without them takes a fifth to a third of the errors away; with 10 "
+    "hardly any, with all of them stacked levels still help",
     quick="6,000 training and 1,000 test images, 100 and 1,000 labels, 2 epochs without labels, one seed",
     run=run,
     budget=f"784-{UNITS}-{UNITS}; RBM and denoising 15 epochs a level, contractive 10, VAE 20; with labels {STEPS:,} "
