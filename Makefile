@@ -45,7 +45,7 @@ figures: install
 	$(BIN)/python benchmarks/mnist_figures.py
 
 reproductions: install
-	$(BIN)/python -m isthmus.papers.page benchmarks/results docs/reproductions.md
+	$(BIN)/python -m isthmus.papers.page benchmarks/results docs/reproductions.md --pictures docs/pictures
 
 fuzz: install
 	-$(BIN)/pip install --quiet --constraint constraints.txt atheris

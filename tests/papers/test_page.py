@@ -1,11 +1,13 @@
 """The page of reproductions: what it says of a row, and that the one in docs is made from the results that are kept."""
 
+import hashlib
 import json
 from pathlib import Path
 
 import pytest
 
 from isthmus.errors import BadData
+from isthmus.papers import PAPERS
 from isthmus.papers.page import cells, gathered, main, page
 
 ROOT = Path(__file__).parents[2]
@@ -80,9 +82,31 @@ def test_only_results_of_reproductions_are_gathered(tmp_path):
 
 
 def test_the_page_in_docs_is_what_the_command_makes(tmp_path):
-    main([str(ROOT / "benchmarks" / "results"), str(tmp_path / "page.md")])
+    pictures = ["--pictures", str(ROOT / "docs" / "pictures")]
+    main([str(ROOT / "benchmarks" / "results"), str(tmp_path / "page.md"), *pictures])
     there = (ROOT / "docs" / "reproductions.md").read_text(encoding="utf-8")
     assert there == (tmp_path / "page.md").read_text(encoding="utf-8"), "make reproductions"
+
+
+def test_a_picture_is_shown_where_its_bytes_are_those_of_the_results(tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    (folder / "kept.png").write_bytes(b"ours")
+    digests = {"a.png": hashlib.sha256(b"ours").hexdigest(), "b.png": hashlib.sha256(b"another").hexdigest()}
+    (tmp_path / "a.json").write_text(json.dumps(results("burda2016", row(), pictures=digests)))
+    main([str(tmp_path), str(tmp_path / "page.md"), "--pictures", str(folder)])
+    made = (tmp_path / "page.md").read_text()
+    assert made.count("![") == 1
+    assert "![a.png](pictures/kept.png)" in made
+
+
+def test_every_picture_of_a_reproduction_that_is_kept_is_shown():
+    text = (ROOT / "docs" / "reproductions.md").read_text(encoding="utf-8")
+    keys = tuple(f"{key}-" for key in PAPERS)
+    stale = [
+        p.name for p in (ROOT / "docs" / "pictures").glob("*.png") if p.name.startswith(keys) and p.name not in text
+    ]
+    assert not stale, "these are not of the results that are kept; copy them anew"
 
 
 def test_no_reproduction_is_kept_twice():

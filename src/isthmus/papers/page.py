@@ -1,12 +1,15 @@
 """Reproductions in words: the cells of one row, and the page of all results that are kept.
 
 ``python -m isthmus.papers.page RESULTS OUT`` writes the page from the results of reproductions in a folder.
+A picture is shown only where its bytes are those that the results name.
 """
 
 import argparse
 import json
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from isthmus.errors import BadData
@@ -49,11 +52,12 @@ def cells(row: Results) -> Cells:
     )
 
 
-def page(results: Sequence[Results]) -> str:
+def page(results: Sequence[Results], pictures: Mapping[str, str] = MappingProxyType({})) -> str:
     """Markdown of all results: a summary, then for each paper its claim, its cost, its table and its pictures.
 
     Args:
         results: contents of ``results.json``, of papers in :data:`isthmus.papers.PAPERS`; shown in that order.
+        pictures: those that can be shown, as addresses from the page by the SHA-256 of their bytes; others are named.
     """
     ordered = sorted(results, key=lambda found: (PAPERS.index(found["paper"]), found["command"]))
     head = [
@@ -68,7 +72,7 @@ def page(results: Sequence[Results]) -> str:
             ]
         ),
     ]
-    return "\n\n".join([*head, *(part for found in ordered for part in _section(found))]) + "\n"
+    return "\n\n".join([*head, *(part for found in ordered for part in _section(found, pictures))]) + "\n"
 
 
 def gathered(folder: Path) -> list[Results]:
@@ -107,7 +111,7 @@ def _summary(found: Results) -> tuple[str, str, str]:
     return str(len(found["rows"])), count, duration(sum(found["seconds"].values()))
 
 
-def _section(found: Results) -> list[str]:
+def _section(found: Results, shown: Mapping[str, str]) -> list[str]:
     """The paragraphs of one paper."""
     machine = found["machine"]
     where = (
@@ -128,6 +132,7 @@ def _section(found: Results) -> list[str]:
                 *(_line(*map(_plain, row[:-1]), _marked(row.verdict)) for row in map(cells, found["rows"])),
             ]
         ),
+        *(f"![{name}]({shown[digest]})" for name, digest in found["pictures"].items() if digest in shown),
     ]
 
 
@@ -172,8 +177,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m isthmus.papers.page", description=main.__doc__)
     parser.add_argument("results", type=Path, help="folder with the results of reproductions")
     parser.add_argument("out", type=Path, help="the page, in Markdown")
+    parser.add_argument(
+        "--pictures",
+        type=Path,
+        help="folder beside the page whose pictures are shown, where they are of these very results",
+    )
     given = parser.parse_args(arguments)
-    write_text(given.out, page(gathered(given.results)))
+    there = sorted(given.pictures.glob("*.png")) if given.pictures else []
+    shown = {sha256(path.read_bytes()).hexdigest(): f"{given.pictures.name}/{path.name}" for path in there}
+    write_text(given.out, page(gathered(given.results), shown))
 
 
 if __name__ == "__main__":
