@@ -33,6 +33,8 @@ UPDATES = {"CURVES": 15_000, "MNIST": 7_500, "FACES": 2_500}
 BATCH = 200
 TRIED = 10
 """Share of the updates that a rate is tried for: one in so many, in which the momentum rises so much faster."""
+KEPT = 2
+"""So many of the best are trained in full, for what is fast at first need not be so at the end."""
 FURTHER, MOST = 3.0, 7
 """While the best rate is the highest or the lowest tried, one that is so much further is tried too, up to so many."""
 
@@ -64,8 +66,12 @@ def run(sitting: Sitting) -> list[Row]:
         steps = 600 if sitting.quick else UPDATES[task.name]
         curves = {}
         for name in METHODS:
-            best = _best(sitting, task, data, name, steps)
-            found = _trained(sitting, task, data, name, best, steps)
+            whole = {
+                rate: _trained(sitting, task, data, name, rate, steps)
+                for rate in _best(sitting, task, data, name, steps)
+            }
+            best = min(whole, key=lambda rate: float(whole[rate]["error"]))
+            found = whole[best]
             curves[f"{name}, rate {best:g}"] = (found["updates"], found["losses"])
             rows.append(_row(task, name, float(found["error"]), steps, best))
         figure = plots.lines(
@@ -78,8 +84,8 @@ def run(sitting: Sitting) -> list[Row]:
     return rows
 
 
-def _best(sitting: Sitting, task: Task, data: Prepared, name: str, steps: int) -> float:
-    """The rate that trains best in a share of the updates."""
+def _best(sitting: Sitting, task: Task, data: Prepared, name: str, steps: int) -> list[float]:
+    """The rates that train best in a share of the updates, the best first."""
     errors: dict[float, float] = {}
     ahead = list(METHODS[name].rates)
     while ahead:
@@ -88,7 +94,7 @@ def _best(sitting: Sitting, task: Task, data: Prepared, name: str, steps: int) -
         best = min(errors, key=lambda tried: errors[tried])
         if not ahead and not sitting.quick and len(errors) < MOST and best in (min(errors), max(errors)):
             ahead = [float(f"{best * FURTHER if best == max(errors) else best / FURTHER:.1g}")]
-    return best
+    return sorted(errors, key=lambda tried: errors[tried])[: 1 if sitting.quick else KEPT]
 
 
 def _row(task: Task, name: str, error: float, steps: int, rate: float) -> Row:
@@ -131,7 +137,8 @@ PAPER = Paper(
     run=run,
     budget=f"batch {BATCH}; updates, the same for all optimisers: "
     + ", ".join(f"{name} {steps:,}" for name, steps in UPDATES.items())
-    + f" (the paper: {FULL:,}); rates by the training error after a tenth of them; one seed",
+    + f" (the paper: {FULL:,}); the two rates with the least training error after a tenth of them are trained in full, "
+    "and the better one counts; one seed",
     source="table 1, read in the paper: training errors after 750,000 updates.",
     notes=(
         "Layers with more than 1,024 inputs learn at a share of the rate that is shown (as everywhere in "
