@@ -345,7 +345,7 @@ def test_a_penalty_may_be_added_where_there_was_none_and_then_removed():
         ),
         ({"latent.size": "0"}, BadOption, r"^latent\.size cannot be 0: it should be greater than or equal to 1\.$"),
         ({"latent.ratio": "0"}, BadOption, r"^latent\.ratio cannot be 0: it should be greater than 0\.$"),
-        ({"net.widths": "a,b"}, BadOption, r"^net\.widths\.0 cannot be 'a,b': it should be a valid integer"),
+        ({"net.widths": "a,b"}, BadOption, r"^net\.widths cannot be 'a,b': it should be a valid integer"),
         ({"net.tied": "maybe"}, BadOption, r"^net\.tied cannot be 'maybe': it should be a valid boolean"),
         ({"net.dropout": "NaN"}, BadOption, r"^net\.dropout cannot be nan: it should be a finite number\.$"),
         ({"name": "a b"}, BadOption, r"^name cannot be 'a b': String should match pattern "),

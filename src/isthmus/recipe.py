@@ -337,7 +337,8 @@ def readable(error: ValidationError) -> IsthmusError:
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, IsthmusError):
         return cause
-    path = ".".join(str(p) for p in first["loc"])
+    # a list is given as a whole, so the place in it is no path that anybody wrote
+    path = ".".join(str(p) for p in first["loc"] if not isinstance(p, int))
     if first["type"] == "unexpected_keyword_argument":
         return unknown("option", path, [f"weight.{field}" for field in Schedule.__dataclass_fields__])
     if first["type"] == "extra_forbidden":
