@@ -54,7 +54,9 @@ def test_a_missing_file_leaves_nothing(offered: Path):
 
 def test_a_server_that_is_not_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("ISTHMUS_MIRROR", "http://127.0.0.1:9")
-    with pytest.raises(BadData, match=r"could not be downloaded .*put the files into \$ISTHMUS_DATA/mnist") as caught:
+    with pytest.raises(
+        BadData, match=r"127.0.0.1:9.*: there is no connection\. .*put the files into \$ISTHMUS_DATA/mnist"
+    ) as caught:
         load("mnist")
     assert "\n" not in str(caught.value)
     assert cached() == []

@@ -55,6 +55,14 @@ def test_finished_models_serve_all_columns_and_are_trained_once_more_where_they_
     assert len(trained) == 3
 
 
+def test_a_boltzmann_machine_has_a_row_in_every_column(shrunken, few, monkeypatch):
+    columns = {"test": 1.25, "saturated": 33.0, "jacobian_norm": 7.0}
+    monkeypatch.setattr(rifai2011, "_machine", lambda *_what: columns)
+    rows = {row["what"]: row["ours"] for row in reproduce(rifai2011.PAPER, shrunken(rifai2011))["rows"]}
+    names = ("test error, RBM", "saturated units, RBM", "mean |J|_F, RBM")
+    assert [rows[name] for name in names] == [1.25, 33.0, 7.0]
+
+
 def test_the_fewest_errors_are_asked_of_the_contractive_one_and_the_order_of_all():
     errors = {kind: [value - 0.1, value + 0.1] for kind, value in rifai2011.ERRORS.items()}
     rows = {row.what: row for row in rifai2011._wrong(errors)}

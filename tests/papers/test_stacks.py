@@ -1,12 +1,13 @@
 """Figures 2 and 3 at toy size: every row, both ways to train, and the bars that decide."""
 
+import math
 from dataclasses import replace
 
 import pytest
 
 from isthmus.cli.app import main
 from isthmus.papers import hinton2006, labels, sutskever2013, vincent2008
-from isthmus.papers.sitting import reproduce
+from isthmus.papers.sitting import Sitting, reproduce
 from isthmus.zoo import RECIPES
 
 TOY = replace(hinton2006.TASKS[1], widths=(20, 10), code=3, linear=(("PCA", 3, 1.0), ("logistic PCA", 3, 1.0)))
@@ -81,6 +82,37 @@ def test_optimisers_are_compared_at_equal_updates_and_the_best_rate(shrunken, mo
         "CURVES: Nesterov 0.99, 600 updates", "CURVES: Adam, 600 updates",
     ]  # fmt: skip
     assert set(results["pictures"]) == {"curves.png"}
+
+
+@pytest.mark.parametrize(
+    ("best", "tried", "kept"),
+    [
+        (0.05, [0.1, 0.05, 0.01], [0.05, 0.1]),
+        (0.4, [0.1, 0.05, 0.01, 0.3, 0.9], [0.3, 0.9]),
+        (1e-4, [0.1, 0.05, 0.01, 0.003, 0.001, 0.0003, 0.0001], [0.0001, 0.0003]),
+    ],
+)
+def test_rates_are_tried_until_the_best_is_no_end_or_enough_are(tmp_path, monkeypatch, best, tried, kept):
+    asked = []
+
+    def trained(_sitting, _task, _data, _name, rate, steps, faster):
+        asked.append(rate)
+        assert (steps, faster) == (150, 10)
+        return {"error": abs(math.log(rate / best))}
+
+    monkeypatch.setattr(sutskever2013, "_trained", trained)
+    assert sutskever2013._best(Sitting(tmp_path), TOY, None, "SGD", 1500) == kept
+    assert asked == tried
+
+
+def test_the_momentum_of_a_short_run_rises_as_much_faster(shrunken, monkeypatch):
+    seen = {}
+    monkeypatch.setattr(Sitting, "piece", lambda self, name, make, **made: seen.update({name: made["recipe"]}) or {})
+    sitting = shrunken(sutskever2013)
+    data = sutskever2013.images_of(sitting, "mnist", sutskever2013.net(TOY))
+    for steps, faster in ((1500, 1), (150, 10)):
+        sutskever2013._trained(sitting, TOY, data, "Nesterov 0.99", 0.01, steps, faster)
+    assert [recipe["training"]["momentum_stage"] for recipe in seen.values()] == [50, 5]
 
 
 def test_labels_are_counted_drawn_evenly_and_worth_something(shrunken, monkeypatch):

@@ -80,6 +80,8 @@ def _advice(name: str, file: str, base: str, fault: Exception) -> str:
         why = "its SHA-256 is not the known one, so it was thrown away"
         if name == "kodak":
             why += " (copies of these photographs differ in bytes from place to place)"
+    elif type(fault).__name__ == "ConnectionError":  # Python's, or that of requests, whose text goes on and on
+        why = "there is no connection"
     else:
         why = one_line(fault)
     return (
