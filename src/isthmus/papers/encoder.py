@@ -179,6 +179,8 @@ def _draw_polygon(sitting: Sitting, problem: Problem, codes: Array) -> None:
         title=f"{problem.name}: patterns in the plane of the hidden units",
         axis_labels=("z1", "z2"),
     )
+    # each point is a pattern, so none goes without its mark
+    figure.axes[0].lines[0].set_markevery(1)
     plots.save(figure, _place(sitting, problem))
 
 
