@@ -95,24 +95,14 @@ def test_optimisers_are_compared_at_equal_updates_and_the_best_rate(shrunken, mo
 def test_rates_are_tried_until_the_best_is_no_end_or_enough_are(tmp_path, monkeypatch, best, tried, kept):
     asked = []
 
-    def trained(_sitting, _task, _data, _name, rate, steps, faster):
+    def trained(_sitting, _task, _data, _name, rate, steps):
         asked.append(rate)
-        assert (steps, faster) == (150, 10)
+        assert steps == 150
         return {"error": abs(math.log(rate / best))}
 
     monkeypatch.setattr(sutskever2013, "_trained", trained)
     assert sutskever2013._best(Sitting(tmp_path), TOY, None, "SGD", 1500) == kept
     assert asked == tried
-
-
-def test_the_momentum_of_a_short_run_rises_as_much_faster(shrunken, monkeypatch):
-    seen = {}
-    monkeypatch.setattr(Sitting, "piece", lambda self, name, make, **made: seen.update({name: made["recipe"]}) or {})
-    sitting = shrunken(sutskever2013)
-    data = sutskever2013.images_of(sitting, "mnist", sutskever2013.net(TOY))
-    for steps, faster in ((1500, 1), (150, 10)):
-        sutskever2013._trained(sitting, TOY, data, "Nesterov 0.99", 0.01, steps, faster)
-    assert [recipe["training"]["momentum_stage"] for recipe in seen.values()] == [50, 5]
 
 
 def test_labels_are_counted_drawn_evenly_and_worth_something(shrunken, monkeypatch):
