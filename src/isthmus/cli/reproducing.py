@@ -29,9 +29,9 @@ def reproduce(
     from isthmus.papers.sitting import Sitting
     from isthmus.papers.sitting import reproduce as run
 
-    if name is None and (quick or out is not None or not pretrain):
-        raise BadOption(f"No paper is named. Name one of {', '.join(PAPERS)}, or give no option to list them.")
     if name is None:
+        if quick or out is not None or not pretrain:
+            raise BadOption(f"No paper is named. Name one of {', '.join(PAPERS)}, or give no option to list them.")
         known = [paper(key) for key in PAPERS]
         if as_json:
             print_json([{"name": p.name, "title": p.title, "claim": p.claim, "quick": p.quick} for p in known])

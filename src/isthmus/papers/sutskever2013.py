@@ -3,7 +3,8 @@ r"""On the importance of initialization and momentum (Sutskever et al., 2013), t
 The three nets of Hinton & Salakhutdinov (2006) with sigmoid units and sparse initial weights, batches of 200, no
 regulariser; the figure is the squared error of the training images. The paper takes 750,000 updates, which are hours
 for each optimiser, and lowers the momentum for the last 1,000; here each optimiser takes an equal, stated fraction of
-them, with the rate that is best after a tenth of that, and the momentum rises as in the paper, in shorter stages.
+them, with the better of the two rates that lead after a tenth of that, and the momentum rises as in the paper, in
+shorter stages.
 """
 
 from collections.abc import Mapping

@@ -43,21 +43,22 @@ class Place:
         return values[min(self.number, len(values) - 1)]
 
 
-def kind_of(options: PretrainingOptions, found: Sequence[Level]) -> str:
-    """The recipe that is meant; of several with one shorter name, the first that the levels can have.
+def recipe_of(options: PretrainingOptions, found: Sequence[Level]) -> Recipe:
+    """The recipe that is meant, with its changes; of several with one shorter name, the first that the levels can have.
 
     Raises:
         UnknownName: there is none.
         IncompatibleParts: it cannot be a level, or no level can have all of its penalties.
+        BadOption: changes to what the deep net decides.
     """
     asked = SHORT.get(options.kind, (options.kind,))
     if asked[0] not in zoo.RECIPES:
         levels_only = [name for name in zoo.RECIPES if _is_level(zoo.recipe(name)) and not _lost(zoo.recipe(name))]
         raise unknown("way to pretrain", options.kind, ["none", RBM, *SHORT, *levels_only])
     for kind in asked:
-        recipe = changed(kind, options)
+        recipe = _changed(kind, options)
         if any(len(_fitting(recipe, level)) == len(recipe.penalties) for level in found):
-            return kind
+            return recipe
     raise IncompatibleParts(
         f"No level can have the penalties of recipe {kind!r} ({', '.join(recipe.penalties)}): codes of the net are "
         f"{', '.join(dict.fromkeys(level.activation for level in found))}. Set net.activation=sigmoid, or pretrain "
@@ -65,9 +66,8 @@ def kind_of(options: PretrainingOptions, found: Sequence[Level]) -> str:
     )
 
 
-def level_recipe(kind: str, place: Place, options: PretrainingOptions, deep: Recipe) -> Recipe:
-    """The recipe of a level: that of its kind, with one layer and the activation of the deep net."""
-    recipe = changed(kind, options)
+def level_recipe(recipe: Recipe, place: Place, options: PretrainingOptions, deep: Recipe) -> Recipe:
+    """The recipe as it is of one level: with one layer and the activation of the deep net."""
     known = options_of(NetPart.table["linear"]).model_fields
     net = {name: value for name, value in (recipe.net.model_extra or {}).items() if name in known}
     like_codes = LikelihoodPart(kind="bernoulli" if place.below is not None and bounded(place.below) else "gaussian")
@@ -100,7 +100,7 @@ def check_closed(drafted: Objective, kind: str) -> None:
         ) from error
 
 
-def changed(kind: str, options: PretrainingOptions) -> Recipe:
+def _changed(kind: str, options: PretrainingOptions) -> Recipe:
     """The recipe of a kind, with the changes that are asked of it.
 
     Raises:

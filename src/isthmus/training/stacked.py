@@ -28,7 +28,7 @@ from isthmus.training.checkpoints import DAMAGE, Found, packed, unpacked
 from isthmus.training.engine import Engine
 from isthmus.training.history import Epoch
 from isthmus.training.levels import Level, levels
-from isthmus.training.shallow import RBM, Place, bounded, changed, check_closed, kind_of, level_recipe
+from isthmus.training.shallow import RBM, Place, bounded, check_closed, level_recipe, recipe_of
 
 RATE, GAUSSIAN_RATE = 0.1, 0.001
 """Rates of a machine of Bernoulli units, and of one with a Gaussian layer (Hinton & Salakhutdinov, 2006)."""
@@ -61,8 +61,8 @@ def planned(objective: Objective, options: PretrainingOptions, recipe: Recipe) -
     if options.kind == "none":
         return []
     found = levels(objective.model)
-    kind = RBM if options.kind == RBM else kind_of(options, found)
-    if kind == RBM and options.changes:
+    make = _machine if options.kind == RBM else partial(_shallow, recipe_of(options, found))
+    if options.kind == RBM and options.changes:
         raise BadOption(
             f"pretraining.changes are options of a recipe ({next(iter(options.changes))}), but pretraining.kind is "
             "rbm. Name a recipe, or leave them out."
@@ -78,7 +78,6 @@ def planned(objective: Objective, options: PretrainingOptions, recipe: Recipe) -
     tasks: list[Task] = []
     for number, level in enumerate(found):
         below = None if number == 0 else tasks[-1].level.activation
-        make = _machine if kind == RBM else partial(_shallow, kind)
         tasks.append(make(Place(level, below, number), objective, options, recipe))
     return tasks
 
@@ -205,14 +204,14 @@ def _visible(objective: Objective) -> str:
     )
 
 
-def _shallow(kind: str, place: Place, _objective: Objective, options: PretrainingOptions, deep: Recipe) -> Task:
+def _shallow(of: Recipe, place: Place, _objective: Objective, options: PretrainingOptions, deep: Recipe) -> Task:
     """A level as a shallow autoencoder of a recipe."""
     level, epochs = place.level, place.own(options.epochs)
-    shallow = level_recipe(kind, place, options, deep)
+    shallow = level_recipe(of, place, options, deep)
     drafted = shallow.draft((level.inputs,))
     levels(drafted.model)
     if shallow.training.optimiser == "exact":
-        check_closed(drafted, kind)
+        check_closed(drafted, of.name)
 
     def work(h: Tensor, seed: int, tell: Callable[[float], None]) -> Learnt:
         with seeded(seed):
@@ -227,9 +226,9 @@ def _shallow(kind: str, place: Place, _objective: Objective, options: Pretrainin
         last = outcome.history[-1]
         return weights, {"epochs": epochs, "loss": last.train["loss"], "seconds": outcome.seconds}
 
-    left = [name for name in changed(kind, options).penalties if name not in shallow.penalties]
+    left = [name for name in of.penalties if name not in shallow.penalties]
     without = f" without {', '.join(left)}" if left else ""
-    return Task(level, f"{kind} autoencoder {level.inputs}-{level.units}{without}", work)
+    return Task(level, f"{of.name} autoencoder {level.inputs}-{level.units}{without}", work)
 
 
 SEAL = hashlib.sha256().digest_size
