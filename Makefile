@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: install demo test check format bench faces figures reproductions fuzz clean
+.PHONY: install demo test check format map bench faces figures reproductions fuzz clean
 
 install: .venv/installed
 
@@ -26,6 +26,9 @@ check: install
 format: install
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+map: install
+	$(BIN)/python tests/house.py --write
 
 bench: install .venv-peers/installed
 	$(BIN)/python benchmarks/speed

@@ -1,11 +1,11 @@
-"""Speed of learning a Boltzmann machine beside scikit-learn's BernoulliRBM in the same process, and what is learnt.
+"""Training speed of a Boltzmann machine beside scikit-learn's BernoulliRBM in the same process, and the error reached.
 
 784-1000, batch 100, one epoch of MNIST images from fresh weights in each turn. The competitors take turns in rotation
 (A B A B ...); the first turn of each is warm-up and dropped; ratios are of medians, with the least and the greatest of
 single rotations. scikit-learn runs persistent chains, which take the same products as CD-1 (ours one more, to tell
-the reconstruction error), and no momentum. The error is that of mean-field reconstructions of the images learnt from
+the reconstruction error), and no momentum. The error is that of mean-field reconstructions of the images learned from
 (squared, summed over pixels, mean over images). CPU seconds, of all threads, are kept beside those of the clock: they
-suffer less from busy neighbours.
+suffer less from busy neighbors.
 
     ISTHMUS_DATA=... python benchmarks/boltzmann.py [--turns 7] [--images 20000] [--threads 2]
 """
@@ -23,15 +23,15 @@ import torch
 from sklearn.neural_network import BernoulliRBM
 from threadpoolctl import threadpool_limits
 
-from isthmus.boltzmann import BoltzmannMachine, Contrastive, learn
-from isthmus.data import load
-from isthmus.training.hardware import describe, has_bf16, tune_allocator
+from isthmus.boltzmann import BoltzmannMachine, ContrastiveDivergence, learn
+from isthmus.data import load_dataset
+from isthmus.models.hardware import describe, has_bf16, tune_allocator
 
 RESULT = Path(__file__).parent / "results" / "boltzmann.json"
 HIDDEN, BATCH, RATE = 1000, 100, 0.1
 CLOCKS: dict[str, Callable[[], float]] = {"seconds": time.perf_counter, "cpu_seconds": time.process_time}
 Turn = Callable[[], BoltzmannMachine]
-"""One epoch; what was learnt."""
+"""One epoch; the reconstruction error."""
 
 
 def by_sklearn(x: np.ndarray) -> BoltzmannMachine:
@@ -43,15 +43,17 @@ def by_sklearn(x: np.ndarray) -> BoltzmannMachine:
 
 
 def by_isthmus(x: torch.Tensor, precision: str, persistent: bool) -> BoltzmannMachine:
-    """One epoch of ours; drawing the weights and all preparation count."""
+    """One epoch of Isthmus, with weight initialization and all preparation."""
     torch.manual_seed(0)
-    options = Contrastive(epochs=1, batch=BATCH, rate=RATE, precision=precision, persistent=persistent)
+    options = ContrastiveDivergence(
+        epochs=1, batch_size=BATCH, learning_rate=RATE, precision=precision, persistent=persistent
+    )
     machine = BoltzmannMachine(x.shape[1], HIDDEN)
     learn(machine, x, options)
     return machine
 
 
-def measured(turns: dict[str, Turn], rotations: int, x: torch.Tensor) -> dict:
+def measure(turns: dict[str, Turn], rotations: int, x: torch.Tensor) -> dict:
     """All rotations; for each competitor the seconds of its turns by both clocks, and the error after an epoch."""
     rows: dict[str, dict] = {name: {clock: [] for clock in CLOCKS} for name in turns}
     for rotation in range(rotations + 1):
@@ -92,12 +94,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--turns", type=int, default=7)
     parser.add_argument("--images", type=int, default=20_000)
-    # threads that wait for each other measure their neighbours on a busy machine: take 1 there
+    # threads that wait for each other measure their neighbors on a busy machine: take 1 there
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     tune_allocator()
-    images = load("mnist").train.x[: options.images]
+    images = load_dataset("mnist").train.x[: options.images]
     x = torch.tensor(np.asarray(images)).reshape(len(images), -1).float() / 255
     double = x.double().numpy()
     turns: dict[str, Turn] = {
@@ -108,7 +110,7 @@ def main() -> None:
         "isthmus float32": lambda: by_isthmus(x, "32", persistent=False),
     }
     with threadpool_limits(options.threads, user_api="blas"):
-        rows = measured(turns, options.turns, x)
+        rows = measure(turns, options.turns, x)
     record = {
         "date": date.today().isoformat(),
         "machine": describe() | {"bf16": has_bf16(torch.device("cpu"))},
@@ -121,7 +123,7 @@ def main() -> None:
     }
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(json.dumps(record, indent=2) + "\n")
-    print(f"kept in {RESULT}")
+    print(f"written to {RESULT}")
 
 
 if __name__ == "__main__":

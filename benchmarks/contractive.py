@@ -22,10 +22,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
 
 from isthmus import latents, likelihoods, nets
-from isthmus.model import Autoencoder
-from isthmus.penalties import Contractive
-from isthmus.trace import Trace
-from isthmus.training.hardware import describe, has_bf16, tune_allocator
+from isthmus.models.autoencoder import Autoencoder
+from isthmus.models.hardware import describe, has_bf16, tune_allocator
+from isthmus.parts.penalties import Contractive
+from isthmus.parts.protocols import Trace
 
 RESULT = Path(__file__).parent / "results" / "contractive.json"
 BATCH, DRAWS = 100, 20
@@ -43,7 +43,7 @@ def model(size: int, activation: str, *widths: int) -> Autoencoder:
 
 
 def by_jacrev(model: Autoencoder, trace: Trace) -> Tensor:
-    """The squared norm through one Jacobian for each example."""
+    """The squared norm through one Jacobian per example."""
 
     def code(x: Tensor) -> Tensor:
         features = functional_call(model.encoder, dict(model.encoder.named_parameters()), (x[None],))
@@ -54,7 +54,7 @@ def by_jacrev(model: Autoencoder, trace: Trace) -> Tensor:
 
 
 def by_batched_autograd(model: Autoencoder, trace: Trace) -> Tensor:
-    """The squared norm through one vectorised call of autograd."""
+    """The squared norm through one vectorized call of autograd."""
     x = trace.x_in.detach().requires_grad_()
     z = model.mean_code(x)
     units = torch.eye(z.shape[1])[:, None].expand(-1, *z.shape)
@@ -125,7 +125,7 @@ def one_layer(turns: int) -> dict:
 
 
 def deep(turns: int) -> dict:
-    """All ways through 784-500-250-30."""
+    """All methods on 784-500-250-30."""
     stack = model(30, "linear", 500, 250)
     trace = stack(torch.rand(BATCH, 784))
     guesses = {f"hutchinson, {k} probe{'s' * (k > 1)}": Contractive("hutchinson", probes=k) for k in (1, 4, 16)}
@@ -162,7 +162,7 @@ def main() -> None:
     }
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(json.dumps(record, indent=2) + "\n")
-    print(f"kept in {RESULT}")
+    print(f"written to {RESULT}")
 
 
 if __name__ == "__main__":

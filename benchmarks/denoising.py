@@ -1,4 +1,4 @@
-"""Restoring faces of people never seen: denoising autoencoders against filters, in dB, with three seeds.
+"""Denoising faces of unseen people: denoising autoencoders compared with filters, in dB, three seeds.
 
 Two corruptions: Gaussian noise of sigma 0.2, cut to [0, 1]; and 50 % of the pixels set to 0. The last six people are
 the test part. A filter's strength is chosen on training people. Seed s corrupts the test images and trains the nets.
@@ -22,9 +22,9 @@ from scipy.interpolate import griddata
 from skimage.restoration import denoise_nl_means, denoise_tv_chambolle
 
 from isthmus import fit
-from isthmus.data import load
+from isthmus.data import load_dataset
+from isthmus.models.hardware import describe
 from isthmus.options import DataOptions
-from isthmus.training.hardware import describe
 
 Images = npt.NDArray[np.float32]
 Restorer = Callable[[Images], Images]
@@ -45,7 +45,7 @@ def psnr(x: Images, y: Images) -> float:
 
 
 def corrupted(x: Images, task: str, seed: int) -> Images:
-    """What the task does to images, drawn with ``seed``."""
+    """The corruption of the task, sampled with ``seed``."""
     rng = np.random.default_rng(seed)
     if task == "masking":
         return x * (rng.random(x.shape) >= HOLES).astype(np.float32)
@@ -53,7 +53,7 @@ def corrupted(x: Images, task: str, seed: int) -> Images:
 
 
 def interpolated(images: Images) -> Images:
-    """Linear interpolation between the pixels that are left; the nearest one outside their hull."""
+    """Linear interpolation between the remaining pixels; nearest neighbor outside their convex hull."""
     filled = []
     for image in images:
         known = np.argwhere(image > 0)
@@ -78,7 +78,7 @@ def non_local_means(sigma: float, h: float, patch: int, distance: int) -> Restor
 
 
 def filters(task: str, *, quick: bool) -> dict[str, dict[str, Restorer]]:
-    """Every strength of every filter, by name; holes are filled by interpolation before a filter smooths."""
+    """Every strength of every filter, by name; masked pixels are interpolated before a filter smooths."""
     weights = (0.14, 0.18, 0.22, 0.26) if task == "gaussian" else (0.0025, 0.005, 0.01, 0.02, 0.04)
     sigma, strengths = (SIGMA, (0.12, 0.16, 0.2, 0.24)) if task == "gaussian" else (0.0, (0.01, 0.02, 0.03, 0.05))
     windows = ((5, 6),) if quick else ((3, 7), (5, 6), (7, 11))
@@ -99,13 +99,13 @@ def filters(task: str, *, quick: bool) -> dict[str, dict[str, Restorer]]:
 
 
 def after_interpolation(restorer: Restorer) -> Restorer:
-    """Fill the holes, then filter."""
+    """Interpolate masked pixels, then filter."""
     return lambda images: restorer(interpolated(images))
 
 
 def people(name: str) -> tuple[Images, Images]:
     """Images (N, H, W) in [0, 1] of all people but the last six, and of those."""
-    examples = load(name, DataOptions(), seed=0).train
+    examples = load_dataset(name, DataOptions(), seed=0).train
     assert examples.groups is not None
     unseen = np.isin(examples.groups, np.unique(examples.groups)[-TEST_PEOPLE:])
     x = examples.x.astype(np.float32) / 255
@@ -113,7 +113,7 @@ def people(name: str) -> tuple[Images, Images]:
 
 
 def trained(recipe: str, task: str, seed: int, train: Images, test: Images, *, quick: bool) -> tuple[Restorer, float]:
-    """The restorer that a recipe learns from a file of both parts, and the seconds it took."""
+    """The denoiser that a recipe trains on a file of both splits, and the seconds it took."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "faces.npz"
         np.savez(file, x_train=train, x_test=test)
@@ -177,7 +177,7 @@ def main() -> None:
         RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps(record, indent=2) + "\n")
     if not args.quick:
-        print(f"kept in {RESULTS}")
+        print(f"written to {RESULTS}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Every reader of what a stranger may write, on thousands of odd inputs: only clean errors.
+"""Every reader of untrusted files, on thousands of malformed inputs: only clean errors.
 
 Each reader runs in a process of its own. First hypothesis draws inputs (those of the tests, and more), then atheris,
 guided by the edges of isthmus, Pillow, numpy's formats, zipfile and gzip that an input reaches, changes those that
@@ -37,7 +37,7 @@ PACKAGES = ("isthmus", "torch", "numpy", "pandas", "pyarrow", "pillow", "safeten
 
 
 class Tally:
-    """Answers of one reader, and whatever was not clean with the input that showed it."""
+    """Results of one reader, and every failure with the input that caused it."""
 
     def __init__(self, name: str) -> None:
         from fuzz.drawing import answer
@@ -58,7 +58,7 @@ class Tally:
                 self.unclean.append({"what": str(fault)[:300], "input": content[:2000].hex()})
 
     def make(self, rng: random.Random) -> bytes:
-        """An input made afresh."""
+        """A new input."""
         return self.target.make(rng.randrange)
 
 
@@ -131,7 +131,7 @@ def work(name: str, examples: int, inputs: int, out: Path) -> None:
 
 
 def fuzzed(name: str, examples: int, inputs: int) -> dict[str, Any]:
-    """What came of one reader, in a process of its own."""
+    """The results of one reader, in a separate process."""
     with tempfile.TemporaryDirectory() as place:
         out = Path(place) / "found.json"
         command = [sys.executable, __file__, "--work", name, "--out", str(out)]
@@ -153,7 +153,7 @@ def fuzzed(name: str, examples: int, inputs: int) -> dict[str, Any]:
 
 def main() -> None:
     """Fuzz all readers and write the record."""
-    parser = argparse.ArgumentParser(description="Fuzz every reader of files that a stranger may have written.")
+    parser = argparse.ArgumentParser(description="Fuzz every reader of untrusted files.")
     parser.add_argument("--drawn", type=int, default=150, help="inputs of each reader drawn by hypothesis")
     parser.add_argument("--guided", type=int, default=600, help="inputs of each reader guided by coverage")
     parser.add_argument("--only", help="one reader; no record is written")
@@ -169,7 +169,7 @@ def main() -> None:
     sys.path.insert(0, str(ROOT / "tests"))
     from fuzz.targets import TARGETS
 
-    from isthmus.training.hardware import describe
+    from isthmus.models.hardware import describe
 
     results = {}
     for name in [asked.only] if asked.only else TARGETS:

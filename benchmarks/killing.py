@@ -1,4 +1,4 @@
-"""Training that is killed again and again ends in the same bits as training that is left alone.
+"""A training run that is killed repeatedly ends bit-identical to an uninterrupted one.
 
 For each of a few recipes one run is left alone; another is killed (SIGKILL, no warning) at random moments and taken
 up with ``--resume`` until it is done. A checkpoint is written after every step or every few milliseconds, so many
@@ -22,13 +22,13 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from isthmus.training.hardware import describe
+from isthmus.models.hardware import describe
 
 RESULTS = Path(__file__).parent / "results"
 RUNS = {
     "vae": ["vae", "--epochs", "60"],
     "conv": ["conv", "--epochs", "12"],
-    "deep, Muon": ["deep", "--epochs", "40", "--set", "training.optimiser=muon"],
+    "deep, Muon": ["deep", "--epochs", "40", "--set", "training.optimizer=muon"],
     "vq_vae": ["vq_vae", "--epochs", "12"],
     "factor_vae": ["factor_vae", "--epochs", "30"],
 }
@@ -37,17 +37,17 @@ MOST_WAIT = 60.0
 
 def command(arguments: list[str], out: Path, every: float, *, resume: bool) -> list[str]:
     """A command line that trains on the digits."""
-    settings = ["--data", "digits", "--out", str(out), "--set", f"training.checkpoint={every}", "--json"]
+    settings = ["--data", "digits", "--out", str(out), "--set", f"training.checkpoint_interval={every}", "--json"]
     return [sys.executable, "-m", "isthmus", "fit", *arguments, *settings, *["--resume"] * resume]
 
 
 def left_alone(arguments: list[str], out: Path) -> None:
-    """Train without a disturbance."""
+    """Train without interruption."""
     subprocess.run(command(arguments, out, 1000.0, resume=False), check=True, capture_output=True)
 
 
 def killed(arguments: list[str], out: Path, every: float, after: float) -> dict[str, object] | None:
-    """Take the run up and kill it ``after`` seconds of training; what was found, or ``None`` where it ended before."""
+    """Resume the run and kill it ``after`` seconds of training; its state, or ``None`` where it ended before."""
     work = out.with_name(f"{out.name}.part")
     log = work / "metrics.jsonl"
     before = log.stat().st_mtime_ns if log.exists() else 0
@@ -86,7 +86,7 @@ def same(one: Path, other: Path) -> bool:
 
 
 def main() -> None:
-    """Kill until enough was killed."""
+    """Kill until the requested number is reached."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
@@ -110,7 +110,7 @@ def main() -> None:
                 else:
                     strikes.append(found)
                     if len(strikes) >= share and not lives:
-                        # enough: let it come to its end
+                        # enough: let it finish
                         subprocess.run(command(arguments, struck, 1000.0, resume=True), check=True, capture_output=True)
                         if not same(alone, struck):
                             raise SystemExit(f"{name}: killed {len(strikes)} times, it ended in other bits")

@@ -26,9 +26,9 @@ import numpy as np
 
 SHAPE = (64, 64, 3)
 BATCH, SEED = 128, 0
-RECIPE, OPTIONS = "linear", {"latent.size": 16, "training.batch": BATCH}
+RECIPE, OPTIONS = "linear", {"latent.size": 16, "training.batch_size": BATCH}
 SMALL = 0.4
-"""Gigabytes of the part that is held in memory: 1.6 GB as 32-bit numbers, and copies of it on the way."""
+"""Gigabytes of the data that is held in memory: 1.6 GB as 32-bit numbers, and copies of it on the way."""
 RESULT = Path(__file__).parent / "results" / "larger_than_memory.json"
 PIECE = 2**26
 
@@ -80,9 +80,10 @@ def anonymous() -> int:
     return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("RssAnon"))
 
 
-def measured(path: Path, memory: str, folder: Path) -> dict[str, Any]:
+def measure(path: Path, memory: str, folder: Path) -> dict[str, Any]:
     """Train one epoch and encode, in this process."""
-    from isthmus import fit, using
+    from isthmus import fit
+    from isthmus.runs import inference
 
     watch, processor = Watch(), timed_training()
     started = time.perf_counter()
@@ -92,9 +93,9 @@ def measured(path: Path, memory: str, folder: Path) -> dict[str, Any]:
     if memory == "stream":
         forget(path)
         # the policy of a run is to stream large data; here small data too
-        from isthmus.data import opening
+        from isthmus.data.streaming import choice
 
-        opening.LARGEST = 0
+        choice.LARGEST = 0
     bare = 0.0
     if memory == "whole":
         assert run.data is not None
@@ -104,7 +105,7 @@ def measured(path: Path, memory: str, folder: Path) -> dict[str, Any]:
         bare = round(len(x) / (time.perf_counter() - started), 1)
     run.data = None
     started = time.perf_counter()
-    _, shape = using.encode(run, str(path), folder / "codes.npy")
+    _, shape = inference.encode(run, str(path), folder / "codes.npy")
     seconds = time.perf_counter() - started
     epoch = run.history[-1]
     return {
@@ -139,12 +140,12 @@ def timed_training() -> list[float]:
 
 def epoch_examples(run: Any) -> int:
     """Examples of an epoch."""
-    count: int = run.facts.counts["train"]
+    count: int = run.metadata.counts["train"]
     return count
 
 
 def apart(path: Path, memory: str, folder: Path) -> dict[str, Any]:
-    """The same in a process of its own."""
+    """The same in a separate process."""
     command = [sys.executable, __file__, "--measure", str(path), "--memory", memory, "--folder", str(folder)]
     # one thread of sums: what else the machine does disturbs two far more, and both paths get the same
     calm = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -211,9 +212,9 @@ def main() -> None:
     options.add_argument("--memory", default="stream", help=argparse.SUPPRESS)
     given = options.parse_args()
     if given.measure is not None:
-        print(json.dumps(measured(given.measure, given.memory, given.folder)))
+        print(json.dumps(measure(given.measure, given.memory, given.folder)))
         return
-    from isthmus.training.hardware import describe
+    from isthmus.models.hardware import describe
 
     with tempfile.TemporaryDirectory(dir=given.folder) as place:
         found = compared(given.gigabytes, Path(place), given.rounds)

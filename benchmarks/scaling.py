@@ -18,8 +18,8 @@ import numpy as np
 import torch
 
 from isthmus import zoo
+from isthmus.models.hardware import describe
 from isthmus.training.engine import Engine
-from isthmus.training.hardware import describe
 
 RESULTS = Path(__file__).parent / "results"
 EXAMPLES = (10_000, 30_000, 100_000, 300_000, 1_000_000)
@@ -29,8 +29,8 @@ BATCH = 1000
 
 
 def seconds(examples: int, side: int, width: int, latent: int, epochs: int = 3) -> float:
-    """Seconds of an epoch: the fewest of those behind the first."""
-    changes = {"latent.size": latent, "net.widths": [width], "training.batch": BATCH, "training.epochs": epochs}
+    """Seconds per epoch: the minimum of those after the first."""
+    changes = {"latent.size": latent, "net.widths": [width], "training.batch_size": BATCH, "training.epochs": epochs}
     recipe = zoo.recipe("vae").with_options(changes)
     x = torch.rand(examples, 1, side, side, generator=torch.Generator().manual_seed(0))
     history = Engine(recipe.build((1, side, side)), recipe.training, x).run().history
@@ -38,12 +38,12 @@ def seconds(examples: int, side: int, width: int, latent: int, epochs: int = 3) 
 
 
 def exponent(sizes: list[int], times: list[float]) -> float:
-    """The exponent b of the power law that fits best."""
+    """The exponent b of the least-squares power law."""
     return float(np.polyfit([math.log(size) for size in sizes], [math.log(time) for time in times], 1)[0])
 
 
 def sweep(name: str, unit: str, points: dict[int, float]) -> dict[str, object]:
-    """One law: its points, its exponents and a line to read."""
+    """One law: its points, its exponents and a printed line."""
     sizes, times = list(points), list(points.values())
     half = len(sizes) // 2
     law = {"exponent": round(exponent(sizes, times), 3), "upper_half": round(exponent(sizes[half:], times[half:]), 3)}

@@ -2,8 +2,8 @@
 
     ISTHMUS_DATA=... python benchmarks/speed [--rows vae100 encode ...] [--turns 3] [--rotations 3]
 
-Each row keeps images/s, losses and peak memory of every turn in ``results/speed.json``; rows that are not asked for
-keep what they had. ``.venv-peers`` holds the other libraries: ``make bench`` builds it.
+Each row keeps images/s, losses and peak memory of every turn in ``results/speed.json``; rows that are not requested
+are kept. ``.venv-peers`` holds the other libraries: ``make bench`` builds it.
 """
 
 import argparse
@@ -26,17 +26,17 @@ from turns import Turn, rotate
 
 RESULT = ROOT / "benchmarks" / "results" / "speed.json"
 EQUAL = 0.005
-"""Relative difference of final losses that counts as none."""
+"""Relative difference below which final losses count as equal."""
 
 
 def images(row: Row, folder: Path) -> Path:
     """A file with the images (N, H, W) of a row, 8 bits a pixel, the same for all competitors."""
-    from isthmus.data import load
+    from isthmus.data import load_dataset
     from isthmus.options import DataOptions
 
     path = folder / f"{row.data}-{row.images}.npy"
     if not path.exists():
-        x = load(row.data, DataOptions(), seed=0).train.x
+        x = load_dataset(row.data, DataOptions(), seed=0).train.x
         x = x.reshape(len(x), *x.shape[1:3])
         np.save(path, np.resize(x, (row.images, *x.shape[1:])).astype(np.uint8))
     return path
@@ -62,7 +62,7 @@ def judged(row: Row, rotations: list[dict[str, list[Turn]]]) -> dict[str, Any]:
         }
     ours = figures[row.ours]["loss"]
     for figure in figures.values():
-        # of encoding there is no loss, and some minimise another
+        # encoding has no loss, and some competitors minimize a different one
         comparable = math.isfinite(figure["loss"]) and ours > 0
         figure["equal_loss"] = abs(figure["loss"] / ours - 1) <= EQUAL if comparable else None
     return figures
@@ -74,7 +74,7 @@ def _median(rotation: dict[str, list[Turn]], who: str) -> float:
 
 def show(row: Row, figures: dict[str, Any]) -> None:
     """One row of the table."""
-    print(f"\n{row.title}: images/s, median [min, max]; ours over theirs in each rotation; loss; peak memory")
+    print(f"\n{row.title}: images/s, median [min, max]; ratio of Isthmus to each in each rotation; loss; peak memory")
     for who, figure in figures.items():
         ratios = " ".join(f"{ratio:5.2f}" for ratio in figure["ratios"])
         target = "" if figure["target"] is None else f"target {figure['target']:.2f}"
@@ -104,12 +104,12 @@ def versions() -> dict[str, str]:
 
 def measure(name: str, turns: int, rotations: int, folder: Path) -> dict[str, Any]:
     """All rotations of a row, printed and as plain data."""
-    from isthmus.training.hardware import describe
+    from isthmus.models.hardware import describe
 
     row = ROWS[name]
     load = os.getloadavg()[0]
-    told = [rotate(name, row, images(row, folder), turns, folder) for _ in range(rotations)]
-    figures = judged(row, told)
+    measured = [rotate(name, row, images(row, folder), turns, folder) for _ in range(rotations)]
+    figures = judged(row, measured)
     show(row, figures)
     limit = roofline(row, figures[row.ours]["rate"])
     return {
@@ -121,7 +121,7 @@ def measure(name: str, turns: int, rotations: int, folder: Path) -> dict[str, An
         "versions": versions(),
         "figures": figures,
         "roofline": limit,
-        "rotations": told,
+        "rotations": measured,
     }
 
 
@@ -133,7 +133,7 @@ def main() -> None:
     parser.add_argument("--rotations", type=int, default=3)
     parser.add_argument("--try", dest="trial", action="store_true", help="keep nothing")
     options = parser.parse_args()
-    print("* marks a final loss that is not within 0.5 % of ours")
+    print("* marks a final loss that differs by more than 0.5 % from that of Isthmus")
     if not PEERS.exists():
         sys.exit("The other libraries are not installed. Make .venv-peers with make bench.")
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""The best plain autograd loop we know: images indexed on the device, bfloat16 autocast, fused Adam, channels last,
+"""The fastest plain autograd loop known to us: indexing on the device, bfloat16 autocast, fused Adam, channels last,
 the allocator's settings; compiled on request. With ``muon``, ``torch.optim.Muon`` on all matrices instead of Adam.
 """
 
@@ -25,16 +25,16 @@ def loss_of(encoder: nn.Module, decoder: nn.Module, x: Tensor, drawn: bool) -> T
     with torch.autocast("cpu", torch.bfloat16):
         h = encoder(x)
     h = h.float()
-    divergence = torch.zeros(())
+    is_divergence = torch.zeros(())
     if drawn:
         loc, log_scale = h.chunk(2, 1)
         scale = log_scale.exp()
         h = loc + scale * torch.randn_like(loc)
-        divergence = (0.5 * (loc.square() + scale.square() - 1) - log_scale).sum()
+        is_divergence = (0.5 * (loc.square() + scale.square() - 1) - log_scale).sum()
     with torch.autocast("cpu", torch.bfloat16):
         logits = decoder(h)
     error = F.binary_cross_entropy_with_logits(logits.float(), x, reduction="sum")
-    return (error + divergence) / len(x)
+    return (error + is_divergence) / len(x)
 
 
 def compete(row: Row, images: np.ndarray, turns: Turns, variant: str) -> None:
@@ -47,7 +47,7 @@ def compete(row: Row, images: np.ndarray, turns: Turns, variant: str) -> None:
         encoder, decoder = encoder.to(memory_format=torch.channels_last), decoder.to(memory_format=torch.channels_last)
         x = x.contiguous(memory_format=torch.channels_last)
     parameters = [*encoder.parameters(), *decoder.parameters()]
-    tools = optimisers(parameters, row, variant)
+    tools = optimizers(parameters, row, variant)
     measure = torch.compile(loss_of, dynamic=False) if variant == "compiled" else loss_of
     while True:
         turns.wait()
@@ -65,7 +65,7 @@ def compete(row: Row, images: np.ndarray, turns: Turns, variant: str) -> None:
         turns.done(len(x), total.item() / len(x))
 
 
-def optimisers(parameters: list[nn.Parameter], row: Row, variant: str) -> list[torch.optim.Optimizer]:
+def optimizers(parameters: list[nn.Parameter], row: Row, variant: str) -> list[torch.optim.Optimizer]:
     """Fused Adam; or Muon on all matrices and AdamW on the rest."""
     if variant != "muon":
         return [torch.optim.Adam(parameters, row.rate, fused=True)]

@@ -1,4 +1,4 @@
-"""Isthmus as a person uses it: ``isthmus.fit`` with metrics, finite checks, kept weights and a progress bar."""
+"""Isthmus as a user calls it: ``isthmus.fit`` with metrics, finite checks, kept weights and a progress bar."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "conv28": ("conv", {}),
     "conv64": (
         "transposed_conv",
-        {"latent.size": CODE["conv64"], "net.channels": list(CHANNELS), "net.kernel": KERNEL},
+        {"latent.size": CODE["conv64"], "net.channels": list(CHANNELS), "net.kernel_size": KERNEL},
     ),
 }
 """The recipe of each net, and what is changed in it."""
@@ -22,10 +22,10 @@ OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
 def options(row: Row) -> dict[str, Any]:
     """All changes to the recipe of a row."""
     common = {
-        "training.rate": row.rate,
-        "training.batch": row.batch,
+        "training.learning_rate": row.rate,
+        "training.batch_size": row.batch,
         "training.schedule": "constant",
-        "training.optimiser": row.optimiser,
+        "training.optimizer": row.optimizer,
         "data.validation": 0,  # no opponent has one
         "data.test": 0,
     }
@@ -41,15 +41,15 @@ def compete(row: Row, images: np.ndarray, turns: Turns, _variant: str) -> None:
     run = Engine.run
 
     def in_turns(engine: Engine, *arguments: Any, **more: Any) -> Any:
-        told = engine.listener
+        callback = engine.callback
 
         def listen(kind: str, what: Any) -> None:
-            told(kind, what)
+            callback(kind, what)
             if isinstance(what, Epoch):
                 turns.done(len(images), what.train["loss"])
                 turns.wait()
 
-        engine.listener = listen
+        engine.callback = listen
         same_start(row.net, engine.objective.model.encoder, engine.objective.model.decoder)
         turns.wait()
         return run(engine, *arguments, **more)

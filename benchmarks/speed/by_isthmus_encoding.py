@@ -1,4 +1,4 @@
-"""Encoding with a fitted run, as a person asks for it: what ``run.encode(x)`` does once its examples are read."""
+"""Encoding with a fitted run, as a user calls it: what ``run.encode(x)`` does once its examples are read."""
 
 import numpy as np
 from by_isthmus import OPTIONS, options
@@ -11,7 +11,7 @@ def compete(row: Row, images: np.ndarray, turns: Turns, variant: str) -> None:
     from isthmus import fit
 
     run = fit(OPTIONS[row.net][0], images[:1000], epochs=1, options=options(row))
-    x, precision = run.prepared(images), run.products(variant or "32")
+    x, precision = run.to_tensor(images), run.network_dtype(variant or "32")
     while True:
         turns.wait()
         z = run.model.encode(x, precision=precision)

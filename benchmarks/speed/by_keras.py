@@ -1,4 +1,4 @@
-"""Keras 3 on JAX through ``Model.fit``, compiled as it comes."""
+"""Keras 3 on JAX through ``Model.fit``, compiled by default."""
 
 import keras
 import numpy as np
@@ -10,14 +10,14 @@ from turns import Turns
 
 @keras.saving.register_keras_serializable()
 class Sampling(layers.Layer):
-    """Draws the code, and adds its divergence from the standard normal to the loss."""
+    """Samples the code, and adds its divergence from the standard normal to the loss."""
 
     def __init__(self) -> None:
         super().__init__()
         self.noise = keras.random.SeedGenerator(0)
 
     def call(self, h):  # noqa: ANN001, ANN201  a tensor of whichever backend
-        """The drawn code."""
+        """The sampled code."""
         loc, log_scale = ops.split(h, 2, axis=1)
         scale = ops.exp(log_scale)
         self.add_loss(ops.mean(ops.sum(0.5 * (loc**2 + scale**2 - 1) - log_scale, axis=1)))
@@ -45,19 +45,19 @@ def _maps(width: int) -> layers.Layer:
 
 
 def cross_entropy(x, logits):  # noqa: ANN001, ANN201  tensors of whichever backend
-    """Nats of each example."""
+    """Nats per example."""
     return ops.sum(ops.binary_crossentropy(x, logits, from_logits=True), axis=-1)
 
 
 class Turntaker(keras.callbacks.Callback):
-    """The seam between two turns."""
+    """The boundary between two turns."""
 
     def __init__(self, turns: Turns, images: int) -> None:
         super().__init__()
         self.turns, self.images, self.loss = turns, images, float("nan")
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Tell of the last epoch, and wait for the turn of this one."""
+        """Report the last epoch, and wait for the turn of this one."""
         if epoch:
             self.turns.done(self.images, self.loss)
         self.turns.wait()

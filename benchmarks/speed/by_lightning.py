@@ -22,14 +22,14 @@ class Module(lightning.LightningModule):
     def training_step(self, batch: list[Tensor], _number: int) -> Tensor:
         """Nats per example."""
         (x,) = batch
-        h, divergence = self.encoder(x).float(), torch.zeros(())
+        h, is_divergence = self.encoder(x).float(), torch.zeros(())
         if self.row.net == "vae":
             loc, log_scale = h.chunk(2, 1)
             scale = log_scale.exp()
             h = loc + scale * torch.randn_like(loc)
-            divergence = (0.5 * (loc.square() + scale.square() - 1) - log_scale).sum()
+            is_divergence = (0.5 * (loc.square() + scale.square() - 1) - log_scale).sum()
         error = F.binary_cross_entropy_with_logits(self.decoder(h).float(), x, reduction="sum")
-        loss = (error + divergence) / len(x)
+        loss = (error + is_divergence) / len(x)
         self.log("loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(x))
         return loss
 
@@ -38,7 +38,7 @@ class Module(lightning.LightningModule):
         return torch.optim.Adam(self.parameters(), self.row.rate, fused=True)
 
     def on_train_epoch_start(self) -> None:
-        """The seam between two turns."""
+        """The boundary between two turns."""
         if self.current_epoch:
             self.turns.done(self.images, self.trainer.callback_metrics["loss"].item())
         self.turns.wait()

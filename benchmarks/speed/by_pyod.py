@@ -1,4 +1,4 @@
-"""PyOD's autoencoder with the row's widths, without its normalisation and dropout; it knows squared error alone."""
+"""PyOD's autoencoder with the row's widths, without its normalization and dropout; it supports squared error only."""
 
 import numpy as np
 from networks import CODE, WIDTHS
@@ -8,10 +8,10 @@ from turns import Turns
 
 
 class Turntaker(AutoEncoder):  # type: ignore[misc]
-    """Takes turns at the seam between two epochs."""
+    """Takes turns at the boundary between two epochs."""
 
     def take(self, turns: Turns, images: int) -> None:
-        """Say whose turns they are."""
+        """Store the turns."""
         self.turns, self.images = turns, images
 
     def training_prepare(self) -> None:
@@ -20,7 +20,7 @@ class Turntaker(AutoEncoder):  # type: ignore[misc]
         self.turns.wait()
 
     def epoch_update(self) -> None:
-        """Tell of an epoch, and wait for the turn of the next."""
+        """Report an epoch, and wait for the turn of the next."""
         self.turns.done(self.images, float("nan"))
         self.turns.wait()
 

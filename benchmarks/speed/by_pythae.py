@@ -1,4 +1,4 @@
-"""pythae's own trainer as it comes; its plain autoencoder is given the cross-entropy that the others minimise."""
+"""pythae's own trainer with its defaults; its plain autoencoder is given the cross-entropy that the others minimize."""
 
 import tempfile
 
@@ -42,7 +42,7 @@ class Decoder(BaseDecoder):
 
 
 class CrossEntropyAE(AE):  # type: ignore[misc]
-    """pythae's autoencoder, which knows squared error alone, with the cross-entropy on logits."""
+    """pythae's autoencoder, which supports squared error only, with the cross-entropy on logits."""
 
     def loss_function(self, recon_x: Tensor, x: Tensor) -> Tensor:
         """Nats per example."""
@@ -50,13 +50,13 @@ class CrossEntropyAE(AE):  # type: ignore[misc]
 
 
 class Turntaker(TrainingCallback):  # type: ignore[misc]
-    """Waits before each epoch, and tells of it when the next one begins, so that all bookkeeping counts."""
+    """Waits before each epoch, and reports it when the next one begins, so that all bookkeeping counts."""
 
     def __init__(self, turns: Turns, images: int) -> None:
         self.turns, self.images, self.loss = turns, images, float("nan")
 
     def on_epoch_begin(self, training_config: BaseTrainerConfig, **kwargs: object) -> None:
-        """The seam between two turns."""
+        """The boundary between two turns."""
         if kwargs["epoch"] != 1:
             self.turns.done(self.images, self.loss)
         self.turns.wait()

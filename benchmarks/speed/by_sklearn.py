@@ -1,4 +1,4 @@
-"""scikit-learn's MLPRegressor from the images to themselves, with the row's widths; it knows squared error alone."""
+"""scikit-learn's MLPRegressor from the images to themselves, with the row's widths; it supports squared error only."""
 
 import numpy as np
 from networks import CODE, WIDTHS

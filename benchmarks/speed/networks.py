@@ -28,7 +28,7 @@ def same_start(net: str, *parts: nn.Module) -> None:
 
 
 def glorot(net: nn.Module) -> None:
-    """Initial weights as Keras and Isthmus draw them."""
+    """Initial weights as Keras and Isthmus sample them."""
     for layer in net.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             nn.init.xavier_uniform_(layer.weight)

@@ -1,4 +1,4 @@
-"""What is measured: each row of the table, who competes in it, and the ratio that is to be reached."""
+"""What is measured: each row of the table, who competes in it, and the target ratio."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 OURS, PEERS = Path(sys.executable), ROOT / ".venv-peers" / "bin" / "python"
 
 MALLOC = {"MALLOC_TRIM_THRESHOLD_": str(2**31 - 1), "MALLOC_MMAP_THRESHOLD_": str(2**25)}
-"""The settings of glibc's allocator that Isthmus makes for itself, as environment variables for others."""
+"""The settings of glibc's allocator that Isthmus uses, as environment variables for others."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ COMPETITORS = {
 
 @dataclass(frozen=True)
 class Row:
-    """One comparison: a network on images, and the least ratio of ours to each opponent's images a second.
+    """One comparison: a network on images, and the target ratio of images per second, Isthmus to each competitor.
 
     ``data`` is ``mnist`` or ``olivetti``; ``images`` pass in one turn, the data repeated where it has fewer.
     """
@@ -56,16 +56,16 @@ class Row:
     ours: str = "isthmus"
     data: str = "mnist"
     rate: float = 1e-3
-    optimiser: str = "adam"
+    optimizer: str = "adam"
 
     @property
     def competitors(self) -> tuple[str, ...]:
-        """Ours first, then all opponents."""
+        """Isthmus first, then all competitors."""
         return (self.ours, *dict.fromkeys([*self.targets, *self.others]))
 
 
 HAND = 0.95
-"""Of the best hand-written autograd loop's rate, in every training row."""
+"""Target relative to the hand-written autograd loops, in every training row."""
 
 ROWS = {
     "vae100": Row(
@@ -124,7 +124,7 @@ ROWS = {
         20_000,
         {"torch.optim.Muon": 2.0},
         rate=5e-3,
-        optimiser="muon",
+        optimizer="muon",
     ),
     "encode": Row(
         "encode 60,000 images, deep autoencoder",

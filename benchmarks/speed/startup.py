@@ -1,4 +1,4 @@
-"""Start-up: wall time of commands and imports, in rotation, and what an import must not pull in."""
+"""Start-up: wall time of commands and imports, in rotation, and what an import must not load."""
 
 import os
 import statistics
@@ -25,7 +25,7 @@ HELP, OVER_TORCH = 0.5, 0.2
 """Seconds that ``isthmus --help`` may take in all, and ``import isthmus`` beside ``import torch``."""
 
 HEAVY = ("matplotlib", "onnx", "onnxruntime", "sklearn", "starlette", "uvicorn", "lightning_fabric", "pandas")
-"""What importing every public name must not pull in."""
+"""What importing every public name must not load."""
 
 
 def measure(rotations: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Turns in rotation: every competitor lives in a process of its own and is stopped while others work.
+"""Turns in rotation: every competitor runs in a separate process and is suspended while others run.
 
 A turn is one pass over the images. It begins when a competitor is told to go, and ends when it has done a whole pass
 with all its own bookkeeping; the first turn is warm-up (compilation included) and dropped.
@@ -16,7 +16,7 @@ from pathlib import Path
 from rows import COMPETITORS, Row, environment
 
 Turn = dict[str, float]
-"""``rate`` in images/s, ``loss`` in nats per example (mean of the turn's batches; NaN where a competitor minimises
+"""``rate`` in images/s, ``loss`` in nats per example (mean of the turn's batches; NaN where a competitor minimizes
 something else), ``peak`` resident memory in MiB."""
 
 
@@ -30,13 +30,13 @@ class Turns:
         self.started = 0.0
 
     def wait(self) -> None:
-        """Sleep until it is one's turn; end the process where no turn is left."""
+        """Wait for the next turn; end the process where none is left."""
         if not sys.stdin.readline():
             os._exit(0)
         self.started = time.perf_counter()
 
     def done(self, images: int, loss: float) -> None:
-        """Tell of a pass over so many images."""
+        """Report a pass over so many images."""
         seconds = time.perf_counter() - self.started
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         self.pipe.write(json.dumps({"rate": images / seconds, "loss": loss, "peak": peak}) + "\n")

@@ -1,4 +1,4 @@
-"""One competitor in a process of its own; started by the rotation: ``worker.py COMPETITOR ROW IMAGES.npy``."""
+"""One competitor in a separate process; started by the rotation: ``worker.py COMPETITOR ROW IMAGES.npy``."""
 
 import importlib
 import sys

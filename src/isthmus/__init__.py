@@ -1,64 +1,59 @@
-"""Isthmus: every autoencoder from one formula.
+"""Isthmus: a PyTorch library and command-line tool for autoencoders.
 
     import isthmus as it
     run = it.fit(it.zoo.vae(latent=16), x, epochs=20)
     run.encode(x), run.reconstruct(x), run.sample(64)
 
-Names are loaded when first used, so that importing the package, and the command's help, cost next to nothing.
+Names are imported when first used, so that importing the package, and the command's help, cost next to nothing.
 """
 
 import importlib
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+try:
+    __version__ = version("isthmus")
+except PackageNotFoundError:  # run from a source tree that is not installed
+    __version__ = "unknown"
 
 if TYPE_CHECKING:
-    from isthmus import (
-        boltzmann,
-        corruptions,
-        errors,
-        exact,
-        functional,
-        latents,
-        likelihoods,
-        nets,
-        penalties,
-        priors,
-        supervised,
-        zoo,
-    )
-    from isthmus.fitting import fit
+    from isthmus import boltzmann, errors, functional, zoo
     from isthmus.metrics.evaluation import evaluate
-    from isthmus.model import Autoencoder
-    from isthmus.objective import Objective
-    from isthmus.recipe import Recipe
-    from isthmus.run import Run, load
-    from isthmus.schedules import Schedule
+    from isthmus.models import exact
+    from isthmus.models.autoencoder import Autoencoder
+    from isthmus.models.objective import Objective
+    from isthmus.models.recipe import Recipe
+    from isthmus.parts import corruptions, fidelities, latents, likelihoods, nets, penalties, priors
+    from isthmus.parts.schedules import Schedule
+    from isthmus.runs.fit import fit
+    from isthmus.runs.run import Run, load
+    from isthmus.training import supervised
 
-_PLACES = {
-    "Autoencoder": "model",
-    "Objective": "objective",
-    "Recipe": "recipe",
-    "Run": "run",
-    "Schedule": "schedules",
+_CLASSES_AND_FUNCTIONS = {
+    "Autoencoder": "models.autoencoder",
+    "Objective": "models.objective",
+    "Recipe": "models.recipe",
+    "Run": "runs.run",
+    "Schedule": "parts.schedules",
     "evaluate": "metrics.evaluation",
-    "fit": "fitting",
-    "load": "run",
+    "fit": "runs.fit",
+    "load": "runs.run",
 }
-_MODULES = (
-    "boltzmann",
-    "corruptions",
-    "errors",
-    "exact",
-    "functional",
-    "latents",
-    "likelihoods",
-    "nets",
-    "penalties",
-    "priors",
-    "supervised",
-    "zoo",
-)
+_MODULES = {
+    "boltzmann": "boltzmann",
+    "corruptions": "parts.corruptions",
+    "errors": "errors",
+    "exact": "models.exact",
+    "fidelities": "parts.fidelities",
+    "functional": "functional",
+    "latents": "parts.latents",
+    "likelihoods": "parts.likelihoods",
+    "nets": "parts.nets",
+    "penalties": "parts.penalties",
+    "priors": "parts.priors",
+    "supervised": "training.supervised",
+    "zoo": "zoo",
+}
 
 __all__ = [
     "Autoencoder",
@@ -71,6 +66,7 @@ __all__ = [
     "errors",
     "evaluate",
     "exact",
+    "fidelities",
     "fit",
     "functional",
     "latents",
@@ -85,11 +81,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Load a public name when it is first asked for."""
-    if name in _PLACES:
-        return getattr(importlib.import_module(f"isthmus.{_PLACES[name]}"), name)
+    """Import a public name when it is first used."""
+    if name in _CLASSES_AND_FUNCTIONS:
+        return getattr(importlib.import_module(f"isthmus.{_CLASSES_AND_FUNCTIONS[name]}"), name)
     if name in _MODULES:
-        return importlib.import_module(f"isthmus.{name}")
+        return importlib.import_module(f"isthmus.{_MODULES[name]}")
     raise AttributeError(f"module 'isthmus' has no attribute {name!r}")
 
 

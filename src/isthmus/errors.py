@@ -1,24 +1,25 @@
-"""One family of errors, so that a caller can catch all of Isthmus with one name.
+"""The exceptions of Isthmus, all derived from :class:`IsthmusError`.
 
-Each message has four parts: what is wrong, what came, what is allowed, what to do. A user's mistake is also a
-``ValueError``, so ordinary handlers see it; the command turns every member into one sentence and exit code 2.
+Each message has four parts: what is wrong, the value given, what is allowed, what to do. A user's mistake is also a
+``ValueError``, so ordinary handlers catch it; the command prints every such error as one line and exits with code 2.
 """
 
 import difflib
 import math
 from collections.abc import Iterable
+from numbers import Integral
 
 
 class IsthmusError(Exception):
-    """Any error that Isthmus raises on purpose."""
+    """Base class of all errors that Isthmus raises."""
 
 
 class ShapeError(IsthmusError, ValueError):
-    """Two parts, or a part and the data, disagree about a shape."""
+    """The shapes of two parts, or of a part and the data, do not match."""
 
 
 class IncompatibleParts(IsthmusError, ValueError):
-    """A join of parts that has no meaning, found where the parts meet."""
+    """A combination of parts that is not defined, found when the parts are joined."""
 
 
 class UnknownName(IsthmusError, ValueError):
@@ -30,41 +31,41 @@ class BadOption(IsthmusError, ValueError):
 
 
 class BadData(IsthmusError, ValueError):
-    """Data that cannot be read, or that a part cannot take."""
+    """Data that cannot be read, or that a part does not support."""
 
 
 class BadRun(IsthmusError, ValueError):
-    """A run folder that is missing, damaged, or not a run."""
+    """A folder that is missing, damaged, or not a run folder."""
 
 
 class MissingExtra(IsthmusError, ImportError):
-    """An optional library that the asked work needs is not installed."""
+    """An optional library that the requested operation requires is not installed."""
 
 
 class LostProcess(IsthmusError, ConnectionError):
-    """One of several processes that train together is gone."""
+    """A process of distributed training was lost."""
 
 
 class Diverged(IsthmusError, ArithmeticError):
-    """Training met a number that is not finite; the last good weights are kept."""
+    """The loss or a weight became NaN or infinite in training; the best weights before that are kept."""
 
 
-def unknown(what: str, name: str, known: Iterable[str]) -> UnknownName:
-    """The error for a name nobody has, with the nearest known one.
+def unknown(what: str, name: str, known: Iterable[str], instead: str | None = None) -> UnknownName:
+    """The error for an unknown name, which suggests ``instead`` if given, else the closest known name.
 
     >>> str(unknown("recipe", "vea", ["vae", "deep"]))
     "There is no recipe 'vea'; did you mean 'vae'? Known: deep, vae."
     """
     names = sorted(known)
     name = " ".join(name[:200].split()) if len(name) > 60 else name
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    near = [instead] if instead else difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else "."
     listed = f" Known: {', '.join(names)}." if names else ""
     return UnknownName(f"There is no {what} {name!r}{hint}{listed}")
 
 
 def one_line(fault: Exception) -> str:
-    """The text of an exception on one line of at most 200 characters, with no full stop at its end.
+    """The text of an exception on one line of at most 200 characters, without a final period.
 
     >>> one_line(ValueError("two\\nlines."))
     'two lines'
@@ -80,6 +81,13 @@ def check_choice(option: str, value: str, allowed: Iterable[str]) -> None:
         near = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
         hint = f"; did you mean {near[0]!r}?" if near else "."
         raise BadOption(f"{option} cannot be {value[:60]!r}{hint} Allowed: {', '.join(names)}.")
+
+
+def check_count(option: str, value: object, low: int = 1) -> None:
+    """Raise ``BadOption`` unless ``value`` is an integer (NumPy integers included) of at least ``low``."""
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise BadOption(f"{option} must be an integer, but is {value!r}.")
+    check_range(option, int(value), low)
 
 
 def check_range(

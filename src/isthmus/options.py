@@ -1,6 +1,6 @@
-"""Options of a run as plain data: what to do with the data, and how to train.
+"""Options of a run as plain data: preprocessing, training and pretraining.
 
-They are pydantic models, so a recipe file or a ``--set`` is checked at the door; nothing here does any work.
+They are pydantic models, so the values of a recipe file or of ``options=...`` are validated when they are read.
 """
 
 from typing import Annotated, Any, Literal
@@ -11,7 +11,7 @@ from isthmus.errors import BadOption
 
 
 def _listed(value: object) -> object:
-    """A single number as a list of one."""
+    """A single number as a list of length 1; other values unchanged."""
     return [value] if isinstance(value, int | float) else value
 
 
@@ -26,24 +26,24 @@ RowShape = Annotated[tuple[RowAxis, ...], Field(min_length=1), BeforeValidator(_
 
 
 def refuse_truth(name: str, value: object) -> None:
-    """True and false are no numbers, though Python counts with them.
+    """Refuse booleans, which Python accepts as numbers.
 
     Raises:
-        BadOption: ``value`` is one of the two.
+        BadOption: ``value`` is a boolean.
     """
     if isinstance(value, bool):
-        raise BadOption(f"{name} cannot be {str(value).lower()}: it should be a number or a word.")
+        raise BadOption(f"{name} cannot be {str(value).lower()}: a number or a string is expected.")
 
 
 class Options(BaseModel):
-    """A frozen group of options that refuses unknown names."""
+    """Base class of option groups: frozen, without unknown names, NaN or infinity."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
     def _plain_types(cls, data: Any) -> Any:
-        """True is no number; a number where words are asked for is the word a person typed."""
+        """Refuse booleans as numbers, and convert an integer to a string where a string is expected."""
         if not isinstance(data, dict):
             return data
         checked = dict(data)
@@ -57,72 +57,123 @@ class Options(BaseModel):
 
 
 class DataOptions(Options):
-    """How raw data becomes what a model sees.
+    """Preprocessing and splitting of the data, and where it is held.
 
-    ``scale``: ``auto`` divides 8-bit pixels by 255 and leaves the rest; ``none`` leaves all; ``minmax`` maps each
-    feature of a table (all pixels of images together) to [0, 1]; ``standard`` to mean 0 and variance 1. Both are
-    measured on the training part alone. ``binarise``: ``static`` draws each pixel once as Bernoulli(x); ``dynamic``
-    draws afresh at every read, input and target alike. ``shift`` moves each training image at every read, input and
-    target alike. ``memory``: ``whole`` reads all data into memory; ``stream`` leaves ``.npy`` and ``.parquet``
-    files, folders of them and folders of images on the disk; ``auto`` streams what would take more than a quarter
-    of the machine's memory, or 8 GiB, as 32-bit numbers. ``on_bad``: what to do about an example that cannot be
-    decoded, holds NaN or infinity, or that the likelihood cannot describe: ``stop``, or ``skip`` it, count it and
-    list it.
+    Args:
+        scale: {"auto", "none", "minmax", "standard"}, default "auto". ``auto`` divides 8-bit pixels by 255 and leaves
+            all other values; ``none`` leaves all values; ``minmax`` maps each feature of a table (all pixels of images
+            together) to [0, 1]; ``standard`` maps it to mean 0 and variance 1. The last two are fitted to the training
+            set only.
+        binarize: {"none", "static", "dynamic"}, default "none". ``static`` samples each pixel once from Bernoulli(x);
+            ``dynamic`` samples the training pixels anew at every read, the same sample for input and target, and the
+            others once.
+        random_shift: int in [0, 64], default 0. Each training image is shifted at every read by up to this many pixels
+            along each axis, the same shift for input and target.
+        shape: tuple of 1 to 3 ints, default None. Shape of each row of a table: D, (H, W) or (H, W, C), such as
+            ``28,28``.
+        labels: str, default None. Column of a table that holds the labels; it is excluded from x.
+        patch_size: int in [4, 512], default 32. Side of the square patches cropped from photographs, in pixels.
+        patches_per_image: int in [1, 10000], default 100. Number of patches cropped from each photograph.
+        validation: float in [0, 1), default 0.1. Fraction of the training set used as validation set, at most 5,000
+            examples; ignored where the data has a validation set.
+        test: float in [0, 1), default 0.1. Fraction of the examples held out for testing; ignored where the data has a
+            test set.
+        memory: {"auto", "whole", "stream"}, default "auto". ``whole`` reads all data into memory; ``stream`` leaves
+            ``.npy`` and ``.parquet`` files, folders of them and folders of images on disk; ``auto`` streams data that
+            as 32-bit numbers would take more than a quarter of the machine's memory, or more than 8 GiB.
+        on_bad_data: {"stop", "skip"}, default "stop". What to do with an example that cannot be decoded, holds NaN or
+            infinity, or lies outside the support of the likelihood: ``stop`` raises an error, ``skip`` leaves it out,
+            counts and lists it.
     """
 
     scale: Literal["auto", "none", "minmax", "standard"] = "auto"
-    binarise: Literal["none", "static", "dynamic"] = "none"
-    shift: int = Field(default=0, ge=0, le=64, description="pixels by which training images are moved at every read")
-    shape: RowShape | None = Field(default=None, description="reshape each row, such as 28,28 or 32,32,3")
-    labels: str | None = Field(default=None, description="column of a table that holds labels, kept out of x")
-    patch: int = Field(default=32, ge=4, le=512, description="side of the square patches cut from photographs")
-    patches: int = Field(default=100, ge=1, le=10_000, description="patches cut from each photograph")
-    validation: float = Field(default=0.1, ge=0, lt=1, description="share of the training part, 5,000 at most")
-    test: float = Field(default=0.1, ge=0, lt=1, description="share held out where the data has no test part")
+    binarize: Literal["none", "static", "dynamic"] = "none"
+    random_shift: int = Field(
+        default=0, ge=0, le=64, description="largest shift of a training image at every read, in pixels"
+    )
+    shape: RowShape | None = Field(default=None, description="shape of each row, such as 28,28 or 32,32,3")
+    labels: str | None = Field(default=None, description="column of a table that holds labels, excluded from x")
+    patch_size: int = Field(default=32, ge=4, le=512, description="side of the square patches, in pixels")
+    patches_per_image: int = Field(default=100, ge=1, le=10_000, description="patches cropped from each photograph")
+    validation: float = Field(default=0.1, ge=0, lt=1, description="fraction of the training set, 5,000 at most")
+    test: float = Field(default=0.1, ge=0, lt=1, description="fraction held out where the data has no test set")
     memory: Literal["auto", "whole", "stream"] = Field(default="auto", description="where the data is held")
-    on_bad: Literal["stop", "skip"] = Field(default="stop", description="at an example that cannot be used")
+    on_bad_data: Literal["stop", "skip"] = Field(default="stop", description="what to do with an invalid example")
 
 
 class TrainingOptions(Options):
-    """How the weights are found.
+    """Optimization of the weights.
 
-    ``steps`` wins over ``epochs`` where it is given. With neither, a run takes as many epochs as make about 3,000
-    steps, between 20 and 1,000: small data is seen more often. ``cg`` and ``lbfgs`` search along lines and take no
-    rate; give them batches of 1,000 and more. ``exact`` puts the weights there in closed form where one is known
-    (:mod:`isthmus.exact`). With ``momentum_stage`` the momentum starts at a half and rises to ``momentum`` in stages of
-    so many updates.
+    Args:
+        epochs: int >= 1, default None. Passes over the training set. If neither ``epochs`` nor ``steps`` is set, a run
+            takes as many epochs as make about 3,000 steps, between 20 and 1,000.
+        steps: int >= 1, default None. Number of optimizer steps; takes precedence over ``epochs``.
+        batch_size: int >= 1, default 128. Examples per step.
+        optimizer: {"adam", "adamw", "sgd", "nesterov", "muon", "cg", "lbfgs", "exact"}, default "adam". ``cg``
+            (nonlinear conjugate gradients) and ``lbfgs`` use line searches and no learning rate; use batches of 1,000
+            examples or more. ``exact`` sets the weights in closed form where one is known (:mod:`isthmus.exact`).
+        learning_rate: float > 0, default 1e-3. Peak learning rate.
+        schedule: {"constant", "cosine"}, default "constant". Learning rate after the warmup: constant, or half a
+            cosine down to 0.
+        warmup: float in [0, 1), default 0. Fraction of the run over which the learning rate rises linearly from 0.
+        momentum: float in [0, 1), default 0.9. Momentum of ``sgd`` and ``nesterov``.
+        momentum_stage: int >= 0, default 0. Steps per stage of the momentum schedule of Sutskever et al. (2013), in
+            which the momentum rises from 0.5 to ``momentum``; 0 keeps the momentum constant.
+        line_searches: int in [1, 1000], default 3. Line searches of ``cg`` and ``lbfgs`` per batch.
+        weight_decay: float >= 0, default 0. Weight decay: decoupled with ``adamw`` and ``muon``, an L2 penalty
+            otherwise.
+        gradient_clip: float > 0, default None. Largest norm of the gradient; None does not clip.
+        patience: int >= 1, default None. Early stopping after this many epochs without improvement of the validation
+            loss (the training loss where there is no validation set); None never stops early.
+        keep: {"best", "last"}, default "best". Which weights are kept: those with the lowest such loss, or those of
+            the last epoch.
+        checkpoint_interval: float >= 0, default 60. Seconds between two checkpoints.
+        precision: {"auto", "32", "bf16"}, default "auto". Precision of the networks: float32, bfloat16, or bfloat16
+            only on devices where it is fast.
+
+    References:
+        On the importance of initialization and momentum in deep learning (Sutskever et al., 2013)
     """
 
     epochs: int | None = Field(default=None, ge=1)
     steps: int | None = Field(default=None, ge=1)
-    batch: int = Field(default=128, ge=1)
-    optimiser: Literal["adam", "adamw", "sgd", "nesterov", "muon", "cg", "lbfgs", "exact"] = "adam"
-    rate: float = Field(default=1e-3, gt=0, description="peak learning rate")
+    batch_size: int = Field(default=128, ge=1)
+    optimizer: Literal["adam", "adamw", "sgd", "nesterov", "muon", "cg", "lbfgs", "exact"] = "adam"
+    learning_rate: float = Field(default=1e-3, gt=0, description="peak learning rate")
     schedule: Literal["constant", "cosine"] = "constant"
-    warmup: float = Field(default=0.0, ge=0, lt=1, description="share of the run over which the rate rises")
+    warmup: float = Field(default=0.0, ge=0, lt=1, description="fraction of the run over which the learning rate rises")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="of sgd and nesterov")
-    momentum_stage: int = Field(default=0, ge=0, description="updates in a stage of its rise; 0: none")
-    searches: int = Field(default=3, ge=1, le=1000, description="line searches of cg and lbfgs on each batch")
+    momentum_stage: int = Field(default=0, ge=0, description="steps per stage of the momentum schedule; 0: constant")
+    line_searches: int = Field(default=3, ge=1, le=1000, description="line searches of cg and lbfgs per batch")
     weight_decay: float = Field(default=0.0, ge=0, description="decoupled with adamw and muon, else L2")
-    clip: float | None = Field(default=None, gt=0, description="largest norm of the gradient")
-    patience: int | None = Field(default=None, ge=1, description="epochs without improvement before stopping")
+    gradient_clip: float | None = Field(default=None, gt=0, description="largest norm of the gradient")
+    patience: int | None = Field(default=None, ge=1, description="epochs without improvement before early stopping")
     keep: Literal["best", "last"] = "best"
-    checkpoint: float = Field(default=60, ge=0, description="seconds between two checkpoints")
+    checkpoint_interval: float = Field(default=60, ge=0, description="seconds between two checkpoints")
     precision: Literal["auto", "32", "bf16"] = "auto"
 
 
 class PretrainingOptions(Options):
-    """What is done before training: each level of a deep net on its own, on the codes of the level below.
+    """Greedy layer-wise pretraining of a deep network: each layer is trained on the codes of the layer below.
 
-    ``kind``: ``none``, ``rbm`` (restricted Boltzmann machines), or the name of a recipe with one layer of which every
-    level becomes a shallow autoencoder, such as ``denoising``. ``epochs`` are those of each level, from the data
-    inwards, as ``rate`` is; the last number holds for all further ones. ``changes`` are options of that recipe by their
-    path. Levels see examples as they are: ``data.shift`` and dynamic draws begin with the training of the whole.
+    Layers are trained on the examples without augmentation: ``data.random_shift`` and ``data.binarize=dynamic`` apply
+    to the training of the whole network only.
+
+    Args:
+        kind: str, default "none". ``none``, ``rbm`` (restricted Boltzmann machines), or the name of a recipe with one
+            layer, such as ``denoising``, by which each layer is trained as a shallow autoencoder.
+        epochs: int or tuple of ints in [1, 100000], default 10. Epochs per layer, from the data inward; the last value
+            holds for all further layers.
+        batch_size: int >= 1, default 100. Examples per step.
+        learning_rate: float or tuple of floats > 0, default None. Learning rate per layer, in the order of ``epochs``;
+            None uses the default of ``kind``.
+        weight_decay: float >= 0, default 2e-4. L2 penalty on the weights of a Boltzmann machine.
+        changes: dict, default {}. Options of the recipe named by ``kind``, by their path; at most 64.
     """
 
     kind: str = Field(default="none", max_length=80)
-    epochs: EpochsEach = Field(default=(10,), description="of each level")
-    batch: int = Field(default=100, ge=1)
-    rate: RateEach | None = Field(default=None, description="of each level; the usual one of the kind by default")
-    weight_cost: float = Field(default=2e-4, ge=0, description="L2 cost of a Boltzmann machine's weights")
+    epochs: EpochsEach = Field(default=(10,), description="per layer")
+    batch_size: int = Field(default=100, ge=1)
+    learning_rate: RateEach | None = Field(default=None, description="per layer; by default that of the kind")
+    weight_decay: float = Field(default=2e-4, ge=0, description="L2 penalty on a Boltzmann machine's weights")
     changes: dict[str, float | bool | str] = Field(default_factory=dict, max_length=64)

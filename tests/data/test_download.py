@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isthmus.data import load
-from isthmus.data.checksums import CHECKSUMS
-from isthmus.data.download import ADDRESSES, cache_folder, fetch
+from isthmus.data import load_dataset
+from isthmus.data.catalogue.checksums import CHECKSUMS
+from isthmus.data.catalogue.download import ADDRESSES, cache_folder, fetch
 from isthmus.errors import BadData
 
 FILE = "6_cardio.npz"
@@ -29,18 +29,18 @@ def cached() -> list[str]:
 
 
 def test_a_named_set_is_downloaded_once(offered: Path):
-    dataset = load("adbench/cardio")
+    dataset = load_dataset("adbench/cardio")
     np.testing.assert_array_equal(dataset.train.x, np.eye(4))
     assert dataset.train.labels.tolist() == [0, 0, 0, 1]
     assert cached() == [FILE, "adbench"]
     offered.unlink()
-    assert len(load("adbench/cardio").train) == 4
+    assert len(load_dataset("adbench/cardio").train) == 4
 
 
 def test_a_wrong_checksum_leaves_nothing(offered: Path):
     offered.write_bytes(b"another file")
     with pytest.raises(BadData, match=f"'{FILE}' could not be .*SHA-256 is not the known one") as caught:
-        load("adbench/cardio")
+        load_dataset("adbench/cardio")
     assert "\n" not in str(caught.value)
     assert cached() == []
 
@@ -48,7 +48,7 @@ def test_a_wrong_checksum_leaves_nothing(offered: Path):
 def test_a_missing_file_leaves_nothing(offered: Path):
     offered.unlink()
     with pytest.raises(BadData, match=r"could not be downloaded from http://127.0.0.1.*404.*ISTHMUS_MIRROR"):
-        load("adbench/cardio")
+        load_dataset("adbench/cardio")
     assert cached() == []
 
 
@@ -57,7 +57,7 @@ def test_a_server_that_is_not_there_is_one_sentence(monkeypatch: pytest.MonkeyPa
     with pytest.raises(
         BadData, match=r"127.0.0.1:9.*: there is no connection\. .*put the files into \$ISTHMUS_DATA/mnist"
     ) as caught:
-        load("mnist")
+        load_dataset("mnist")
     assert "\n" not in str(caught.value)
     assert cached() == []
 
@@ -81,13 +81,13 @@ def test_research_sets_are_never_downloaded(mirror: Path):
         with pytest.raises(BadData, match="cannot be downloaded"):
             fetch(name, [])
         with pytest.raises(BadData, match="cannot be downloaded"):
-            load(name)
+            load_dataset(name)
 
 
 def test_a_mirror_must_be_a_web_address(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("ISTHMUS_MIRROR", "ftp://somewhere")
     with pytest.raises(BadData, match="ISTHMUS_MIRROR is 'ftp://somewhere'"):
-        load("mnist")
+        load_dataset("mnist")
 
 
 def test_the_cache_is_the_users_own_unless_named(monkeypatch: pytest.MonkeyPatch):

@@ -6,21 +6,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isthmus.data import Dataset, load
-from isthmus.data.curves import GAP, HIGH, INK, LOW, PEN, SIDE, inked, points
-from isthmus.data.faces import patches, standardise
-from isthmus.data.shapes import is_convex, rectangles, regions
-from isthmus.data.variations import before_noise, rotated
+from isthmus.data import Dataset, load_dataset
+from isthmus.data.catalogue.curves import GAP, HIGH, INK, LOW, PEN, SIDE, inked, points
+from isthmus.data.catalogue.face_patches import patches, standardize
+from isthmus.data.catalogue.larochelle2007 import is_convex, rectangles, regions
+from isthmus.data.catalogue.mnist_variations import before_noise, rotated
 
-load_once = cache(load)
+load_once = cache(load_dataset)
 
 
 def pca_error(dataset: Dataset, components: int) -> tuple[float, float]:
     """Squared error on the test part, summed over pixels, of the mean image and of a PCA of the training part."""
     train, test = (part.x.reshape(len(part), -1) for part in (dataset.train, dataset.test))
     mean = train.mean(axis=0)
-    centred, away = train - mean, test - mean
-    axes = np.linalg.eigh((centred.T @ centred).astype(np.float64))[1][:, -components:]
+    centered, away = train - mean, test - mean
+    axes = np.linalg.eigh((centered.T @ centered).astype(np.float64))[1][:, -components:]
     whole = (away**2).sum(axis=1).mean()
     return float(whole), float(whole - ((away @ axes) ** 2).sum(axis=1).mean())
 
@@ -48,7 +48,7 @@ def test_curves_have_the_published_shape_and_range(curves: Dataset):
 
 @pytest.mark.parametrize("name", ["curves", "rectangles", "mnist_bg_rand"])
 def test_no_run_draws_another_set(name: str, real_data: Path):
-    first, again = load_once(name), load(name, seed=7)
+    first, again = load_once(name), load_dataset(name, seed=7)
     np.testing.assert_array_equal(again.train.x, first.train.x)
     np.testing.assert_array_equal(again.test.x, first.test.x)
 
@@ -73,11 +73,11 @@ def test_the_ink_lies_on_the_natural_spline():
     knots = np.array([[4.0, 10.0], [15.0, 16.0], [24.0, 13.0]])
     spline = CubicSpline(knots[:, 0], knots[:, 1], bc_type="natural")
     (picture,) = inked(knots[None])
-    centres = np.arange(SIDE) + 0.5
+    centers = np.arange(SIDE) + 0.5
     # away from the ends; a pen as wide as this sees a bend of 0.2 shifted by 0.1
-    inner = (centres > knots[0, 0] + 3 * PEN) & (centres < knots[2, 0] - 3 * PEN)
-    heights = (picture * centres[:, None]).sum(axis=0) / picture.sum(axis=0)
-    np.testing.assert_allclose(heights[inner], spline(centres[inner]), atol=0.15)
+    inner = (centers > knots[0, 0] + 3 * PEN) & (centers < knots[2, 0] - 3 * PEN)
+    heights = (picture * centers[:, None]).sum(axis=0) / picture.sum(axis=0)
+    np.testing.assert_allclose(heights[inner], spline(centers[inner]), atol=0.15)
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_face_patches_have_mean_zero_at_each_pixel_and_variance_one_on_average(f
 
 def test_a_patch_of_a_ramp_is_the_ramp_turned_and_scaled():
     rows, columns = np.mgrid[:64, :64].astype(np.float32)
-    # bilinear interpolation and means leave a plane as it is, and the centre where it is
+    # bilinear interpolation and means leave a plane as it is, and the center where it is
     (down,), (right,) = patches(rows[None]), patches(columns[None])
     pitch = 64 / 25 / (1.4 + 0.05 * np.repeat(np.arange(9), 46))
     angle = np.tile(np.deg2rad(np.arange(-90, 91, 4)), 9)
@@ -122,7 +122,7 @@ def test_a_patch_of_a_ramp_is_the_ramp_turned_and_scaled():
 
 def test_later_patches_are_brought_to_the_units_of_the_first():
     x = np.array([[1.0, 10.0], [3.0, 14.0], [5.0, 20.0]], dtype=np.float32)
-    standardise(x, 2)
+    standardize(x, 2)
     # means 2 and 12, variances 1 and 4
     np.testing.assert_allclose(x, np.array([[-1, -2], [1, 2], [3, 8]]) / np.sqrt(2.5), rtol=1e-6)
 
@@ -150,7 +150,7 @@ def test_sets_of_the_many_factors_have_the_published_parts(
 
 
 def test_no_digit_of_mnist_is_in_two_parts_of_a_variation(real_data: Path):
-    whole = load("mnist")
+    whole = load_dataset("mnist")
     known = {
         image.tobytes(): label
         for part in (whole.train, whole.test)
@@ -205,7 +205,7 @@ def test_rectangles_are_outlines_and_their_label_is_their_form():
         np.testing.assert_array_equal(mask, filled)
 
 
-def test_regions_are_convex_as_labelled_and_of_one_mean_size():
+def test_regions_are_convex_as_labeled_and_of_one_mean_size():
     from scipy.spatial import ConvexHull
 
     masks, labels = regions(2000, np.random.default_rng(0))
@@ -222,7 +222,7 @@ def test_regions_are_convex_as_labelled_and_of_one_mean_size():
 
 
 def _gap(mask: np.ndarray, hull: type) -> float:
-    """Share of a region's hull, of pixel centres, that it does not fill."""
+    """Share of a region's hull, of pixel centers, that it does not fill."""
     rows, columns = np.nonzero(mask)
     equations = hull(np.stack([rows, columns], axis=1)).equations
     every = np.stack(np.divmod(np.arange(28 * 28), 28), axis=1)

@@ -52,7 +52,7 @@ def test_fortran_order_and_foreign_bytes_come_back(tmp_path: Path):
         # both ends could be channels: the last axis wins
         (np.ones((2, 3, 5, 4)), np.ones((2, 3, 5, 4))),
     ],
-    ids=["grey", "last", "first", "one last", "one first", "both"],
+    ids=["gray", "last", "first", "one last", "one first", "both"],
 )
 def test_channels_are_put_last(tmp_path: Path, x: np.ndarray, expected: np.ndarray):
     dataset = read_path(saved(tmp_path, "a.npy", x), PLAIN)
@@ -166,19 +166,19 @@ def test_a_missing_table_library_is_named_with_its_extra(tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize("ending", ["png", "bmp", "pgm", "webp", "gif"])
-def test_grey_pictures_come_back_sorted(tmp_path: Path, ending: str):
+def test_gray_pictures_come_back_sorted(tmp_path: Path, ending: str):
     for row in (2, 0, 1):
         image = Image.fromarray(GREY[row])
         image.save(tmp_path / f"{row}.{ending}", **({"lossless": True} if ending == "webp" else {}))
     (tmp_path / "notes.txt").write_text("not a picture")
     dataset = read_path(tmp_path, PLAIN)
-    x = dataset.train.x[..., 0] if ending == "webp" else dataset.train.x  # WebP knows no grey
+    x = dataset.train.x[..., 0] if ending == "webp" else dataset.train.x  # WebP knows no gray
     np.testing.assert_array_equal(x, GREY[:3])
     assert dataset.pixels
     assert dataset.images
 
 
-def test_one_coloured_picture_makes_all_coloured(tmp_path: Path):
+def test_one_colored_picture_makes_all_colored(tmp_path: Path):
     Image.fromarray(GREY[0]).save(tmp_path / "0.png")
     Image.fromarray(COLOUR[1]).save(tmp_path / "1.ppm")
     x = read_path(tmp_path, PLAIN).train.x

@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from isthmus.data import binary, catalogue, images
+from isthmus.data import load_dataset
+from isthmus.data.formats import binary, images
 from isthmus.data.readers import read_path
 from isthmus.errors import BadData
 from isthmus.options import DataOptions
@@ -78,46 +79,46 @@ LABELS = "train-labels-idx1-ubyte"
 # the file that is read comes first; "." is the folder itself
 CASES: dict[str, tuple[dict[str, bytes], dict[str, object], str]] = {
     "missing file": ({"sub/none.npy": b""}, {"read": "none.npy"}, "There is no file or folder '.*none.npy'"),
-    "unknown ending": ({"a.xyz": b"1"}, {}, r"'a.xyz' ends in none .* \.npy, \.npz"),
-    "no ending": ({"a": b"1"}, {}, "'a' ends in none"),
+    "unknown ending": ({"a.xyz": b"1"}, {}, r"'a.xyz' has an unsupported extension.* \.npy, \.npz"),
+    "no ending": ({"a": b"1"}, {}, "'a' has an unsupported extension"),
     "empty npy": ({"a.npy": b""}, {}, "'a.npy' cannot be read as a .npy array"),
     "npy that is a pickle": ({"a.npy": pickle.dumps(Bomb())}, {}, "'a.npy' cannot be read as a .npy array"),
     "object npy": ({"a.npy": npy_bytes(OBJECTS)}, {}, "'a.npy' holds a pickle .* never loads pickled"),
     "object in npz": ({"a.npz": npz(x_train=OBJECTS)}, {}, "'x_train' in 'a.npz' holds a pickle"),
-    "pickle in npz": ({"a.npz": zipped(bomb=pickle.dumps(Bomb()))}, {}, "holds 'bomb', which is no array"),
+    "pickle in npz": ({"a.npz": zipped(bomb=pickle.dumps(Bomb()))}, {}, "holds 'bomb', which is not an array"),
     "structured npy": ({"a.npy": npy_bytes(np.zeros(3, "i4,f4"))}, {}, "'a.npy' holds values of type"),
-    "text npy": ({"a.npy": npy_bytes(np.array([["a", "b"]]))}, {}, "holds text; real numbers"),
-    "complex npy": ({"a.npy": npy_bytes(np.ones((2, 2), complex))}, {}, "type complex128; real numbers"),
-    "dates npy": ({"a.npy": npy_bytes(np.ones((2, 2), "M8[s]"))}, {}, "real numbers are needed"),
-    "header says more": ({"a.npy": header((1000, 1000))}, {}, "says 1,000,000 bytes .* but 0 are there"),
-    "header says less": ({"a.npy": npy_bytes(GREY) + b"more"}, {}, "60 bytes .* but 64 are there"),
+    "text npy": ({"a.npy": npy_bytes(np.array([["a", "b"]]))}, {}, "holds strings, but real numbers"),
+    "complex npy": ({"a.npy": npy_bytes(np.ones((2, 2), complex))}, {}, "type complex128, but real numbers"),
+    "dates npy": ({"a.npy": npy_bytes(np.ones((2, 2), "M8[s]"))}, {}, "real numbers are required"),
+    "header says more": ({"a.npy": header((1000, 1000))}, {}, "declares 1,000,000 bytes .* but the file has 0"),
+    "header says less": ({"a.npy": npy_bytes(GREY) + b"more"}, {}, "60 bytes .* but the file has 64"),
     "header says far too much": ({"a.npy": header((2**40, 2))}, {}, "2,048.0 GiB .* at most 8 GiB"),
     "negative header": ({"a.npy": header((-1, 2))}, {}, r"damaged header: its shape is \(-1, 2\)"),
     "header of nonsense": ({"a.npy": header((1, 1)).replace(b"descr", b"des{r")}, {}, "cannot be read"),
     "future npy": ({"a.npy": b"\x93NUMPY\x09\x00" + b" " * 80}, {}, "version"),
-    "npz header lies": ({"a.npz": zipped(a_npy=header((9, 9)))}, {}, "'a' in 'a.npz' has a header that says 81"),
+    "npz header lies": ({"a.npz": zipped(a_npy=header((9, 9)))}, {}, "header of 'a' in 'a.npz' declares 81"),
     "npz is no zip": ({"a.npz": b"PK not a zip"}, {}, "'a.npz' cannot be read as a .npz archive"),
     "npz cut short": ({"a.npz": npz(a=GREY)[:-30]}, {}, "'a.npz' cannot be read as a .npz archive"),
     "npz with a flipped bit": ({"a.npz": bytes(BROKEN_CRC)}, {}, "'a.npz' cannot be read as a .npz archive"),
     "npz with odd keys": ({"a.npz": npz(a=GREY, b=GREY)}, {}, "holds the arrays 'a', 'b'. Allowed are x_train"),
     "npz with labels alone": ({"a.npz": npz(x_train=GREY, y_test=GREY)}, {}, "'x_train', 'y_test'. Allowed"),
     "npz with nothing": ({"a.npz": npz()}, {}, r"holds the arrays \(none\)"),
-    "parts differ": ({"a.npz": npz(x_train=GREY, x_test=GREY[:, :2])}, {}, "but a test part of examples"),
-    "labels not whole": ({"a.npz": npz(X=GREY, y=np.linspace(0, 1, 5))}, {}, "not all whole numbers"),
-    "labels of two axes": ({"a.npz": npz(X=GREY, y=GREY[:, :, 0])}, {}, "one whole number or word"),
+    "parts differ": ({"a.npz": npz(x_train=GREY, x_test=GREY[:, :2])}, {}, "but a test split with examples"),
+    "labels not whole": ({"a.npz": npz(X=GREY, y=np.linspace(0, 1, 5))}, {}, "not all integers"),
+    "labels of two axes": ({"a.npz": npz(X=GREY, y=GREY[:, :, 0])}, {}, "one integer or string"),
     "labels longer": (
         {IMAGES: idx(GREY), LABELS: idx(np.zeros(6, np.uint8))},
         {},
         r"has 5 examples but labels of shape \(6,\)",
     ),
-    "one axis": ({"a.npy": npy_bytes(np.ones(4))}, {}, r"shape \(4,\); a table"),
-    "five axes": ({"a.npy": npy_bytes(np.ones((1, 1, 1, 1, 1)))}, {}, "a table .* are needed"),
+    "one axis": ({"a.npy": npy_bytes(np.ones(4))}, {}, r"shape \(4,\), but a table"),
+    "five axes": ({"a.npy": npy_bytes(np.ones((1, 1, 1, 1, 1)))}, {}, "a table .* are required"),
     "no channels": ({"a.npy": npy_bytes(np.ones((2, 5, 6, 7)))}, {}, "no axis of 1, 3 or 4 channels"),
     "no examples": ({"a.npy": npy_bytes(np.ones((0, 6)))}, {}, "holds no values"),
     "shape does not fit": (
         {"a.npy": npy_bytes(np.ones((2, 12)))},
         {"shape": (5, 5)},
-        "has 12 columns, but data.shape=5,5 needs 25",
+        "has 12 columns, but data.shape=5,5 requires 25",
     ),
     "shape of images": ({"a.npy": npy_bytes(GREY)}, {"shape": (4, 3)}, r"shape \(3, 4\), not data.shape=4,3"),
     "shape of four": ({"a.npy": npy_bytes(np.ones((2, 12)))}, {"shape": (1, 2, 2, 3)}, "data.shape cannot be"),
@@ -129,13 +130,13 @@ CASES: dict[str, tuple[dict[str, bytes], dict[str, object], str]] = {
         {},
         "cannot be read as an IDX file",
     ),
-    "wrong magic": ({IMAGES: b"\x01\x02\x08\x03" + bytes(40)}, {}, "does not start as an IDX file .*01 02 08 03"),
-    "wrong type code": ({IMAGES: b"\0\0\x0a\x03" + bytes(40)}, {}, "does not start as an IDX file"),
-    "idx cut short": ({IMAGES: idx(GREY)[:-1]}, {}, "is cut short: 60 bytes are needed, 59 are there"),
-    "idx header cut": ({IMAGES: idx(GREY)[:9]}, {}, "is cut short: 12 bytes"),
+    "wrong magic": ({IMAGES: b"\x01\x02\x08\x03" + bytes(40)}, {}, "does not start like an IDX file: .*01 02 08 03"),
+    "wrong type code": ({IMAGES: b"\0\0\x0a\x03" + bytes(40)}, {}, "does not start like an IDX file"),
+    "idx cut short": ({IMAGES: idx(GREY)[:-1]}, {}, "is truncated: 60 bytes are required, but 59 are left"),
+    "idx header cut": ({IMAGES: idx(GREY)[:9]}, {}, "is truncated: 12 bytes"),
     "idx lies": ({IMAGES: struct.pack(">BBBB3I", 0, 0, 8, 3, *[2**31] * 3)}, {}, "at most 8 GiB"),
-    "idx too long": ({IMAGES: idx(GREY) + b"x"}, {}, "has bytes left over"),
-    "csv with text": ({"a.csv": b"a,b,c\n1,x,2\n"}, {}, "not numbers: 'b'. .*--set data.labels=b"),
+    "idx too long": ({IMAGES: idx(GREY) + b"x"}, {}, "has extra bytes"),
+    "csv with text": ({"a.csv": b"a,b,c\n1,x,2\n"}, {}, "not numeric: 'b'. .*with data.labels=b"),
     "csv without the column": ({"a.csv": b"a,b\n1,2\n"}, {"labels": "z"}, "no column 'z' .* 'a', 'b'"),
     "csv of labels only": ({"a.csv": b"a\n1\n"}, {"labels": "a"}, "no numeric column"),
     "csv with missing labels": ({"a.csv": b"a,b\n1,\n2,3\n"}, {"labels": "b"}, "has 1 missing values"),
@@ -146,7 +147,7 @@ CASES: dict[str, tuple[dict[str, bytes], dict[str, object], str]] = {
     "csv of other bytes": ({"a.csv": b"a\n\xff\xfe\x00\n"}, {}, "'a.csv' cannot be read as a .csv table"),
     "parquet of nothing": ({"a.parquet": b"PAR1 and so on"}, {}, "'a.parquet' cannot be read as a .parquet"),
     "parquet cut short": ({"a.parquet": parquet(a=[1, 2])[:-9]}, {}, "'a.parquet' cannot be read"),
-    "parquet with lists": ({"a.parquet": parquet(a=[1], b=[[1, 2]])}, {}, "not numbers: 'b'"),
+    "parquet with lists": ({"a.parquet": parquet(a=[1], b=[[1, 2]])}, {}, "not numeric: 'b'"),
     "empty folder": ({}, {"read": "."}, "holds no image"),
     "folder without images": ({"a.txt": b"x"}, {"read": "."}, "holds no image"),
     "corrupt png": ({"0.png": png(GREY[0]), "1.png": b"\x89PNG nothing"}, {"read": "."}, "'1.png' cannot be read"),
@@ -213,7 +214,7 @@ def test_objects_are_not_unpickled_even_past_the_header_check(tmp_path: Path, mo
 def test_a_damaged_file_keeps_its_cause(tmp_path: Path):
     (tmp_path / "a.npz").write_bytes(b"no zip")
     with pytest.raises(BadData) as caught:
-        catalogue.load(tmp_path / "a.npz")
+        load_dataset(tmp_path / "a.npz")
     assert isinstance(caught.value.__cause__, zipfile.BadZipFile)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from isthmus.data.base import Dataset, Examples
-from isthmus.data.splits import Split, split
+from isthmus.data.transforms.splits import Splits, split
 from isthmus.errors import BadData, BadOption
 from isthmus.options import DataOptions
 
@@ -13,7 +13,7 @@ def examples(count: int, groups: np.ndarray | None = None) -> Examples:
     return Examples(np.arange(count)[:, None], np.arange(count), groups)
 
 
-def parts(made: Split) -> list[list[int]]:
+def parts(made: Splits) -> list[list[int]]:
     return [[] if p is None else p.x[:, 0].tolist() for p in (made.train, made.valid, made.test)]
 
 
@@ -22,7 +22,7 @@ def test_random_parts_have_their_shares_and_every_row_once():
     train, valid, test = parts(made)
     assert (len(train), len(valid), len(test)) == (720, 80, 200)
     assert sorted(train + valid + test) == list(range(1000))
-    assert made.held_out == "held-out part"
+    assert made.held_out == "held-out set"
     np.testing.assert_array_equal(made.train.labels, made.train.x[:, 0])
 
 
@@ -46,13 +46,13 @@ def test_the_sources_own_parts_are_used():
     own = Dataset("a", examples(50), examples(7), examples(9))
     made = split(own, DataOptions(), 0)
     assert (made.train, made.valid, made.test) == (own.train, own.valid, own.test)
-    assert made.held_out == "test part"
+    assert made.held_out == "test set"
     tested = split(Dataset("a", examples(50), test=examples(9)), DataOptions(), 0)
     assert [len(p) for p in parts(tested)] == [45, 5, 9]
-    assert tested.held_out == "test part"
+    assert tested.held_out == "test set"
     valid = split(Dataset("a", examples(50), examples(7)), DataOptions(), 0)
     assert [len(p) for p in parts(valid)] == [45, 7, 5]
-    assert valid.held_out == "held-out part"
+    assert valid.held_out == "held-out set"
 
 
 def test_no_share_is_no_part():
@@ -101,8 +101,8 @@ def test_each_part_keeps_a_group_whatever_the_shares():
 @pytest.mark.parametrize(
     ("made", "message"),
     [
-        (examples(2), "'a' has 2 examples, too few to give 3 parts"),
-        (examples(30, np.arange(30) % 2), "'a' has 2 groups .* too few for 3 parts .*data.test=0"),
+        (examples(2), "'a' has 2 examples, too few for 3 splits"),
+        (examples(30, np.arange(30) % 2), "'a' has 2 groups .* too few for 3 splits .*data.test=0"),
     ],
 )
 def test_too_few_are_refused(made: Examples, message: str):

@@ -13,10 +13,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from isthmus.boltzmann import BoltzmannMachine, Contrastive, learn
+from isthmus.boltzmann import BoltzmannMachine, ContrastiveDivergence, learn
 from isthmus.errors import BadData, BadOption, IncompatibleParts
 from isthmus.estimators import BoltzmannTransformer
-from isthmus.model import seeded
+from isthmus.models.seeding import seeded
 
 KINDS = [
     BoltzmannTransformer(8, n_iter=2),
@@ -69,12 +69,12 @@ def test_it_is_its_machine():
 
 def test_it_learns_as_its_options_say():
     x, _ = digits(90)
-    options = {"learning_rate": 0.03, "batch_size": 20, "n_iter": 3, "n_steps": 2, "weight_cost": 0.01}
+    options = {"learning_rate": 0.03, "batch_size": 20, "n_iter": 3, "n_steps": 2, "weight_decay": 0.01}
     fitted = BoltzmannTransformer(5, **options, persistent=True, precision="32", random_state=4).fit(x)
     seed = int(np.random.RandomState(4).randint(np.iinfo(np.int32).max))
     with seeded(seed):
         machine = BoltzmannMachine(64, 5)
-    by_hand = Contrastive(3, 20, 0.03, weight_cost=0.01, steps=2, persistent=True, precision="32")
+    by_hand = ContrastiveDivergence(3, 20, 0.03, weight_decay=0.01, gibbs_steps=2, persistent=True, precision="32")
     learn(machine, torch.tensor(x).float(), by_hand, seed=seed)
     assert np.array_equal(fitted.components_, machine.weight)
     v = torch.tensor(x)
@@ -128,15 +128,15 @@ def test_the_same_random_state_gives_the_same_machine_and_draws():
 def test_it_says_how_far_it_is(capsys):
     BoltzmannTransformer(4, n_iter=2, verbose=1).fit(digits(100)[0])
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split(":")[0] for line in lines] == ["Pass 1", "Pass 2"]
+    assert [line.split(":")[0] for line in lines] == ["Epoch 1", "Epoch 2"]
 
 
 @pytest.mark.parametrize(
     ("options", "error", "match"),
     [
         ({"scale": "robust"}, BadOption, "scale cannot be 'robust'"),
-        ({"scale": "none"}, BadData, "reach from 0 to 32, but bernoulli visible units take"),
-        ({"visible": "gaussian", "hidden": "gaussian"}, IncompatibleParts, "Make one of the layers bernoulli"),
+        ({"scale": "none"}, BadData, "range from 0 to 32, but bernoulli visible units require"),
+        ({"visible": "gaussian", "hidden": "gaussian"}, IncompatibleParts, "Use bernoulli units in one of the layers"),
         ({"n_steps": 0}, BadOption, "steps must be at least 1"),
         ({"n_components": 0}, BadOption, "number of hidden units must be at least 1"),
     ],

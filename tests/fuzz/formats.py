@@ -25,8 +25,8 @@ EPS = (
 def _picture(kind: str, mode: str, width: int) -> bytes:
     """A small picture in one of the formats, whichever of them the readers take."""
     out = io.BytesIO()
-    grey = np.arange(3 * width, dtype=np.uint8).reshape(3, width)
-    image = Image.fromarray(grey).convert(mode)
+    gray = np.arange(3 * width, dtype=np.uint8).reshape(3, width)
+    image = Image.fromarray(gray).convert(mode)
     try:
         image.save(out, kind)
     except (OSError, ValueError, KeyError):
@@ -49,8 +49,8 @@ def _chunk(name: bytes, data: bytes) -> bytes:
 def png(choose: Choose) -> bytes:
     """A PNG of right checksums with a header that may lie, and chunks that may be bombs."""
     width, height = (pick(choose, (4, 3, *INTEGERS)) % 2**32 for _ in range(2))
-    depth, colour = pick(choose, (8, 8, 1, 2, 4, 16, 3)), pick(choose, (0, 0, 2, 3, 4, 6, 7))
-    head = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, choose(3))
+    depth, color = pick(choose, (8, 8, 1, 2, 4, 16, 3)), pick(choose, (0, 0, 2, 3, 4, 6, 7))
+    head = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, choose(3))
     body = zlib.compress(bytes(pick(choose, (15, 51, 0, 10**4, 10**7))), 1)
     text = b"key\0\0" + zlib.compress(bytes(pick(choose, (10, 10**8))), 1)
     chunks = [_chunk(b"IHDR", head)]

@@ -19,19 +19,20 @@ import torch
 
 from fuzz import formats, makers
 from fuzz.makers import Choose, Maker, damaged, pick
-from isthmus import fitting, run, zoo
+from isthmus import zoo
 from isthmus.errors import IsthmusError
+from isthmus.models.overrides import parse_pairs
+from isthmus.models.recipe import PARTS, Recipe
 from isthmus.options import DataOptions
-from isthmus.overrides import parse_pairs
-from isthmus.recipe import PARTS, Recipe
-from isthmus.training.checkpoints import Checkpoints
-from isthmus.using import read_codes
+from isthmus.runs import fit, run
+from isthmus.runs.inference import read_codes
+from isthmus.training.checkpointing.files import CheckpointStore
 
 LIMITS = {
-    "isthmus.data.files.LARGEST": 2**26,
-    "isthmus.data.files.FREE": 2**23,
-    "isthmus.sizes.MOST_WEIGHTS": 2**20,
-    "isthmus.sizes.MOST_VALUES": 2**22,
+    "isthmus.data.formats.files.LARGEST": 2**26,
+    "isthmus.data.formats.files.FREE": 2**23,
+    "isthmus.models.limits.MOST_WEIGHTS": 2**20,
+    "isthmus.models.limits.MOST_VALUES": 2**22,
 }
 """The readers' own bounds, lowered while fuzzing: a gibibyte that is allowed would hide one that is not."""
 SHAPES = ((5,), (1, 6, 6))
@@ -45,7 +46,7 @@ Read = Callable[[Path], object]
 class Target:
     """A reader: ``make`` writes the bytes of the file called ``file``, and ``read`` reads the folder it is put in.
 
-    ``whole`` holds the other files that belong there; ``after`` makes them vouch for it.
+    ``read_all`` holds the other files that belong there; ``after`` makes them vouch for it.
     """
 
     name: str
@@ -154,16 +155,16 @@ def whole_run() -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as place:
         x = torch.rand(40, 5, generator=torch.Generator().manual_seed(0))
         options = {"net.widths": [8], "latent.size": 2}
-        fitting.fit("vae", x, epochs=2, options=options, out=Path(place) / "run")
+        fit.fit("vae", x, epochs=2, options=options, out=Path(place) / "run")
         return {path.name: path.read_bytes() for path in sorted((Path(place) / "run").glob("*.*")) if path.is_file()}
 
 
 def _read_run(folder: Path) -> None:
     """Load a run and use it."""
     loaded = run.load(folder)
-    shape = loaded.facts.shape
+    shape = loaded.metadata.shape
     z = loaded.model.encode(torch.zeros(3, *shape))
-    loaded.restored(loaded.model.decode(z))
+    loaded.to_array(loaded.model.decode(z))
     if loaded.model.generative:
         loaded.sample(2, seed=0)
     assert repr(loaded)
@@ -199,7 +200,7 @@ def whole_checkpoint() -> dict[str, bytes]:
     import tempfile
 
     with tempfile.TemporaryDirectory() as place:
-        found = Checkpoints(Path(place))
+        found = CheckpointStore(Path(place))
         weights = {"model.a": torch.ones(2, 3), "sums": torch.zeros(())}
         record = {"position": {"step": 3, "epoch": 1}, "history": [{"epoch": 1, "train": {"loss": 1.0}}]}
         assert found.write((3, 1), weights, record, (1, weights))
@@ -233,7 +234,7 @@ def _checkpoint_tensors(choose: Choose) -> bytes:
 
 
 def _read_checkpoint(folder: Path) -> None:
-    found = Checkpoints(folder, say=lambda sentence: None).read()
+    found = CheckpointStore(folder, say=lambda sentence: None).read()
     assert found is not None
     assert set(found.record) is not None
 
@@ -242,13 +243,13 @@ def _data(file: str, *, labels: str | None = None) -> Read:
     """Read a path as a data set, split it and prepare it."""
 
     def read(folder: Path) -> None:
-        from isthmus.data.prepare import prepare
+        from isthmus.data.preparing.in_memory import prepare_splits
         from isthmus.data.readers import read_path
-        from isthmus.data.splits import split
+        from isthmus.data.transforms.splits import split
 
         options = DataOptions(labels=labels, test=0.0, validation=0.0)
         dataset = read_path(folder / file, options)
-        prepare(split(dataset, options, 0), dataset, options, 0)
+        prepare_splits(split(dataset, options, 0), dataset, options, 0)
 
     return read
 

@@ -13,13 +13,13 @@ from PIL import Image
 from pyarrow import parquet
 
 from fuzz.judge import judge
-from isthmus import fitting
+from isthmus.data.loading import prepare
 from isthmus.data.readers import read_path
 from isthmus.options import DataOptions
-from isthmus.using import read_codes
+from isthmus.runs.inference import read_codes
 
 
-def grey(width: int = 4) -> Image.Image:
+def gray(width: int = 4) -> Image.Image:
     return Image.fromarray(np.arange(3 * width, dtype=np.uint8).reshape(3, width))
 
 
@@ -31,7 +31,7 @@ def read(path: Path, **options: object) -> str | None:
 @pytest.mark.parametrize("kind", ["EPS", "TIFF", "ICNS", "PDF", "TGA", "PCX"])
 def test_a_picture_of_another_format_under_the_name_of_a_known_one_is_not_decoded(tmp_path: Path, kind: str) -> None:
     # Pillow hands EPS to Ghostscript, a program
-    grey().convert("L").save(tmp_path / "0.png", "PDF" if kind == "PDF" else kind)
+    gray().convert("L").save(tmp_path / "0.png", "PDF" if kind == "PDF" else kind)
     refusal = read(tmp_path)
     assert refusal is not None
     assert "'0.png' cannot be read as an image: cannot identify image file" in refusal
@@ -44,7 +44,7 @@ def test_a_folder_of_blank_pictures_may_not_grow_without_bound(tmp_path: Path) -
         (tmp_path / f"{number}.png").write_bytes((tmp_path / "0.png").read_bytes())
     refusal = read(tmp_path)
     assert refusal is not None
-    assert "would grow from" in refusal
+    assert "would expand from" in refusal
 
 
 @pytest.mark.parametrize("link", ["picture", "folder", "labels", "shard"])
@@ -52,8 +52,8 @@ def test_a_link_that_leads_out_of_a_data_folder_is_not_followed(tmp_path: Path, 
     here, there = tmp_path / "here", tmp_path / "there"
     here.mkdir()
     there.mkdir()
-    grey().save(here / "0.png")
-    grey().save(there / "1.png")
+    gray().save(here / "0.png")
+    gray().save(there / "1.png")
     np.save(there / "1.npy", np.ones((3, 4)))
     images = struct.pack(">BBBB3I", 0, 0, 8, 3, 2, 2, 2) + bytes(8)
     (there / "labels").write_bytes(struct.pack(">BBBBI", 0, 0, 8, 1, 2) + bytes(2))
@@ -73,7 +73,7 @@ def test_a_link_that_leads_out_of_a_data_folder_is_not_followed(tmp_path: Path, 
 
 
 def test_links_inside_a_data_folder_are_followed(tmp_path: Path) -> None:
-    grey().save(tmp_path / "0.png")
+    gray().save(tmp_path / "0.png")
     (tmp_path / "1.png").symlink_to("0.png")
     assert read(tmp_path) is None
 
@@ -100,7 +100,7 @@ def test_an_archive_that_grows_without_bound_is_refused(tmp_path: Path) -> None:
     archive(tmp_path / "a.npz", {"x_train.npy": member(header, 300_000_000)})
     refusal = read(tmp_path / "a.npz")
     assert refusal is not None
-    assert "'a.npz' would grow from" in refusal
+    assert "'a.npz' would expand from" in refusal
 
 
 @pytest.mark.parametrize("kind", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
@@ -109,7 +109,7 @@ def test_an_archive_packed_as_numpy_never_does_is_refused(tmp_path: Path, kind: 
     archive(tmp_path / "a.npz", {"x_train.npy": member(b"{}", 0)}, kind)
     refusal = read(tmp_path / "a.npz")
     assert refusal is not None
-    assert "'x_train.npy', which is no array" in refusal
+    assert "'x_train.npy', which is not an array" in refusal
 
 
 def test_gzip_that_grows_without_bound_is_refused_by_its_header(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_gzip_that_grows_without_bound_is_refused_by_its_header(tmp_path: Path) 
     (tmp_path / "x-idx3-ubyte.gz").write_bytes(gzip.compress(head + bytes(10**6), mtime=0))
     refusal = read(tmp_path / "x-idx3-ubyte.gz")
     assert refusal is not None
-    assert "would grow from" in refusal
+    assert "would expand from" in refusal
 
 
 def table(path: Path, **columns: object) -> Path:
@@ -130,16 +130,16 @@ def test_a_long_word_that_a_table_repeats_is_not_written_out(tmp_path: Path) -> 
     path = table(tmp_path / "a.parquet", a=np.ones(100_000), label=word)
     refusal = read(path)
     assert refusal is not None
-    assert "columns that are not numbers: 'label'" in refusal
+    assert "columns that are not numeric: 'label'" in refusal
     refusal = read(path, labels="label")
     assert refusal is not None
-    assert "holds words of up to 20,000 characters, but at most 200" in refusal
+    assert "holds strings of up to 20,000 characters, but at most 200" in refusal
 
 
 def test_a_table_that_grows_without_bound_is_refused_by_its_footer(tmp_path: Path) -> None:
     refusal = read(table(tmp_path / "a.parquet", a=pa.array(np.zeros(40_000_000))))
     assert refusal is not None
-    assert "would grow from" in refusal
+    assert "would expand from" in refusal
 
 
 def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
@@ -163,8 +163,8 @@ def test_the_index_of_pandas_is_no_column(tmp_path: Path) -> None:
         (b"a," * 50_000 + b"a\n" + b"1," * 50_000 + b"1\n", "has many columns called 'a'"),
         (b",".join(b"c%d" % (i % 60) for i in range(50_000)) + b"\n", "has many columns called 'c0'"),
         (b'"\n",' + b"a," * 50_000 + b"a\n" + b"1," * 50_001 + b"1\n", "has many columns called 'a'"),
-        (b"a,label\n1," + b"w" * 100_000 + b"\n", "holds words of up to 100,000 characters"),
-        (b"y" * 5000 + b",b\nx,1\n", "columns that are not numbers: 'yyyy"),
+        (b"a,label\n1," + b"w" * 100_000 + b"\n", "holds strings of up to 100,000 characters"),
+        (b"y" * 5000 + b",b\nx,1\n", "columns that are not numeric: 'yyyy"),
     ],
 )
 def test_a_csv_of_absurd_shape_is_refused(tmp_path: Path, text: bytes, message: str) -> None:
@@ -177,7 +177,7 @@ def test_a_csv_of_absurd_shape_is_refused(tmp_path: Path, text: bytes, message: 
 def test_a_csv_of_more_cells_than_fit_is_refused_before_it_is_parsed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("isthmus.data.files.LARGEST", 2**20)
+    monkeypatch.setattr("isthmus.data.formats.files.LARGEST", 2**20)
     (tmp_path / "a.csv").write_bytes(b"1\n" * 50_000)
     refusal = read(tmp_path / "a.csv")
     assert refusal is not None
@@ -203,6 +203,6 @@ def test_an_archive_of_many_names_makes_no_long_sentence(tmp_path: Path) -> None
 
 def test_numbers_beyond_64_bits_are_too_large(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.full((4, 2), 10, np.longdouble) ** 4000)
-    refusal = judge(lambda: fitting.prepared(tmp_path / "x.npy", DataOptions(), 0), tmp_path)
+    refusal = judge(lambda: prepare(tmp_path / "x.npy", DataOptions(), 0), tmp_path)
     assert refusal is not None
     assert "too large for 32-bit numbers" in refusal

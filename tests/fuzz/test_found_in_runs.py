@@ -10,13 +10,14 @@ from safetensors.torch import load, save
 
 from fuzz.judge import judge
 from fuzz.targets import CHECKPOINT, STEP, whole_checkpoint, whole_run
-from isthmus import run, zoo
+from isthmus import zoo
 from isthmus.errors import BadOption, BadRun, IsthmusError
-from isthmus.overrides import parse_pairs
-from isthmus.recipe import Recipe
-from isthmus.strangers import misplaced, parse_json
-from isthmus.training.checkpoints import Checkpoints, Found
-from isthmus.training.state import Position, put_back, set_generators, understood
+from isthmus.files.untrusted import misplaced, parse_json
+from isthmus.models.overrides import parse_pairs
+from isthmus.models.recipe import Recipe
+from isthmus.runs import run
+from isthmus.training.checkpointing.files import Checkpoint, CheckpointStore
+from isthmus.training.checkpointing.state import Position, checkpoint_errors, restore, set_generators
 
 
 @pytest.fixture
@@ -83,14 +84,14 @@ def test_a_circle_of_links_is_found(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
     assert misplaced(tmp_path / "a", tmp_path) == "cannot be found"
-    assert misplaced(tmp_path, tmp_path) == "is no plain file"
+    assert misplaced(tmp_path, tmp_path) == "is not a regular file"
 
 
 def test_complex_weights_are_refused(folder: Path) -> None:
     weights = load(whole_run()["model.safetensors"])
     name = "encoder.1.weight"
     (folder / "model.safetensors").write_bytes(save(weights | {name: weights[name].to(torch.complex64)}))
-    with pytest.raises(BadRun, match=r"holds encoder\.1\.weight as C64, but weights are read as B"):
+    with pytest.raises(BadRun, match=r"holds encoder\.1\.weight as C64, but supported are B"):
         run.load(folder)
 
 
@@ -135,7 +136,7 @@ def test_json_of_absurd_shape_is_refused(folder: Path, text: str) -> None:
 LARGE = {
     "prior": {"prior.kind": "vamp", "prior.components": 1_000_000},
     "mixture": {"prior.kind": "mixture", "prior.components": 1_000_000, "latent.size": 100_000, "net.widths": [8]},
-    "codebook": {"latent.kind": "quantised", "latent.codes": 1 << 20, "latent.dimension": 1 << 16},
+    "codebook": {"latent.kind": "quantized", "latent.codebook_size": 1 << 20, "latent.codebook_dim": 1 << 16},
     "critic": {"penalties.factor.weight": 1, "latent.size": 60_000, "net.widths": [8]}
     | {"penalties.factor.widths": [60_000, 60_000]},
 }
@@ -163,7 +164,7 @@ def test_a_pass_that_no_machine_holds_is_refused_before_memory_is_taken(name: st
     recipe = zoo.recipe("vae").with_options(WIDE[name])
     refusal = judge(lambda: recipe.build((5,)), tmp_path)
     assert refusal is not None
-    assert refusal.startswith("One pass of two examples would make a tensor of")
+    assert refusal.startswith("A forward pass of two examples would allocate a tensor of")
 
 
 @pytest.mark.parametrize(
@@ -181,7 +182,7 @@ def test_a_list_of_absurd_length_is_refused_at_the_door(tree: dict[str, object])
 
 
 def test_a_recipe_of_absurd_length_is_not_parsed() -> None:
-    with pytest.raises(BadOption, match=r"has 2,000,002 characters, but a recipe has at most 1,048,576"):
+    with pytest.raises(BadOption, match=r"recipe has at most 1,048,576 characters, but the text has 2,000,002"):
         Recipe.from_json("{" + " " * 2_000_000 + "}")
 
 
@@ -204,7 +205,7 @@ def test_a_checkpoint_of_links_and_pipes_is_damaged(tmp_path: Path, name: str, h
         (tmp_path / name).symlink_to("/dev/zero")
     else:
         os.mkfifo(tmp_path / name)
-    refusal = judge(lambda: Checkpoints(tmp_path, say=lambda sentence: None).read(), tmp_path)
+    refusal = judge(lambda: CheckpointStore(tmp_path, say=lambda sentence: None).read(), tmp_path)
     assert refusal is not None
     assert "All checkpoints" in refusal
 
@@ -216,27 +217,27 @@ SPOILED: dict[str, tuple[dict[str, object], dict[str, torch.Tensor]]] = {
     "a step that is no float": ({"position": {"seconds": 10**400}}, {}),
     "an unknown number": ({"position": {"other": 1}}, {}),
     "names of other sums": ({"position": {"names": ["a", "b"]}}, {"sums.0": torch.zeros(7)}),
-    "moments of nothing": ({}, {"optimiser.9.0.exp_avg": torch.zeros(2)}),
-    "moments without a place": ({}, {"optimiser.x": torch.zeros(2)}),
+    "moments of nothing": ({}, {"optimizer.9.0.exp_avg": torch.zeros(2)}),
+    "moments without a place": ({}, {"optimizer.x": torch.zeros(2)}),
     "weights of another kind": ({}, {"model.weight": torch.zeros(3, 3)}),
 }
 
 
 @pytest.mark.parametrize("name", SPOILED)
 def test_a_checkpoint_of_the_wrong_content_is_refused_in_one_sentence(name: str) -> None:
-    def found(record: dict[str, object], tensors: dict[str, torch.Tensor]) -> Found:
+    def found(record: dict[str, object], tensors: dict[str, torch.Tensor]) -> Checkpoint:
         position = record.get("position", {})
         stands = {**Position().to_dict(), **position} if isinstance(position, dict) else position
         mine = {f"model.{key}": value for key, value in module.state_dict().items()} | {"sums.0": torch.zeros(())}
-        return Found(mine | tensors, {}, {"position": stands})
+        return Checkpoint(mine | tensors, {}, {"position": stands})
 
     module = torch.nn.Linear(2, 2)
     tools = [torch.optim.Adam(module.parameters())]
-    assert put_back(module, tools, found({}, {})) == Position()
-    with pytest.raises(BadRun, match=r"^The checkpoint [^\n]*\.$"), understood():
-        put_back(module, tools, found(*SPOILED[name]))
+    assert restore(module, tools, found({}, {})) == Position()
+    with pytest.raises(BadRun, match=r"^The checkpoint [^\n]*\.$"), checkpoint_errors():
+        restore(module, tools, found(*SPOILED[name]))
 
 
 def test_a_generator_of_the_wrong_kind_is_refused_in_one_sentence() -> None:
-    with pytest.raises(BadRun, match="does not hold what a run goes on from"):
+    with pytest.raises(BadRun, match="does not contain the state of a run"):
         set_generators({"generator.cpu.0": torch.zeros(3)})

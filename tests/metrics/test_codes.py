@@ -8,7 +8,7 @@ from isthmus import Autoencoder, exact, latents, likelihoods, zoo
 from isthmus.errors import IncompatibleParts
 from isthmus.metrics import codes
 from isthmus.metrics.codes import saturation, sensitivity, sparsity
-from isthmus.model import CHUNK
+from isthmus.models.inputs import CHUNK
 
 
 def wired(latent: nn.Module, inputs: int = 4, width: int = 4) -> Autoencoder:
@@ -108,5 +108,5 @@ def test_saturation_is_a_mean_over_all_chunks() -> None:
 
 
 def test_a_code_without_ends_cannot_saturate() -> None:
-    with pytest.raises(IncompatibleParts, match=r"a code in \[0, 1\], but the code of Deterministic has no ends"):
+    with pytest.raises(IncompatibleParts, match=r"a code in \[0, 1\], which latent Deterministic does not pro"):
         saturation(wired(latents.Deterministic("relu")), torch.rand(3, 4))

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from isthmus import Autoencoder, Objective, evaluate, latents, likelihoods, zoo
 from isthmus import functional as F
 from isthmus.metrics.denoising import corrupted, denoising, is_denoising
-from isthmus.model import CHUNK
-from isthmus.trace import Corrupted
+from isthmus.models.inputs import CHUNK
+from isthmus.parts.protocols import Corrupted
 
 X = torch.rand(9, 1, 12, 12, generator=torch.Generator().manual_seed(0))
 

@@ -9,7 +9,8 @@ from torch.distributions import Bernoulli, Independent, MultivariateNormal, Norm
 from isthmus import evaluate, exact, zoo
 from isthmus.metrics.evaluation import MEANINGS
 from isthmus.metrics.variational import kl_by_latent
-from isthmus.model import CHUNK, seeded
+from isthmus.models.inputs import CHUNK
+from isthmus.models.seeding import seeded
 
 X = torch.rand(40, 1, 6, 5, generator=torch.Generator().manual_seed(3))
 
@@ -73,7 +74,7 @@ def test_the_fraction_of_variance_unexplained_is_that_of_the_mean_example() -> N
 
 
 def test_pca_leaves_the_share_of_the_discarded_eigenvalues_unexplained() -> None:
-    from isthmus.objective import Objective
+    from isthmus.models.objective import Objective
 
     x = torch.randn(2 * CHUNK + 5, 6) @ torch.randn(6, 6) + 3
     eigenvalues = torch.linalg.eigvalsh(torch.cov(x.double().T, correction=0)).flip(0)
@@ -141,7 +142,7 @@ def test_bits_per_dimension_take_the_tightest_bound_there_is() -> None:
     assert figures["bits_per_dim"] == pytest.approx(figures["cross_entropy"] / bits)
 
 
-def test_grey_pixels_under_a_bernoulli_likelihood_and_densities_have_no_bits() -> None:
+def test_gray_pixels_under_a_bernoulli_likelihood_and_densities_have_no_bits() -> None:
     assert "bits_per_dim" not in evaluate(objective(), X)
     assert "bits_per_dim" not in evaluate(objective("linear"), (X > 0.5).float())
 
@@ -190,9 +191,9 @@ def test_a_gaussian_likelihood_has_no_cross_entropy_and_a_table_no_psnr() -> Non
 
 def test_probabilistic_pca_has_the_elbo_of_its_closed_form() -> None:
     """Its posterior is exact, so the bound is log p(x) for any draw, up to float32 rounding."""
-    from isthmus.objective import Objective
-    from isthmus.penalties import KL
-    from isthmus.priors import StandardNormal
+    from isthmus.models.objective import Objective
+    from isthmus.parts.penalties import KL
+    from isthmus.parts.priors import StandardNormal
 
     x = torch.randn(500, 6) @ torch.randn(6, 6)
     model = exact.probabilistic_pca(x, 2)

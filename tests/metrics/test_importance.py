@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+from oracles import log_importance_weights
 from torch import Tensor
 from torch.distributions import Bernoulli, Independent, MultivariateNormal, Normal
 
@@ -18,10 +19,11 @@ from isthmus.metrics import importance
 from isthmus.metrics.evaluation import evaluate
 from isthmus.metrics.importance import log_likelihoods
 from isthmus.metrics.variational import bounds
-from isthmus.model import Autoencoder, seeded
-from isthmus.objective import Objective, log_importance_weights
-from isthmus.penalties import KL
-from isthmus.priors import StandardNormal
+from isthmus.models.autoencoder import Autoencoder
+from isthmus.models.objective import Objective
+from isthmus.models.seeding import seeded
+from isthmus.parts.penalties import KL
+from isthmus.parts.priors import StandardNormal
 
 
 def vae(size: int = 3) -> Autoencoder:
@@ -136,7 +138,7 @@ def _restarted(q: Counted) -> Counted:
 
 def test_the_listener_hears_rising_shares_up_to_the_whole() -> None:
     heard: list[float] = []
-    log_likelihoods(vae(), images(30), 200, listener=heard.append)
+    log_likelihoods(vae(), images(30), 200, callback=heard.append)
     assert heard == pytest.approx([8 / 30, 16 / 30, 24 / 30, 1.0])
 
 
@@ -171,7 +173,7 @@ def test_numbers_of_draws_out_of_range_are_refused(samples: int) -> None:
 @pytest.mark.parametrize("recipe", ["deep", "wae_mmd"])
 def test_a_model_without_a_bound_is_refused(recipe: str) -> None:
     objective = zoo.recipe(recipe).build((1, 6, 5)).eval()
-    with pytest.raises(IncompatibleParts, match=r"need a density q\(z\|x\) and a prior.* variational recipe"):
+    with pytest.raises(IncompatibleParts, match=r"requires .* density q\(z\|x\), and a prior.* variational recipe"):
         evaluate(objective, images(4).float(), importance_samples=5)
     with pytest.raises(BadOption, match="importance samples must be at least 0"):
         evaluate(objective, images(4).float(), importance_samples=-1)

@@ -7,7 +7,7 @@ from isthmus import evaluate, exact, zoo
 from isthmus.errors import IncompatibleParts
 from isthmus.metrics.importance import log_likelihoods
 from isthmus.metrics.scores import meaning, scores
-from isthmus.model import CHUNK
+from isthmus.models.inputs import CHUNK
 
 X = torch.rand(40, 1, 6, 5, generator=torch.Generator().manual_seed(3))
 
@@ -32,7 +32,7 @@ def test_scores_without_a_bound_are_the_error_at_the_mean_code(recipe: str) -> N
     with torch.no_grad():
         expected = -model.output(model.encode(x)).log_prob(x)
     torch.testing.assert_close(scores(model, x).float(), expected, rtol=1e-5, atol=1e-4)
-    with pytest.raises(IncompatibleParts, match="Importance samples need"):
+    with pytest.raises(IncompatibleParts, match="Importance sampling requires"):
         scores(model, x, importance_samples=2)
 
 
@@ -48,6 +48,6 @@ def test_an_example_off_the_plane_of_the_others_scores_highest() -> None:
 
 def test_the_meaning_of_a_score_names_what_was_measured() -> None:
     vae, plain = (zoo.recipe(name).build((30,)).model for name in ("vae", "deep"))
-    assert meaning(vae) == "nats: bound on -log p(x), from one draw"
-    assert meaning(vae, 5000) == "nats: -log p(x), from 5,000 importance samples"
-    assert meaning(plain) == "nats: -log p(x|z) at the latent's mean"
+    assert meaning(vae) == "negative evidence lower bound from one sample, in nats"
+    assert meaning(vae, 5000) == "-log p(x) from 5,000 importance samples, in nats"
+    assert meaning(plain) == "-log p(x|z) at the mean code, in nats"

@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from isthmus.data.prepare import Prepared
-from isthmus.fitting import prepared
-from isthmus.papers import sitting
-from isthmus.papers.sitting import Sitting, reproduce
-from isthmus.recipe import Recipe
+from isthmus.data.loading import prepare
+from isthmus.data.preparing.prepared import PreparedData
+from isthmus.models.recipe import Recipe
+from isthmus.papers import reproduction
+from isthmus.papers.reproduction import Reproduction, reproduce
 
 Story = tuple[Path, dict[str, Any], list[str]]
 
 
-def digits(asked: Sitting, name: str, recipe: Recipe, **_rows: int) -> Prepared:
-    return prepared("digits", recipe.data, asked.seed)
+def digits(asked: Reproduction, name: str, recipe: Recipe, **_rows: int) -> PreparedData:
+    return prepare("digits", recipe.data, asked.seed)
 
 
 def here(_name: str) -> None:
@@ -25,13 +25,13 @@ def here(_name: str) -> None:
 
 
 @pytest.fixture
-def shrunken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[ModuleType], Sitting]:
+def shrunken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[ModuleType], Reproduction]:
     """A quick sitting of a paper's module, whose images are the bundled digits."""
 
-    def made(module: ModuleType) -> Sitting:
+    def made(module: ModuleType) -> Reproduction:
         monkeypatch.setattr(module, "images_of", digits)
-        monkeypatch.setattr(sitting, "bring", here)
-        return Sitting(tmp_path, quick=True, say=lambda _text: None)
+        monkeypatch.setattr(reproduction, "ensure_available", here)
+        return Reproduction(tmp_path, quick=True, say=lambda _text: None)
 
     return made
 
@@ -44,11 +44,11 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Story]:
         folder, said = tmp_path_factory.mktemp("story"), []
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(module, "images_of", digits)
-            patch.setattr(sitting, "bring", here)
+            patch.setattr(reproduction, "ensure_available", here)
             for name, value in constants.items():
                 patch.setattr(module, name, value)
-            results = reproduce(module.PAPER, Sitting(folder, quick=True, say=lambda _text: None))
-            reproduce(module.PAPER, Sitting(folder, quick=True, say=said.append))
+            results = reproduce(module.PAPER, Reproduction(folder, quick=True, say=lambda _text: None))
+            reproduce(module.PAPER, Reproduction(folder, quick=True, say=said.append))
         return folder, results, said
 
     return made

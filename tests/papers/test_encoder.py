@@ -7,7 +7,7 @@ import torch
 
 from isthmus.papers import encoder
 from isthmus.papers.encoder import Problem, distinct, right, solved
-from isthmus.papers.sitting import Sitting, reproduce
+from isthmus.papers.reproduction import Reproduction, reproduce
 
 GOOD = torch.tensor([[0.9, 0.1, 0.2], [0.4, 0.6, 0.0], [0.3, 0.3, 0.7]])
 
@@ -45,8 +45,8 @@ def story(tmp_path_factory):
         patch.setattr(encoder, "PLANE", (Problem(4, 2, "linear", 400, 0.3), Problem(9, 2, "linear", 2, 0.3)))
         patch.setattr(encoder, "SEEDS", 2)
         patch.setattr(encoder, "PLANE_SEEDS", 2)
-        results = reproduce(encoder.PAPER, Sitting(folder, say=said.append))
-        again = reproduce(encoder.PAPER, Sitting(folder, say=said.append))
+        results = reproduce(encoder.PAPER, Reproduction(folder, say=said.append))
+        again = reproduce(encoder.PAPER, Reproduction(folder, say=said.append))
     return folder, results, again, said
 
 
@@ -62,7 +62,7 @@ def test_the_table_says_what_was_solved_and_what_was_not(story):
 
 def test_finished_problems_are_not_done_again(story):
     *_, said = story
-    assert sum(text.endswith("done before") for text in said) == 4
+    assert sum(text.endswith("already finished") for text in said) == 4
 
 
 def test_a_binary_unit_is_one_value_of_the_code_that_is_kept_and_drawn(story):

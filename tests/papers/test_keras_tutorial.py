@@ -5,7 +5,7 @@ from torch import nn
 
 from isthmus.papers import keras_tutorial
 from isthmus.papers.keras_tutorial import MODELS, _mean_codes, _row
-from isthmus.papers.sitting import Sitting
+from isthmus.papers.reproduction import Reproduction
 
 
 def widths(name):
@@ -16,7 +16,7 @@ def widths(name):
         (m.in_features, m.out_features) if isinstance(m, nn.Linear) else m.out_channels
         for m in layers
         if isinstance(m, nn.Linear | nn.Conv2d)
-    ], model.code
+    ], model.code_shape
 
 
 @pytest.mark.parametrize(
@@ -42,13 +42,13 @@ def test_all_but_the_denoiser_take_half_of_the_epochs():
 
 @pytest.mark.parametrize(("value", "met"), [(0.0899, True), (0.09, False)])
 def test_the_bar_is_to_be_below_what_is_stated(tmp_path, value, met):
-    row = _row(Sitting(tmp_path), "simple", value)
+    row = _row(Reproduction(tmp_path), "simple", value)
     assert (row.met, row.published) == (met, "about 0.09")
 
 
 def test_nothing_is_asked_where_nothing_is_stated(tmp_path):
-    row = _row(Sitting(tmp_path), "vae", 0.2)
-    assert (row.met, row.bar, row.published) == (None, "", "-")
+    row = _row(Reproduction(tmp_path), "vae", 0.2)
+    assert (row.met, row.target, row.published) == (None, "", "-")
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +58,10 @@ def story(told):
 
 def test_every_model_has_its_cross_entropy_above_the_floor(story):
     rows = {row["what"]: row for row in story[1]["rows"]}
-    assert sum(what.startswith("cross-entropy of a pixel") for what in rows) == len(MODELS)
-    floor = rows["entropy of a pixel, below which none can be"]["ours"]
+    assert sum(what.startswith("cross-entropy per pixel") for what in rows) == len(MODELS)
+    floor = rows["entropy per pixel, lower bound of the cross-entropy"]["ours"]
     assert all(0.1 < floor < row["ours"] < 1 for what, row in rows.items() if what.startswith("cross-entropy"))
-    assert rows["cross-entropy of a pixel, conv, 1 of 50 epochs"]["published"] == "about 0.094"
+    assert rows["cross-entropy per pixel, conv, 1 of 50 epochs"]["published"] == "about 0.094"
 
 
 def test_the_sparse_code_is_compared_with_the_simple_one():
@@ -74,4 +74,4 @@ def test_the_sparse_code_is_compared_with_the_simple_one():
 def test_all_pictures_are_drawn_and_finished_models_are_not_trained_again(story):
     _, results, said = story
     assert set(results["pictures"]) == {"reconstructions.png", "denoised.png", "codes.png", "manifold.png"}
-    assert sum(text.endswith("done before") for text in said) == len(MODELS) == len(said)
+    assert sum(text.endswith("already finished") for text in said) == len(MODELS) == len(said)

@@ -1,9 +1,9 @@
-"""The bound by the size of the code: what its curves and bars say, and the whole story at toy size."""
+"""The bound by the size of the code: what its curves and targets say, and the whole story at toy size."""
 
 import pytest
 
 from isthmus.papers import kingma2014
-from isthmus.papers.sitting import reproduce
+from isthmus.papers.reproduction import reproduce
 
 
 def figures(test: float, train: float, active: int = 3) -> dict:
@@ -18,7 +18,7 @@ def found(**changes: tuple[float, float]) -> dict[int, list[dict]]:
 
 
 def verdicts(ends: dict[int, list[dict]]) -> list[bool | None]:
-    return [row.met for row in kingma2014._rows(ends) if row.bar]
+    return [row.met for row in kingma2014._rows(ends) if row.target]
 
 
 def test_all_bars_are_met_where_more_latents_help_and_superfluous_ones_do_not_hurt():
@@ -40,10 +40,10 @@ def test_each_bar_is_missed_by_what_it_forbids(changes, expected):
 def test_rows_are_means_over_seeds_and_log_p_is_told_of_small_codes_alone():
     rows = {row.what: row for row in kingma2014._rows(found())}
     bound = rows["bound on log p(x), 20 latents"]
-    assert (bound.ours, bound.spread, bound.published) == (-102, pytest.approx(2**0.5), "rises")
-    assert rows["training bound above the test bound, 20 latents"].ours == 3
-    assert rows["log p(x) by importance samples, 3 latents"].ours == -139
-    assert "log p(x) by importance samples, 20 latents" not in rows
+    assert (bound.ours, bound.spread, bound.published) == (-102, pytest.approx(2**0.5), "increases")
+    assert rows["training bound minus test bound, 20 latents"].ours == 3
+    assert rows["log p(x) by importance sampling, 3 latents"].ours == -139
+    assert "log p(x) by importance sampling, 20 latents" not in rows
 
 
 def test_curves_begin_with_the_second_epoch_and_training_stands_at_the_middle_of_one():
@@ -54,13 +54,13 @@ def test_curves_begin_with_the_second_epoch_and_training_stands_at_the_middle_of
 
 
 def test_the_story_at_toy_size_makes_its_rows_and_pictures(shrunken):
-    sitting = shrunken(kingma2014)
-    results = reproduce(kingma2014.PAPER, sitting)
+    reproduction = shrunken(kingma2014)
+    results = reproduce(kingma2014.PAPER, reproduction)
     assert set(results["pictures"]) == {"curves.png", "manifold.png"}
     assert len(results["rows"]) == 18
     values = {row["what"]: row["ours"] for row in results["rows"]}
     for size in kingma2014.SMALL:
         # importance samples lie above the bound, up to the noise of one draw of it
-        assert values[f"log p(x) by importance samples, {size} latents"] > values[f"bound on log p(x), {size} latents"]
-    before = dict(sitting.seconds)
-    assert reproduce(kingma2014.PAPER, sitting)["seconds"] == before
+        assert values[f"log p(x) by importance sampling, {size} latents"] > values[f"bound on log p(x), {size} latents"]
+    before = dict(reproduction.seconds)
+    assert reproduce(kingma2014.PAPER, reproduction)["seconds"] == before

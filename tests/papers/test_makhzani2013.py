@@ -5,13 +5,14 @@ import json
 import numpy as np
 import pytest
 
-from isthmus.fitting import fit, prepared
+from isthmus.data.loading import prepare
 from isthmus.papers import makhzani2013
 from isthmus.papers.makhzani2013 import _rows, codes
+from isthmus.runs.fit import fit
 
 
 def test_codes_keep_the_alpha_k_largest_units_of_the_same_networks():
-    data = prepared("digits", makhzani2013.recipe(5).data, 0)
+    data = prepare("digits", makhzani2013.recipe(5).data, 0)
     model = fit(makhzani2013.recipe(5), data, epochs=1, seed=0).model
     x = data.train.tensor[:50]
     once, twice = codes(model, 5, 1.0, x), codes(model, 5, 2.0, x)
@@ -47,4 +48,4 @@ def test_what_is_chosen_is_the_best_on_the_validation_images(story):
 def test_filters_are_drawn_for_each_k_and_finished_pieces_are_kept(story):
     _, results, said = story
     assert set(results["pictures"]) == {"filters-k40.png", "filters-k10.png"}
-    assert [text.endswith("done before") for text in said] == [True] * 4
+    assert [text.endswith("already finished") for text in said] == [True] * 4

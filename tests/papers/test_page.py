@@ -16,7 +16,7 @@ MACHINE = {"isthmus": "0.1.0", "python": "3.11.7", "torch": "2.13.0", "system": 
 
 def row(**changes) -> dict:
     plain = {"what": "-log p(x|z)", "ours": 87.094, "published": 86.76, "known": "78.01 (NVAE)", "unit": "nats"}
-    return plain | {"bar": "within 0.5", "met": True, "spread": None} | changes
+    return plain | {"target": "within 0.5", "met": True, "spread": None} | changes
 
 
 def results(name: str, *rows: dict, **changes) -> dict:
@@ -30,20 +30,20 @@ def test_a_row_becomes_text():
         *("-log p(x|z), nats", "86.76", "87.09 ± 0.032", "78.01 (NVAE)", "within 0.5", "met"),
     )
     assert cells(row(unit="", published="falls", met=False))[:2] == ("-log p(x|z)", "falls")
-    assert [cells(row(met=met)).verdict for met in (False, None)] == ["not met", "not asked of this form"]
-    assert cells(row(bar="", met=None)).verdict == ""
+    assert [cells(row(met=met)).verdict for met in (False, None)] == ["not met", "does not apply"]
+    assert cells(row(target="", met=None)).verdict == ""
 
 
 def test_the_page_counts_bars_and_adds_up_seconds():
-    made = page([results("burda2016", row(), row(met=False), row(bar="", met=None))])
+    made = page([results("burda2016", row(), row(met=False), row(target="", met=None))])
     assert "| 3 | 1 of 2 | 2 min |" in made
     assert "- time: 2 min in 2 pieces, Linux x, 2 cores, 1 thread, torch 2.13.0, isthmus 0.1.0" in made
     assert "- command: `isthmus reproduce burda2016`" in made
-    assert "- pictures: `a.png`" in made
+    assert "- figures: `a.png`" in made
 
 
 def test_where_no_bar_is_asked_the_page_says_so():
-    assert "| 1 | none asked | 2 min |" in page([results("labels", row(bar="", met=None))])
+    assert "| 1 | no targets | 2 min |" in page([results("labels", row(target="", met=None))])
 
 
 def test_a_bar_that_was_missed_is_said_plainly_and_no_text_breaks_the_table():
@@ -77,7 +77,7 @@ def test_only_results_of_reproductions_are_gathered(tmp_path):
         (tmp_path / f"{name}.json").write_text(json.dumps(content))
     assert [found["paper"] for found in gathered(tmp_path)] == ["burda2016"]
     (tmp_path / "e.json").write_text("{")
-    with pytest.raises(BadData, match=r"e\.json' is no JSON: .*\. Make it again\.$"):
+    with pytest.raises(BadData, match=r"e\.json' is not valid JSON: .*\. Run the reproduction again\.$"):
         gathered(tmp_path)
 
 

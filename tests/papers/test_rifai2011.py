@@ -6,7 +6,7 @@ import pytest
 
 from isthmus import papers
 from isthmus.papers import rifai2011
-from isthmus.papers.sitting import reproduce
+from isthmus.papers.reproduction import reproduce
 
 
 def test_most_units_saturate_in_the_contractive_one_or_the_bar_is_missed():
@@ -14,7 +14,7 @@ def test_most_units_saturate_in_the_contractive_one_or_the_bar_is_missed():
     rows = rifai2011._saturated(full | {"CAE": [80.0, 90.0]})
     assert [row.met for row in rows] == [True, None, None, None, None, None]
     assert (rows[0].ours, rows[0].published, rows[0].unit) == (85.0, 86.36, "%")
-    assert [row.met for row in rifai2011._saturated(full | {"AE": [50.0, 50.0]}) if row.bar] == [False]
+    assert [row.met for row in rifai2011._saturated(full | {"AE": [50.0, 50.0]}) if row.target] == [False]
 
 
 @pytest.fixture
@@ -30,11 +30,11 @@ def few(monkeypatch):
 
 
 def test_finished_models_serve_all_columns_and_are_trained_once_more_where_they_are_gone(shrunken, few, monkeypatch):
-    sitting = shrunken(rifai2011)
+    reproduction = shrunken(rifai2011)
     trained = []
-    fit = papers.sitting.fit
-    monkeypatch.setattr(papers.sitting, "fit", lambda *args, **more: trained.append(1) or fit(*args, **more))
-    first = reproduce(rifai2011.PAPER, sitting)
+    fit = papers.reproduction.fit
+    monkeypatch.setattr(papers.reproduction, "fit", lambda *args, **more: trained.append(1) or fit(*args, **more))
+    first = reproduce(rifai2011.PAPER, reproduction)
     assert len(trained) == 2
     columns = {row["what"].rpartition(", ")[0]: row["ours"] for row in first["rows"]}
     assert {"test error", "mean |J|_F", "saturated units", "cross-entropy"} <= set(columns)
@@ -44,14 +44,14 @@ def test_finished_models_serve_all_columns_and_are_trained_once_more_where_they_
     assert all(0 <= share <= 100 for share in shares)
 
     # a piece that is gone is made from the model that was kept
-    (sitting.place("pieces/ae-0-seed0-saturation.json")).unlink()
-    assert reproduce(rifai2011.PAPER, sitting)["rows"] == first["rows"]
+    (reproduction.place("pieces/ae-0-seed0-saturation.json")).unlink()
+    assert reproduce(rifai2011.PAPER, reproduction)["rows"] == first["rows"]
     assert len(trained) == 2
     # or from the same model trained again
-    (sitting.place("pieces/ae-0-seed0-saturation.json")).unlink()
-    (folder,) = sitting.place("pieces").glob("ae-0-seed0-????????")
+    (reproduction.place("pieces/ae-0-seed0-saturation.json")).unlink()
+    (folder,) = reproduction.place("pieces").glob("ae-0-seed0-????????")
     shutil.rmtree(folder)
-    assert reproduce(rifai2011.PAPER, sitting)["rows"] == first["rows"]
+    assert reproduce(rifai2011.PAPER, reproduction)["rows"] == first["rows"]
     assert len(trained) == 3
 
 
@@ -69,4 +69,4 @@ def test_the_fewest_errors_are_asked_of_the_contractive_one_and_the_order_of_all
     assert rows["test error, CAE"].met is True
     assert rows["test error, AE"].met is True
     swapped = rifai2011._wrong(errors | {"CAE": [1.2, 1.2]})
-    assert [row.met for row in swapped if row.bar] == [False, False]
+    assert [row.met for row in swapped if row.target] == [False, False]

@@ -1,4 +1,4 @@
-"""VAE and WAEs: features, distances and bars, and the whole story at toy size."""
+"""VAE and WAEs: features, distances and targets, and the whole story at toy size."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ from safetensors.torch import save_file
 
 from isthmus import functional as F
 from isthmus.papers import tolstikhin2018
-from isthmus.papers.sitting import Sitting, reproduce
+from isthmus.papers.reproduction import Reproduction, reproduce
 
 REAL = {"sharpness": 0.18, "frechet": 0.4}
 NAMES = ("squared_error", "mmd", "w2", "sharpness", "frechet")
@@ -22,7 +22,7 @@ def table(**wae_gan: float) -> list:
 
 def test_all_bars_are_met_by_waes_that_are_better_in_all():
     rows = table()
-    assert [row.met for row in rows if row.bar] == [True] * 6
+    assert [row.met for row in rows if row.target] == [True] * 6
     assert {row.what for row in rows if row.ours in REAL.values()} == {
         "sharpness of samples: data",
         "Frechet distance of samples (not FID): data",
@@ -37,14 +37,14 @@ def test_each_bar_is_missed_by_a_wae_that_is_worse(worse):
 
 
 def test_the_frechet_distance_is_that_of_the_features_behind_the_first_layer(tmp_path):
-    sitting = Sitting(tmp_path)
+    reproduction = Reproduction(tmp_path)
     (tmp_path / "pieces").mkdir()
     save_file({"weight": torch.eye(2), "bias": torch.tensor([0.0, -10.0])}, tmp_path / "pieces/features.safetensors")
     x = torch.rand(50, 1, 1, 2)
     shift = torch.tensor([3.0, 4.0]).reshape(1, 1, 2)
     # the second feature is cut off by its bias, so only the first one is told apart
-    assert tolstikhin2018._frechet(sitting, x, x + shift) == pytest.approx(9, rel=1e-6)
-    assert tolstikhin2018._frechet(sitting, x, x) == pytest.approx(0, abs=1e-9)
+    assert tolstikhin2018._frechet(reproduction, x, x + shift) == pytest.approx(9, rel=1e-6)
+    assert tolstikhin2018._frechet(reproduction, x, x) == pytest.approx(0, abs=1e-9)
 
 
 def test_the_models_differ_in_what_the_table_compares_and_not_in_their_nets():
@@ -78,6 +78,6 @@ def test_the_story_at_toy_size_makes_its_rows_and_pictures(shrunken):
     assert len(results["rows"]) == 19
     assert {row["met"] for row in results["rows"]} == {None}
     values = {row["what"]: row["ours"] for row in results["rows"]}
-    assert values["digits that the classifier of features gets right"] > 0.7
+    assert values["accuracy of the feature classifier"] > 0.7
     for kind in tolstikhin2018.FID:
         assert values[f"Frechet distance of samples (not FID): {kind}"] > 0

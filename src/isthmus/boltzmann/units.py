@@ -1,12 +1,12 @@
-r"""Kinds of units: what a layer is made of, and all that a Boltzmann machine asks of a kind.
+r"""Kinds of units of a Boltzmann machine, and their interface.
 
-A unit u with bias b has an energy of its own, :math:`e(u)`, and the other layer gives it a field x; then
+A unit u with bias b has the energy :math:`e(u)`, and its input from the other layer is the field x; then
 
 .. math:: p(u \mid x) \propto e^{-e(u) + ux}, \qquad \kappa(x) = \log \int e^{-e(u) + ux}\, du
 
-(a sum where u is discrete). The cumulant :math:`\kappa` integrates the unit out, and its slope is the mean:
+(a sum where u is discrete). The cumulant :math:`\kappa` integrates the unit out, and its derivative is the mean:
 :math:`\kappa'(x) = \mathrm E[u \mid x]`. For both kinds below the mean depends on b + x alone. A new kind is a class
-with these members and a line in :data:`UNITS`.
+with these members and an entry in :data:`UNITS`.
 """
 
 import math
@@ -16,36 +16,36 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-RAREST = 1e-3
-"""Least probability of a 0 or a 1 that a bias is found for: what was never seen may yet be."""
+MIN_PROBABILITY = 1e-3
+"""Smallest probability of a 0 or a 1 in the computation of a bias, so that unseen values stay possible."""
 
 
 class Unit(Protocol):
-    """What a machine asks of a kind of units; every function works elementwise and broadcasts.
+    """Interface of a kind of units; all functions are elementwise and broadcast.
 
     Attributes:
-        low, high: bounds of a unit's values in data.
-        binary: whether its states are 0 and 1 alone, so that they can be counted.
+        low, high: bounds of the values in data.
+        binary: whether the states are 0 and 1 only, so that they can be enumerated.
     """
 
     low: float
     high: float
     binary: bool
 
-    def own(self, u: Tensor, bias: Tensor) -> Tensor:
-        """Energy e(u) of a unit on its own, in nats."""
+    def energy(self, u: Tensor, bias: Tensor) -> Tensor:
+        """Energy e(u) of a unit, in nats."""
         ...
 
     def mean(self, total: Tensor) -> Tensor:
-        """Mean of a unit, given its bias plus field."""
+        """Mean of a unit given the sum of bias and field."""
         ...
 
     def bias(self, mean: Tensor) -> Tensor:
-        """The bias that gives a unit about this mean where there is no field."""
+        """The bias of a unit with about this mean at zero field."""
         ...
 
     def draw(self, mean: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """A state drawn around a mean, of the mean's type."""
+        """A sample of a unit with this mean, in the dtype of the mean."""
         ...
 
     def cumulant(self, bias: Tensor, field: Tensor) -> Tensor:
@@ -53,17 +53,17 @@ class Unit(Protocol):
         ...
 
 
-class Bernoulli:
+class BernoulliUnits:
     r"""Units in {0, 1}: :math:`e(u) = -bu`, mean :math:`\sigma(b + x)`, cumulant :math:`\log(1 + e^{b + x})`.
 
-    >>> Bernoulli().mean(torch.tensor(0.0)).item()
+    >>> BernoulliUnits().mean(torch.tensor(0.0)).item()
     0.5
     """
 
     low, high, binary = 0.0, 1.0, True
 
-    def own(self, u: Tensor, bias: Tensor) -> Tensor:
-        """Energy of a unit on its own."""
+    def energy(self, u: Tensor, bias: Tensor) -> Tensor:
+        """Energy of a unit, in nats."""
         return -bias * u
 
     def mean(self, total: Tensor) -> Tensor:
@@ -71,13 +71,13 @@ class Bernoulli:
         return torch.sigmoid(total)
 
     def bias(self, mean: Tensor) -> Tensor:
-        """Logit of the mean, which is kept a little away from 0 and 1."""
-        return torch.logit(mean, eps=RAREST)
+        """Logit of the mean, which is clamped away from 0 and 1."""
+        return torch.logit(mean, eps=MIN_PROBABILITY)
 
     def draw(self, mean: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """States 0 and 1."""
-        # in bfloat16 a uniform number would be 0 once in 256 draws; four times as fast as torch.bernoulli, where the
-        # comparison writes numbers and no truth values are converted
+        """Samples in {0, 1}."""
+        # in bfloat16 a uniform sample would be 0 once in 256 times; four times as fast as torch.bernoulli, because the
+        # comparison writes floats and no booleans are converted
         dtype = torch.promote_types(mean.dtype, torch.float32)
         uniform = torch.rand(mean.shape, generator=generator, dtype=dtype, device=mean.device)
         return torch.lt(uniform, mean, out=torch.empty_like(mean))
@@ -87,37 +87,37 @@ class Bernoulli:
         return F.softplus(bias + field)
 
 
-class Gaussian:
+class GaussianUnits:
     r"""Real units of unit variance: :math:`e(u) = \frac12 (u - b)^2`, mean b + x.
 
     The cumulant is :math:`bx + \frac12 x^2 + \frac12 \log 2\pi`. Data for such units should have about unit variance.
 
-    >>> Gaussian().own(torch.tensor(3.0), torch.tensor(1.0)).item()
+    >>> GaussianUnits().energy(torch.tensor(3.0), torch.tensor(1.0)).item()
     2.0
     """
 
     low, high, binary = -math.inf, math.inf, False
 
-    def own(self, u: Tensor, bias: Tensor) -> Tensor:
-        """Energy of a unit on its own."""
+    def energy(self, u: Tensor, bias: Tensor) -> Tensor:
+        """Energy of a unit, in nats."""
         return 0.5 * (u - bias).square()
 
     def mean(self, total: Tensor) -> Tensor:
-        """The sum itself."""
+        """The sum of bias and field."""
         return total
 
     def bias(self, mean: Tensor) -> Tensor:
-        """The mean itself."""
+        """The mean."""
         return mean
 
     def draw(self, mean: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """The mean with noise of unit variance."""
+        """The mean plus noise of unit variance."""
         return mean + torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
 
     def cumulant(self, bias: Tensor, field: Tensor) -> Tensor:
-        """Bias times field, plus half the squared field, plus the normaliser of the density."""
+        """Bias times field, plus half the squared field, plus the log normalizer of the density."""
         return field * (bias + 0.5 * field) + 0.5 * math.log(2 * math.pi)
 
 
-UNITS: dict[str, Unit] = {"bernoulli": Bernoulli(), "gaussian": Gaussian()}
+UNITS: dict[str, Unit] = {"bernoulli": BernoulliUnits(), "gaussian": GaussianUnits()}
 """Kinds of units by name."""

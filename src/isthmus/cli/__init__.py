@@ -1,1 +1,1 @@
-"""The command ``isthmus``: thin verbs over the library, which compute nothing themselves."""
+"""The command ``isthmus``: one thin function per verb, which calls the library."""

@@ -1,21 +1,18 @@
-"""Data: a catalogue of named sets, readers for paths, seeded splits, and preparation for a model.
-
-``prepare`` needs torch and is imported by its own path, ``isthmus.data.prepare``.
-"""
+"""Data: named data sets, file formats, splits, scaling and streaming; ``loading.prepare`` combines them."""
 
 from isthmus.data.base import Dataset, Examples, Provenance, SourceFile
-from isthmus.data.catalogue import CATALOGUE, Row, load, rows
-from isthmus.data.splits import Split, split
+from isthmus.data.catalogue.table import CATALOGUE, DatasetSummary, load_dataset, rows
+from isthmus.data.transforms.splits import Splits, split
 
 __all__ = [
     "CATALOGUE",
     "Dataset",
+    "DatasetSummary",
     "Examples",
     "Provenance",
-    "Row",
     "SourceFile",
-    "Split",
-    "load",
+    "Splits",
+    "load_dataset",
     "rows",
     "split",
 ]

@@ -1,4 +1,4 @@
-"""The record of a data set: aligned arrays, their parts, and where they came from.
+"""A data set as arrays with their splits and provenance.
 
 Nothing here reads a file or changes a value.
 """
@@ -14,24 +14,26 @@ from isthmus.errors import BadData
 Array = npt.NDArray[Any]
 
 
-class Place(NamedTuple):
-    """Where an example is: the file (empty where only memory holds it) and the row in it, counted from 0."""
+class Location(NamedTuple):
+    """Location of an example: its file (empty for data in memory) and its 0-based row in that file."""
 
     file: str
     row: int
 
     def __str__(self) -> str:
-        """In words."""
+        """Text for messages."""
         return f"{self.file!r}, row {self.row}" if self.file else f"row {self.row}"
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Examples with one row each: ``x`` (N, ...), and where known ``labels`` (N,) and ``groups`` (N,).
+    """Examples as aligned arrays.
 
-    ``labels`` say the class (digits, persons, anomaly 0/1); ``groups`` say which examples must stay in one part
-    of a split (the same person or object). ``rows`` are their rows in the source, where some were left out or they
-    stand in another order.
+    Args:
+        x: raw values, (N, ...).
+        labels: class of each example (digit, person, anomaly 0/1), (N,).
+        groups: group of each example (person, object), (N,); a split keeps each group in one set.
+        rows: row of each example in the source, (N,), where some were left out or reordered.
 
     Raises:
         BadData: the arrays differ in length, or ``x`` holds no example.
@@ -43,20 +45,20 @@ class Examples:
     rows: Array | None = None
 
     def __post_init__(self) -> None:
-        """Refuse arrays that are not aligned."""
+        """Check that the arrays are aligned."""
         if self.x.ndim < 2:
             raise BadData(
                 f"The data must be a table (N, D) or images (N, H, W[, C]), but has shape {self.x.shape}. "
-                "Give one row to each example."
+                "Pass one row per example."
             )
         if len(self.x) == 0:
-            raise BadData("The data holds no example (its first axis has length 0).")
+            raise BadData("The data holds no example (its first axis has length 0). Pass at least one.")
         for name in ("labels", "groups", "rows"):
             values = getattr(self, name)
             if values is not None and values.shape != (len(self.x),):
                 raise BadData(
                     f"There are {len(self.x)} examples but {name} of shape {values.shape}. "
-                    f"Give exactly one of the {name} to each example."
+                    f"Pass one entry of {name} per example."
                 )
 
     def __len__(self) -> int:
@@ -64,22 +66,22 @@ class Examples:
         return len(self.x)
 
     def take(self, rows: Array) -> "Examples":
-        """The given rows, in the given order."""
+        """The examples at ``rows``, in that order."""
         pick = [None if v is None else v[rows] for v in (self.labels, self.groups)]
-        return Examples(self.x[rows], pick[0], pick[1], self.numbers[rows])
+        return Examples(self.x[rows], pick[0], pick[1], self.source_rows[rows])
 
     @property
-    def numbers(self) -> Array:
-        """The row of each example in the source, counted from 0."""
+    def source_rows(self) -> Array:
+        """0-based row of each example in the source, (N,)."""
         return np.arange(len(self)) if self.rows is None else self.rows
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file that was read: its name (no folder), size in bytes and SHA-256.
+    """A file that was read: its name without folder, size in bytes and SHA-256.
 
-    ``sampled`` says that the SHA-256 is of the size and of pieces spread over the file, which is too large to read
-    through at every start.
+    If ``sampled``, the SHA-256 is that of the size and of chunks spread over the file, which is too large to be read
+    completely at every start.
     """
 
     name: str
@@ -90,7 +92,7 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where data came from: the name asked for, the files with checksums, terms of use and credit."""
+    """Provenance of data: the requested name, the files with checksums, terms of use and credit."""
 
     name: str
     files: tuple[SourceFile, ...] = ()
@@ -100,12 +102,18 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Raw data in up to three parts, as the source gives them.
+    """Raw data in up to three splits, as provided by the source.
 
-    ``images`` tells pixels (N, H, W) or (N, H, W, C) from a table (N, D). ``valid`` and ``test`` are ``None``
-    where the source has no such part; ``splits.split`` then makes them. ``pixels`` says that 8-bit values are
-    brightness, to be divided by 255. ``label_names`` are the words behind integer labels. ``lost`` are the examples
-    that could not be decoded: where each was, and why.
+    Args:
+        name: name of the data set.
+        train: training set.
+        valid: validation set; ``None`` where the source has none, and ``splits.split`` makes one.
+        test: test set; likewise.
+        images: whether ``x`` holds images (N, H, W) or (N, H, W, C), not a table (N, D).
+        pixels: whether 8-bit values are brightness, to be divided by 255.
+        label_names: names of the integer labels.
+        provenance: origin, terms and credit.
+        undecodable: location of each example that could not be decoded, and the reason.
     """
 
     name: str
@@ -116,4 +124,4 @@ class Dataset:
     pixels: bool = False
     label_names: tuple[str, ...] = ()
     provenance: Provenance = field(default_factory=lambda: Provenance("array"))
-    lost: tuple[tuple[Place, str], ...] = ()
+    undecodable: tuple[tuple[Location, str], ...] = ()

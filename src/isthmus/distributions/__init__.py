@@ -1,13 +1,13 @@
-r"""Distributions that ``torch.distributions`` lacks, and two of its own in the form that training needs.
+r"""Distributions that ``torch.distributions`` does not provide, or not in an efficient form for training.
 
-A deterministic code is a random variable all the same: :class:`Dirac` puts its whole mass on one point, so a plain
-autoencoder and a variational one share one forward pass. The diagonal Gaussian and the Bernoulli are here for speed
-and are tested against torch's; everything else comes from ``torch.distributions``.
+A deterministic code is represented by the point mass :class:`Dirac`, so deterministic and variational autoencoders
+share one forward pass. :class:`DiagonalGaussian` and :class:`IndependentBernoulli` exist for speed and are tested
+against the equivalents in ``torch.distributions``.
 """
 
 from isthmus.distributions.basic import DiagonalGaussian, Dirac, IndependentBernoulli
 from isthmus.distributions.discrete import NearestCodeword, OneHot, straight_through
-from isthmus.distributions.levels import DiscretisedMixture, IndependentLevels
+from isthmus.distributions.gray_levels import DiscretizedMixture, IndependentLevels
 from isthmus.distributions.outputs import (
     CalibratedGaussian,
     IndependentContinuousBernoulli,
@@ -19,7 +19,7 @@ __all__ = [
     "CalibratedGaussian",
     "DiagonalGaussian",
     "Dirac",
-    "DiscretisedMixture",
+    "DiscretizedMixture",
     "IndependentBernoulli",
     "IndependentContinuousBernoulli",
     "IndependentLevels",

@@ -1,9 +1,8 @@
-r"""Distributions over discrete codes, whose draws carry a gradient all the same.
+r"""Distributions over discrete codes, with straight-through gradients.
 
-One-hot codes are drawn by the Gumbel trick: :math:`\arg\max_c (l_c + g_c)` with Gumbel noise g has probabilities
-:math:`\mathrm{softmax}(l)`, and a softmax of temperature :math:`\tau` in place of the maximum has a gradient. A code
-from a finite set of vectors is a point mass on the nearest of them. Both pass the gradient straight through the
-choice, whose own gradient is zero.
+One-hot codes are sampled by the Gumbel-max trick: :math:`\arg\max_c (l_c + g_c)` with Gumbel noise g has probabilities
+:math:`\mathrm{softmax}(l)`; a softmax with temperature :math:`\tau` instead of the maximum provides a gradient. A
+quantized code is a point mass at the nearest codewords, with the gradient copied to the features.
 """
 
 import torch
@@ -17,31 +16,31 @@ from isthmus.errors import IncompatibleParts
 
 
 def straight_through(value: Float[Tensor, "*N"], features: Float[Tensor, "*N"]) -> Float[Tensor, "*N"]:
-    """``value`` exactly, with the gradient that ``features`` would have.
+    """``value``, with the gradient of ``features`` (straight-through estimator).
 
     >>> h = torch.tensor([0.3], requires_grad=True)
     >>> straight_through(h.round(), 2 * h).backward()
     >>> h.grad.item()
     2.0
     """
-    # the bracket is zero exactly, so the value keeps every bit; features + (value - features) would not
+    # the bracket is exactly zero, so the value is exact; features + (value - features) would be rounded
     return value.detach() + (features - features.detach())
 
 
 class OneHot(Distribution):
-    r"""Independent categorical variables, each a one-hot group of ``classes`` neighbours on the axis of the code.
+    r"""Independent categorical variables, each a one-hot group of ``classes`` adjacent values on the axis of the code.
 
-    A code of d values holds d / classes variables; where it has further axes, so many at each position.
-    :meth:`log_prob` is the logarithm of a probability, :math:`\sum_g \sum_c z_{gc} \log \pi_{gc}`, in nats. Draws of
-    :meth:`rsample` are :math:`\mathrm{softmax}((l + g) / \tau)`, in the backward pass always, in the forward pass
-    where ``hard`` is false; that gradient is biased, less so as :math:`\tau` falls, while its variance grows.
+    A code of d values has d / classes variables, at each position if it has further axes. :meth:`log_prob` is a
+    log-probability, :math:`\sum_g \sum_c z_{gc} \log \pi_{gc}`, in nats. Samples of :meth:`rsample` are one-hot with
+    the gradient of :math:`\mathrm{softmax}((l + g) / \tau)`, or equal to it if ``hard`` is false. With decreasing
+    :math:`\tau` the bias of the gradient decreases and its variance increases.
 
     Args:
-        logits: l, shape (*B, d, *space); any constant may be added within a group.
+        logits: unnormalized log-probabilities l, shape (*B, d, *space).
         classes: values in a group; d is a multiple of it.
         temperature: :math:`\tau > 0` of the relaxation.
-        hard: draw one-hot codes in the forward pass too.
-        batch: how many leading axes count examples.
+        hard: whether samples of :meth:`rsample` are one-hot.
+        batch: number of leading batch axes.
 
     References:
         Categorical reparameterization with Gumbel-softmax (Jang et al., 2017), equations 1 and 2
@@ -68,18 +67,18 @@ class OneHot(Distribution):
     ) -> None:
         super().__init__(logits.shape[:batch], logits.shape[batch:], validate_args=False)
         self.classes, self.temperature, self.hard = classes, temperature, hard
-        # counted from the end: the axis of the classes in tensors split into groups
+        # negative, so that leading sample axes do not matter: the axis of classes after the split into groups
         self._axis = -len(self.event_shape)
         self._logits = self._split(logits).log_softmax(self._axis)
 
     @property
     def logits(self) -> Tensor:
-        """Logarithms of the probabilities, of the shape of a code."""
+        """Log-probabilities, of the shape of a code."""
         return self._joined(self._logits)
 
     @property
     def mean(self) -> Tensor:
-        """The probabilities."""
+        """The class probabilities, of the shape of a code."""
         return self._joined(self._logits.exp())
 
     @property
@@ -89,50 +88,50 @@ class OneHot(Distribution):
 
     @property
     def variance(self) -> Tensor:
-        """Of each value: p (1 - p)."""
+        """Variance of each value, p (1 - p)."""
         p = self.mean
         return p * (1 - p)
 
     def rsample(self, sample_shape: Size | list[int] | tuple[int, ...] = ()) -> Tensor:
-        """Draws with the gradient of the relaxation, shape (*sample, *B, d, *space); one-hot where ``hard``."""
+        """Samples with the gradient of the relaxation, shape (*sample, *B, d, *space); one-hot if ``hard``."""
         noisy = self._noisy(sample_shape)
         soft = torch.softmax(noisy / self.temperature, self._axis)
         return self._joined(straight_through(self._peak(noisy), soft) if self.hard else soft)
 
     def sample(self, sample_shape: Size | list[int] | tuple[int, ...] = ()) -> Tensor:
-        """One-hot draws without gradient."""
+        """One-hot samples, shape (*sample, *B, d, *space), without gradient."""
         with torch.no_grad():
             return self._joined(self._peak(self._noisy(sample_shape)))
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log-probability of each one-hot code, in nats."""
+        """Log-probability of each one-hot code, in nats, shape (*sample, *B)."""
         return self._summed(self._split(value) * self._logits)
 
     def entropy(self) -> Tensor:
-        """Entropy of each example, in nats."""
+        """Entropy per example, in nats, shape (*B)."""
         return -self._summed(self._logits.exp() * self._logits)
 
     def kl_to(self, prior: Distribution) -> Tensor:
-        r"""KL divergence :math:`\sum_{gc} \pi_{gc} \log(\pi_{gc} / p_{gc})` from a prior over such codes, in nats.
+        r"""KL divergence :math:`\sum_{gc} \pi_{gc} \log(\pi_{gc} / p_{gc})` from a prior, in nats, shape (*B).
 
         Raises:
-            IncompatibleParts: the prior is not over one-hot codes of as many classes.
+            IncompatibleParts: the prior is not over one-hot codes with the same classes.
         """
         if not isinstance(prior, OneHot) or (prior.classes, prior.event_shape) != (self.classes, self.event_shape):
             raise IncompatibleParts(
-                f"A categorical code of {self.classes} classes has a divergence from a prior over the same one-hot "
-                f"codes alone, but was compared with {type(prior).__name__}. Use --set prior.kind=uniform."
+                f"A categorical latent requires a prior over one-hot codes with the same {self.classes} classes, but "
+                f"the prior is {type(prior).__name__}. Use prior.kind=uniform."
             )
         return self._summed(self._logits.exp() * (self._logits - prior._logits))
 
     def _noisy(self, sample_shape: Size | list[int] | tuple[int, ...]) -> Tensor:
         shape = Size(sample_shape) + self._logits.shape
         exponential = torch.empty(shape, dtype=self._logits.dtype, device=self._logits.device).exponential_()
-        # the generator may round a draw to 0, whose logarithm would spoil the softmax
+        # a sample may be rounded to 0, whose logarithm is infinite
         return self._logits - exponential.clamp_min_(torch.finfo(exponential.dtype).tiny).log_()
 
     def _peak(self, scores: Tensor) -> Tensor:
-        """One-hot at the largest of each group."""
+        """One-hot at the maximum of each group."""
         index = scores.argmax(self._axis, keepdim=True)
         return torch.zeros_like(scores).scatter_(self._axis, index, 1.0)
 
@@ -149,14 +148,14 @@ class OneHot(Distribution):
 
 
 class NearestCodeword(Dirac):
-    """The point mass on the nearest codewords, which remembers the features it stands for.
+    """The point mass at the nearest codewords, which also stores the features.
 
-    Its value is ``codeword`` exactly; the gradient goes to ``features`` unchanged.
+    Its value is ``codeword``; the gradient is copied to ``features``.
 
     Args:
-        features: what the encoder gave, shape (B, d, *space).
-        codeword: the nearest codewords, of the same shape, with their gradient to the codebook where it learns by one.
-        index: which codeword each is, shape (B, groups, *space).
+        features: output of the encoder, shape (B, d, *space).
+        codeword: the nearest codewords, of the same shape; with gradient if the codebook is trained by gradient.
+        index: index of each codeword in the codebook, shape (B, groups, *space).
 
     References:
         Neural discrete representation learning (van den Oord et al., 2017), section 3.2

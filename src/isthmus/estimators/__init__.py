@@ -1,4 +1,4 @@
-"""Faces that scikit-learn knows: fit, transform, and what else its tools expect."""
+"""scikit-learn estimators."""
 
 from isthmus.estimators.boltzmann import BoltzmannTransformer
 

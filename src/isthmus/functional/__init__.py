@@ -1,7 +1,7 @@
-r"""The formulas, as pure functions of tensors. Each states its unit, sign and reduction.
+r"""Formulas as pure functions of tensors, with stated unit, sign and reduction.
 
-Every sum over features is a sum, never a mean, and what is returned keeps one value for each example: the caller
-averages over examples, by count. Units are nats unless said otherwise.
+Functions sum over features, never average, and return one value per example; the caller averages over examples. Units
+are nats unless stated otherwise.
 """
 
 from isthmus.functional.basics import (

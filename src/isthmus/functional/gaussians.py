@@ -1,8 +1,8 @@
-r"""Gaussians: entropy, divergence and distance in closed form, for a diagonal and for a full covariance.
+r"""Entropy, KL divergence and Wasserstein distance of Gaussians, with diagonal or full covariance.
 
-A diagonal Gaussian is its mean and its standard deviations :math:`\sigma`, of any one shape; a full one is its mean
-(B, d) and a factor :math:`L` of its covariance, :math:`\Sigma = L L^\top`, (B, d, d). What has no batch axis is
-shared by all examples. Entropies and divergences are in nats, distances in the squared units of the space.
+A diagonal Gaussian is given by its mean and standard deviations :math:`\sigma`, of the same shape; a full one by its
+mean (B, d) and a factor :math:`L` of its covariance, :math:`\Sigma = L L^\top`, (B, d, d). Arguments without a batch
+axis apply to all examples. Entropies and divergences are in nats, distances in squared units of the space.
 """
 
 import math
@@ -44,7 +44,7 @@ def kl_gaussian(
     other_loc: Float[Tensor, "*other"],
     other_scale: Float[Tensor, "*other"],
 ) -> Float[Tensor, " B"]:
-    r"""KL divergence of one diagonal Gaussian from another, in nats.
+    r"""KL divergence of a diagonal Gaussian from another, in nats, shape (B,).
 
     .. math:: \frac12 \sum_i \left(\frac{(\mu_i - m_i)^2 + \sigma_i^2}{s_i^2} - 1\right) - \log\frac{\sigma_i}{s_i}
 
@@ -52,19 +52,19 @@ def kl_gaussian(
     >>> kl_gaussian(one, 2 * one, one, 2 * one).item()
     0.0
     """
-    # an affine map changes no divergence: the one that makes the other Gaussian standard leaves the simpler formula
+    # the KL divergence is invariant to the affine map that makes the other Gaussian standard normal
     return kl_standard_normal((loc - other_loc) / other_scale, scale / other_scale)
 
 
 def kl_standard_normal(
     loc: Float[Tensor, "B *d"], scale: Float[Tensor, "B *d"], log_scale: Float[Tensor, "B *d"] | None = None
 ) -> Float[Tensor, " B"]:
-    r"""KL divergence of a diagonal Gaussian from the standard normal, in nats.
+    r"""KL divergence of a diagonal Gaussian from the standard normal, in nats, shape (B,).
 
     .. math:: \frac12 \sum_i \left( \mu_i^2 + \sigma_i^2 - 2 \log \sigma_i - 1 \right)
 
-    It is zero exactly where :math:`\mu = 0` and :math:`\sigma = 1`. Where :math:`\log\sigma` is known it saves the
-    logarithm, and the value stays finite where :math:`\sigma` underflows.
+    It is zero if and only if :math:`\mu = 0` and :math:`\sigma = 1`. With ``log_scale`` no logarithm is computed, and
+    the value is finite even if :math:`\sigma` underflows.
 
     References:
         Auto-encoding variational Bayes (Kingma & Welling, 2014), appendix B
@@ -78,7 +78,7 @@ def kl_standard_normal(
 def kl_standard_normal_by_dimension(
     loc: Float[Tensor, "B *d"], scale: Float[Tensor, "B *d"], log_scale: Float[Tensor, "B *d"] | None = None
 ) -> Float[Tensor, "B *d"]:
-    """The summands of :func:`kl_standard_normal`: nats for each latent dimension."""
+    """The terms of :func:`kl_standard_normal` per latent dimension, in nats, of the shape of ``loc``."""
     return 0.5 * (loc.square() + scale.square() - 1) - (scale.log() if log_scale is None else log_scale)
 
 
@@ -88,7 +88,7 @@ def kl_full_gaussian(
     other_loc: Float[Tensor, "*other d"],
     other_scale_tril: Float[Tensor, "*other d d"],
 ) -> Float[Tensor, " B"]:
-    r"""KL divergence of one Gaussian from another, both with Cholesky factors, in nats.
+    r"""KL divergence of a Gaussian from another, given Cholesky factors L and M, in nats, shape (B,).
 
     .. math:: \frac12 \left( \lVert M^{-1} L \rVert_F^2 + \lVert M^{-1} (\mu - m) \rVert^2 - d \right)
         - \log\det L + \log\det M
@@ -105,11 +105,11 @@ def kl_full_gaussian(
 def kl_full_standard_normal(
     loc: Float[Tensor, "B d"], scale_tril: Float[Tensor, "B d d"], log_diagonal: Float[Tensor, "B d"] | None = None
 ) -> Float[Tensor, " B"]:
-    r"""KL divergence of a Gaussian with Cholesky factor L from the standard normal, in nats.
+    r"""KL divergence of a Gaussian with Cholesky factor L from the standard normal, in nats, shape (B,).
 
     .. math:: \frac12 \left( \lVert L \rVert_F^2 + \lVert \mu \rVert^2 - d \right) - \log\det L
 
-    Where the logarithms of L's diagonal are known, the value stays finite where the diagonal underflows.
+    With ``log_diagonal``, the logarithms of the diagonal of L, the value is finite even if the diagonal underflows.
 
     >>> kl_full_standard_normal(torch.zeros(1, 2), torch.eye(2)[None]).item()
     0.0
@@ -125,7 +125,7 @@ def squared_wasserstein(
     other_loc: Float[Tensor, "*other"],
     other_scale: Float[Tensor, "*other"],
 ) -> Float[Tensor, " B"]:
-    r"""Squared 2-Wasserstein distance of diagonal Gaussians, in the squared units of the space.
+    r"""Squared 2-Wasserstein distance of diagonal Gaussians, in squared units of the space, shape (B,).
 
     .. math:: \lVert \mu - m \rVert^2 + \lVert \sigma - s \rVert^2
 
@@ -146,10 +146,9 @@ def squared_wasserstein_full(
     .. math:: \lVert \mu - m \rVert^2 + \mathrm{tr}(\Sigma + S - 2 (\Sigma^{1/2} S\, \Sigma^{1/2})^{1/2})
         = \lVert \mu - m \rVert^2 + \min_{Q^\top Q = I} \lVert L - M Q \rVert_F^2
 
-    The right side (Procrustes; Q is the polar factor of :math:`M^\top L`) takes no square root of a matrix. It is
-    never below zero, keeps its digits where the Gaussians nearly agree, and its gradient
-    :math:`2 (L - M Q)` is finite for all factors, also where covariances are equal, commute or have equal
-    eigenvalues. It can be differentiated once; a second time is refused.
+    The right-hand side (a Procrustes problem; Q is the polar factor of :math:`M^\top L`) requires no matrix square
+    root. It is never negative, accurate for nearly equal Gaussians, and its gradient :math:`2 (L - M Q)` is finite for
+    all factors, including equal or commuting covariances and repeated eigenvalues. It has no second derivatives.
 
     Args:
         loc: mean :math:`\mu`.
@@ -158,29 +157,28 @@ def squared_wasserstein_full(
         other_factor: M.
 
     References:
-        On the Bures-Wasserstein distance between positive definite matrices (Bhatia et al., 2019)
+        On the Bures–Wasserstein distance between positive definite matrices (Bhatia et al., 2019)
 
     >>> eye = torch.eye(2)[None]
     >>> squared_wasserstein_full(torch.zeros(1, 2), 3 * eye, torch.ones(1, 2), eye).item()
     10.0
     """
     shape = torch.broadcast_shapes(factor.shape, other_factor.shape)  # type: ignore[no-untyped-call]
-    apart: Tensor = _Procrustes.apply(factor.expand(shape), other_factor.expand(shape))  # type: ignore[no-untyped-call]
-    return (loc - other_loc).square().sum(-1) + apart
+    distance: Tensor = _Procrustes.apply(factor.expand(shape), other_factor.expand(shape))  # type: ignore[no-untyped-call]
+    return (loc - other_loc).square().sum(-1) + distance
 
 
 def fitted_gaussian(x: Float[Tensor, "N d"]) -> tuple[Float[Tensor, "1 d"], Float[Tensor, "1 d d"]]:
     r"""Mean and a factor of the covariance of a sample, :math:`\frac{1}{N-1} \sum_n (x_n - \mu)(x_n - \mu)^\top`.
 
-    :func:`squared_wasserstein_full` of two of them is the squared Frechet distance of two sets of features, as in the
-    Frechet inception distance. The factor is the triangle of a QR decomposition, so it exists where a feature is
-    constant too.
+    :func:`squared_wasserstein_full` of two such Gaussians is the squared Fréchet distance of two sets of features, as
+    in the Fréchet inception distance. The factor comes from a QR decomposition, so constant features are allowed.
 
     Args:
-        x: a sample of more points than dimensions.
+        x: points (N, d) with N > d.
 
     Raises:
-        BadData: fewer points, whose covariance says nothing of some directions.
+        BadData: N <= d, for which the covariance is singular.
 
     References:
         GANs trained by a two time-scale update rule converge to a local Nash equilibrium (Heusel et al., 2017)
@@ -192,8 +190,8 @@ def fitted_gaussian(x: Float[Tensor, "N d"]) -> tuple[Float[Tensor, "1 d"], Floa
     points, d = x.shape
     if points <= d:
         raise BadData(
-            f"The covariance of {d} features needs more than {d} points, but there are {points}. Give more points, or "
-            "fewer features."
+            f"The covariance of {d} features requires more than {d} points, but there are {points}. Pass more points, "
+            "or fewer features."
         )
     loc = x.mean(0, keepdim=True)
     triangle = torch.linalg.qr((x - loc) / math.sqrt(points - 1), mode="r").R
@@ -201,25 +199,25 @@ def fitted_gaussian(x: Float[Tensor, "N d"]) -> tuple[Float[Tensor, "1 d"], Floa
 
 
 class _Procrustes(torch.autograd.Function):
-    """The least squared distance of two factors over rotations and reflections of the second."""
+    """Smallest squared distance of two factors over rotations and reflections of the second."""
 
     @staticmethod
     def forward(ctx: Any, factor: Tensor, other: Tensor) -> Tensor:
         """The distance, shape (B,)."""
         u, _, vh = torch.linalg.svd(other.mT @ factor)
-        turn = u @ vh
-        residual = factor - other @ turn
-        ctx.save_for_backward(residual, turn)
-        apart: Tensor = residual.square().sum((-2, -1))
-        return apart
+        rotation = u @ vh
+        residual = factor - other @ rotation
+        ctx.save_for_backward(residual, rotation)
+        distance: Tensor = residual.square().sum((-2, -1))
+        return distance
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
-        """At its best the turn has no first-order effect, so it counts as a constant: no derivative of the SVD."""
-        residual, turn = ctx.saved_tensors
+        """The gradient with a constant rotation, which is exact at the optimum and needs no derivative of the SVD."""
+        residual, rotation = ctx.saved_tensors
         scaled = 2 * gradient[..., None, None] * residual
-        return scaled, -scaled @ turn.mT
+        return scaled, -scaled @ rotation.mT
 
 
 def _diagonal(matrix: Float[Tensor, "*B d d"]) -> Float[Tensor, "*B d"]:

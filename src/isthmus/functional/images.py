@@ -1,4 +1,4 @@
-r"""Pictures: how like two of them are to an eye, how sharp one is, and the same one moved."""
+r"""Images: structural similarity, sharpness, and translation."""
 
 import torch
 import torch.nn.functional as F
@@ -11,20 +11,20 @@ from isthmus.errors import ShapeError
 def ssim(
     x: Float[Tensor, "B C H W"], y: Float[Tensor, "B C H W"], *, window: int = 11, sigma: float = 1.5
 ) -> Float[Tensor, " B"]:
-    r"""Structural similarity of images in [0, 1], at most 1; 1 exactly where they are equal.
+    r"""Structural similarity (SSIM) of images in [0, 1], shape (B,); at most 1, and 1 for equal images.
 
     .. math:: \frac{(2\mu_x\mu_y + C_1)(2\sigma_{xy} + C_2)}{(\mu_x^2 + \mu_y^2 + C_1)(\sigma_x^2 + \sigma_y^2 + C_2)},
               \quad C_1 = 0.01^2,\ C_2 = 0.03^2
 
-    with means, variances and covariance under a Gaussian window, averaged over all places where the window lies
-    inside the image, and over channels. On an image smaller than the window the window is cut, along each side, to
-    the largest odd width that fits, and its weights still sum to 1.
+    with means, variances and covariance under a Gaussian window, averaged over all positions of the window inside the
+    image, and over channels. For images smaller than the window, the window is reduced along each axis to the largest
+    odd width that fits, with weights that sum to 1.
 
     Args:
         x: images.
-        y: images to compare with them.
+        y: images to compare with ``x``.
         window: width of the window in pixels, odd.
-        sigma: standard deviation of the window's weights, in pixels.
+        sigma: standard deviation of the weights of the window, in pixels.
 
     References:
         Image quality assessment: from error visibility to structural similarity (Wang et al., 2004), section III.B
@@ -46,35 +46,35 @@ def ssim(
 
 
 def shifted(x: Float[Tensor, "B C H W"], by: Int[Tensor, "B 2"]) -> Float[Tensor, "B C H W"]:
-    """Images moved by whole pixels, each by its own (down, right); what comes in from outside is 0.
+    """Images translated by an integer number of pixels (down, right) per image; new pixels are 0.
 
     >>> shifted(torch.tensor([[[[1.0, 2.0]]]]), torch.tensor([[0, 1]])).tolist()
     [[[[0.0, 1.0]]]]
     """
     for axis in (2, 3):
         side = x.shape[axis]
-        # where each row, then each column, comes from; outside there is nothing
-        place = torch.arange(side, device=x.device) - by[:, axis - 2, None]
-        inside = (place >= 0) & (place < side)
+        # index of the source row, then of the source column
+        index = torch.arange(side, device=x.device) - by[:, axis - 2, None]
+        inside = (index >= 0) & (index < side)
         shape = (len(x), 1, side, 1) if axis == 2 else (len(x), 1, 1, side)
-        source = place.clamp(0, side - 1).reshape(shape).expand_as(x)
+        source = index.clamp(0, side - 1).reshape(shape).expand_as(x)
         x = x.gather(axis, source) * inside.reshape(shape)
     return x
 
 
 def sharpness(x: Float[Tensor, "B C H W"]) -> Float[Tensor, " B"]:
-    r"""Variance of the Laplacian of the grey image, in squared units of the pixels: 0 where brightness is even.
+    r"""Sharpness of images: variance of the Laplacian, in squared units of the pixels, shape (B,).
 
     .. math:: \mathrm{var}_{ij} \left(x_{i-1,j} + x_{i+1,j} + x_{i,j-1} + x_{i,j+1} - 4 x_{ij}\right)
 
-    over the places with four neighbours; grey is the mean of the channels. Noise is sharp by this measure too, so it
-    is to be compared with that of the data.
+    over all pixels with four neighbors, where x is the mean over channels. Noise increases the value too, so compare it
+    with that of the data.
 
     Args:
         x: images of at least 3x3 pixels.
 
     Raises:
-        ShapeError: smaller ones.
+        ShapeError: smaller images.
 
     References:
         Wasserstein auto-encoders (Tolstikhin et al., 2018), section 4
@@ -84,16 +84,16 @@ def sharpness(x: Float[Tensor, "B C H W"]) -> Float[Tensor, " B"]:
     """
     if min(x.shape[-2:]) < 3:
         raise ShapeError(
-            f"The Laplacian needs a neighbour on each side, but the images have {x.shape[-2]}x{x.shape[-1]} pixels. "
-            "Give images of at least 3x3."
+            f"The Laplacian requires images of at least 3x3 pixels, but they have {x.shape[-2]}x{x.shape[-1]}. Pass "
+            "larger images."
         )
-    grey = x.mean(1)
-    across, down = grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:], grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1]
-    return (across + down - 4 * grey[:, 1:-1, 1:-1]).flatten(1).var(1, correction=0)
+    gray = x.mean(1)
+    across, down = gray[:, 1:-1, :-2] + gray[:, 1:-1, 2:], gray[:, :-2, 1:-1] + gray[:, 2:, 1:-1]
+    return (across + down - 4 * gray[:, 1:-1, 1:-1]).flatten(1).var(1, correction=0)
 
 
 def _weights(width: int, sigma: float, like: Tensor) -> Float[Tensor, " width"]:
     """Gaussian weights over ``width`` pixels that sum to 1."""
-    places = torch.arange(width, dtype=like.dtype, device=like.device) - (width - 1) / 2
-    values = torch.exp(-0.5 * (places / sigma).square())
+    offsets = torch.arange(width, dtype=like.dtype, device=like.device) - (width - 1) / 2
+    values = torch.exp(-0.5 * (offsets / sigma).square())
     return values / values.sum()

@@ -1,11 +1,11 @@
-r"""Jacobians of a code with respect to its input, one for each example: their rows, and their Frobenius norm.
+r"""Jacobians of a code with respect to its input, per example: rows and Frobenius norm.
 
 .. math:: J(x) = \frac{\partial f(x)}{\partial x} \in \mathbb R^{d \times D}, \quad
           \lVert J \rVert_F^2 = \sum_i \lVert e_i^\top J \rVert^2
 
-For any f the rows are vector-Jacobian products, d passes backward. For a chain of affine maps and elementwise
-functions, :math:`a_l = W_l h_{l-1} + b_l,\ h_l = s_l(a_l)`, they are a product of matrices,
-:math:`J = S_L W_L \cdots S_1 W_1` with :math:`S_l = \mathrm{diag}\,s_l'(a_l)`, multiplied from the code's side.
+For any f the rows are vector-Jacobian products, from d backward passes. For a chain of affine maps and elementwise
+functions, :math:`a_l = W_l h_{l-1} + b_l,\ h_l = s_l(a_l)`, the Jacobian is a product of matrices,
+:math:`J = S_L W_L \cdots S_1 W_1` with :math:`S_l = \mathrm{diag}\,s_l'(a_l)`, multiplied from left to right.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +17,7 @@ from torch import Tensor
 from isthmus.functional.basics import ACTIVATIONS, per_example
 
 AT_ONCE = 1 << 22
-"""Values of Jacobians that are made at once: 16 MiB in float32, and a few times that behind them."""
+"""Number of values of Jacobians computed at once: 16 MiB in float32, and a few times that in intermediate results."""
 
 
 def jacobian_rows(
@@ -27,17 +27,17 @@ def jacobian_rows(
     *,
     batched: bool = False,
 ) -> Iterator[Float[Tensor, "k B *D"]]:
-    r"""Products :math:`v_k^\top J(x_b)`, some at a time: every row of the Jacobian, or what ``vectors`` ask for.
+    r"""Vector-Jacobian products :math:`v_k^\top J(x_b)` in chunks over k; all rows of the Jacobian by default.
 
-    The code of an example must depend on that example alone. The products carry a gradient where gradients are on,
-    and may be asked for where they are off.
+    The code of an example must not depend on other examples. The products have a gradient if gradients are enabled;
+    they are also available inside ``torch.no_grad()``.
 
     Args:
-        function: f, from (B, *D) to (B, *code) with d values in each code.
-        x: where, (B, *D).
+        function: f, from (B, *D) to (B, *code) with d values per code.
+        x: inputs, (B, *D).
         vectors: :math:`v_k`; the d unit vectors by default.
-        batched: vectorise over k, instead of one pass for each. Faster, but torch's rules for it are wrong for some
-            layers (group normalisation), so it is for functions known to have none of them.
+        batched: vectorize over k, instead of one backward pass per k. Faster, but torch vectorizes some layers (group
+            normalization) incorrectly, so use it only for functions without such layers.
 
     >>> w = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
     >>> torch.cat(list(jacobian_rows(lambda x: x @ w.T, torch.zeros(1, 2)))).squeeze(1).tolist()
@@ -58,7 +58,7 @@ def jacobian_rows(
 def squared_jacobian_norm(
     function: Callable[[Tensor], Tensor], x: Float[Tensor, "B *D"], *, batched: bool = False
 ) -> Float[Tensor, " B"]:
-    r"""Squared Frobenius norm :math:`\lVert J(x_b) \rVert_F^2` of each example's Jacobian, by :func:`jacobian_rows`.
+    r"""Squared Frobenius norm :math:`\lVert J(x_b) \rVert_F^2` of the Jacobian per example, shape (B,).
 
     >>> squared_jacobian_norm(lambda x: 3 * x, torch.zeros(2, 4)).tolist()
     [36.0, 36.0]
@@ -70,7 +70,7 @@ def squared_jacobian_norm(
 def jacobian_norm(
     function: Callable[[Tensor], Tensor], x: Float[Tensor, "B *D"], *, batched: bool = False
 ) -> Float[Tensor, " B"]:
-    r"""Frobenius norm :math:`\lVert J(x_b) \rVert_F` of each example's Jacobian: how much the code moves with x.
+    r"""Frobenius norm :math:`\lVert J(x_b) \rVert_F` of the Jacobian per example, shape (B,).
 
     References:
         Contractive auto-encoders: explicit invariance during feature extraction (Rifai et al., 2011)
@@ -84,9 +84,9 @@ def jacobian_norm(
 def value_and_slope(
     function: Callable[[Tensor], Tensor], a: Float[Tensor, "B h"]
 ) -> tuple[Float[Tensor, "B h"], Float[Tensor, "B h"]]:
-    r"""An elementwise function s(a) and its derivative s'(a), which can be differentiated in its turn.
+    r"""Value s(a) and derivative s'(a) of an elementwise function; the derivative is differentiable.
 
-    Sigmoid and tanh give it from their values, :math:`s(1 - s)` and :math:`1 - s^2`; all others by autograd.
+    For sigmoid and tanh the derivative is :math:`s(1 - s)` and :math:`1 - s^2`; for all others it is by autograd.
 
     >>> [t.tolist() for t in value_and_slope(torch.tanh, torch.zeros(1, 1))]
     [[[0.0]], [[1.0]]]
@@ -108,15 +108,15 @@ def value_and_slope(
 def chain_factor(
     weights: Sequence[Tensor], slopes: Sequence[Tensor | None], low: torch.dtype | None = None
 ) -> Float[Tensor, "*B d h"]:
-    r"""What multiplies the first matrix of a chain: :math:`M = S_L W_L \cdots W_2 S_1`, so that :math:`J = M W_1`.
+    r"""The left factor of the Jacobian of a chain, :math:`M = S_L W_L \cdots W_2 S_1`, so that :math:`J = M W_1`.
 
-    Multiplied from the code's side, which takes :math:`d \sum_{l > 2} h_{l-1} h_{l-2}` products for an example. A chain
-    without slopes has the same M for all examples, without the axis B.
+    It is multiplied from left to right, which takes :math:`d \sum_{l > 2} h_{l-1} h_{l-2}` multiplications per example.
+    A chain of identity functions has the same M for all examples, without the axis B.
 
     Args:
-        weights: :math:`W_1, \dots, W_L` from the data to the code, :math:`(h_l, h_{l-1})` each, at least two.
+        weights: :math:`W_1, \dots, W_L` from the input to the code, :math:`(h_l, h_{l-1})` each, at least two.
         slopes: :math:`s_l'(a_l)`, :math:`(B, h_l)` each; ``None`` for the identity.
-        low: precision in which matrices are multiplied; all else stays in theirs.
+        low: precision of the matrix products; that of the weights by default.
     """
     m = weights[-1] if slopes[-1] is None else slopes[-1][:, :, None] * weights[-1]
     for weight, slope in zip(reversed(weights[1:-1]), reversed(slopes[1:-1]), strict=True):
@@ -133,8 +133,8 @@ def squared_product_norm(
 ) -> Float[Tensor, " *B"]:
     r"""Squared Frobenius norm :math:`\lVert M W \rVert_F^2 = \mathrm{tr}(M\,W W^\top M^\top)`.
 
-    The Gram matrix :math:`W W^\top` is made once for all examples; it is taken where that costs fewer products,
-    :math:`nh^2 + h^2 D < nhD` for n rows in all, unless ``gram`` says.
+    The Gram matrix :math:`W W^\top`, computed once for all examples, is used if it saves multiplications,
+    :math:`nh^2 + h^2 D < nhD` for n rows in total; ``gram`` overrides this choice.
 
     >>> squared_product_norm(torch.ones(1, 2), torch.eye(2)).item()
     2.0
@@ -149,7 +149,7 @@ def squared_product_norm(
 
 
 def squared_layer_norm(w: Float[Tensor, "d D"], slope: Float[Tensor, "B d"]) -> Float[Tensor, " B"]:
-    r"""Squared Frobenius norm of one layer's Jacobian, :math:`\sum_i s'(a_i)^2 \sum_j W_{ij}^2`.
+    r"""Squared Frobenius norm of the Jacobian of one layer, :math:`\sum_i s'(a_i)^2 \sum_j W_{ij}^2`, shape (B,).
 
     References:
         Contractive auto-encoders: explicit invariance during feature extraction (Rifai et al., 2011), equation 7
@@ -161,5 +161,5 @@ def squared_layer_norm(w: Float[Tensor, "d D"], slope: Float[Tensor, "B d"]) -> 
 
 
 def _product(a: Tensor, b: Tensor, low: torch.dtype | None) -> Tensor:
-    """A matrix product, in lower precision where one is named."""
+    """A matrix product, in precision ``low`` if it is not ``None``."""
     return a @ b if low is None else (a.to(low) @ b.to(low)).to(a.dtype)

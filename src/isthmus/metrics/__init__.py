@@ -1,1 +1,1 @@
-"""Metrics: what a trained model is worth, in stated units."""
+"""Metrics: evaluation of trained models, with stated units."""

@@ -1,4 +1,4 @@
-r"""How much of what a corruption took a model brings back: the restored input against the corrupted one."""
+r"""Denoising metrics: errors of corrupted and of restored inputs."""
 
 from collections.abc import Iterator
 
@@ -6,23 +6,25 @@ import torch
 from torch import Tensor
 
 from isthmus import functional as F
-from isthmus.corruptions import Identity
 from isthmus.metrics.reconstruction import are_pictures
-from isthmus.model import Autoencoder, Chunked, chunks, inference, seeded
+from isthmus.models.autoencoder import Autoencoder, inference
+from isthmus.models.inputs import Chunked, chunks
+from isthmus.models.seeding import seeded
+from isthmus.parts.corruptions import Identity
 
 
 def is_denoising(model: Autoencoder) -> bool:
-    """Whether the model was made to undo a corruption."""
+    """Whether the model is a denoising autoencoder."""
     return not isinstance(model.corruption, Identity)
 
 
 def corrupted(model: Autoencoder, x: Tensor, *, seed: int = 0) -> Tensor:
-    """What the model's own corruption makes of ``x`` at the end of a run, at the full strength of its schedules."""
-    return torch.cat([bad for _, bad in pairs(model, x, seed=seed)])
+    """``x`` with the model's corruption, at its strength at the end of a run."""
+    return torch.cat([noisy for _, noisy in pairs(model, x, seed=seed)])
 
 
 def pairs(model: Autoencoder, x: Tensor | Chunked, *, seed: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-    """Chunks of ``x``, and what the model's own corruption makes of each at the end of a run."""
+    """Chunks of ``x``, and the same with the model's corruption, at its strength at the end of a run."""
     with inference(model), seeded(seed):
         for chunk in chunks(x):
             clean = chunk.to(model.like.device, model.like.dtype)
@@ -30,26 +32,27 @@ def pairs(model: Autoencoder, x: Tensor | Chunked, *, seed: int = 0) -> Iterator
 
 
 def denoising(model: Autoencoder, x: Tensor | Chunked, *, seed: int = 0) -> dict[str, float]:
-    r"""Errors of the corrupted and of the restored input against the clean one, means over examples.
+    r"""Errors of corrupted and of restored inputs with respect to clean inputs, means over examples.
 
-    ``mse`` in the model's units; for images in [0, 1] ``psnr`` in dB and ``ssim``, at most 1, where the corrupted
-    image is cut to [0, 1] as a screen would. What is restored is the mean of p(x|z) at the mean code.
+    ``mse`` in squared units of the model's input; for images in [0, 1] also ``psnr`` in dB and ``ssim``, at most 1, of
+    images clipped to [0, 1]. The restored input is the mean of p(x|z) at the mean code of the corrupted input.
 
     References:
-        Stacked denoising autoencoders (Vincent et al., 2010)
+        Stacked denoising autoencoders: learning useful representations in a deep network with a local denoising
+            criterion (Vincent et al., 2010)
         Image quality assessment: from error visibility to structural similarity (Wang et al., 2004)
     """
     sums: dict[str, float] = {}
-    n, pictures = 0, True
-    for clean, bad in pairs(model, x, seed=seed):
-        n, pictures = n + len(clean), pictures and are_pictures(clean)
-        for name, y in (("corrupted", bad), ("restored", model.reconstruct(bad))):
-            figures = {"mse": F.squared_error(clean, y) / y[0].numel()}
-            if pictures:
+    n, images = 0, True
+    for clean, noisy in pairs(model, x, seed=seed):
+        n, images = n + len(clean), images and are_pictures(clean)
+        for name, y in (("corrupted", noisy), ("restored", model.reconstruct(noisy))):
+            metrics = {"mse": F.squared_error(clean, y) / y[0].numel()}
+            if images:
                 y = y.clamp(0, 1)
-                figures |= {"psnr": F.psnr(clean, y), "ssim": F.ssim(clean, y)}
-            for kind, values in figures.items():
+                metrics |= {"psnr": F.psnr(clean, y), "ssim": F.ssim(clean, y)}
+            for kind, values in metrics.items():
                 sums[f"{kind}_{name}"] = sums.get(f"{kind}_{name}", 0.0) + values.sum().item()
-    # one chunk that leaves [0, 1] makes all of them no pictures
-    known = {name for name in sums if pictures or name.startswith("mse")}
+    # image metrics only if all chunks lie in [0, 1]
+    known = {name for name in sums if images or name.startswith("mse")}
     return {name: sums[name] / n for name in sorted(known)}

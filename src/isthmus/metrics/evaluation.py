@@ -1,4 +1,4 @@
-"""All figures of a model on one part of the data, and what each of them means."""
+"""All metrics of a model on one set of examples, and their meanings."""
 
 import math
 
@@ -7,41 +7,44 @@ import torch
 from torch import Tensor
 
 from isthmus.data.base import Array
-from isthmus.metrics.codes import sensitivity, sparsity
+from isthmus.metrics.codes import codebook_use, sensitivity, sparsity
 from isthmus.metrics.denoising import denoising, is_denoising
-from isthmus.metrics.importance import Listener
+from isthmus.metrics.importance import ProgressCallback
+from isthmus.metrics.losses import losses
 from isthmus.metrics.reconstruction import reconstruction
 from isthmus.metrics.scores import scores
 from isthmus.metrics.variational import has_bound, variational
-from isthmus.model import Autoencoder, Chunked
-from isthmus.objective import Objective
-from isthmus.training.validation import losses
+from isthmus.models.autoencoder import Autoencoder
+from isthmus.models.inputs import Chunked
+from isthmus.models.objective import Objective
+from isthmus.parts.hooks import Discrete
 
 MEANINGS: dict[str, str] = {
-    "n": "examples",
-    "loss": "nats: the objective, lower is better",
-    "squared_error": "summed over features, in the model's units",
-    "mse": "squared error divided by the features",
-    "fvu": "variance unexplained: 1 is the mean example",
-    "psnr": "dB: mean over images, higher is better",
-    "cross_entropy": "nats: -log p(x|z) at the latent's mean",
-    "cross_entropy_floor": "nats: entropy of the data, the least there is",
-    "elbo": "nats: bound on log p(x), higher is better",
-    "kl": "nats: KL(q(z|x) || prior), exact or, where no closed form is known, of a draw",
-    "active_units": "latent dimensions with var E[z|x] > 0.01",
-    "nll": "nats: -log p(x) by importance sampling",
-    "bits_per_dim": "bits: nll / features, else -elbo, else -log p(x|z) at the mean",
-    "l0": "code values that are not zero",
-    "dead_fraction": "share of code values that are always zero",
-    "jacobian_norm": "norm of dE[z|x]/dx, of 500 examples at most",
-    "mse_corrupted": "squared error / features: of the input",
-    "mse_restored": "squared error / features: of what is restored",
-    "psnr_corrupted": "dB: of the input, cut to [0, 1]",
-    "psnr_restored": "dB: of what is restored, higher is better",
-    "ssim_corrupted": "structural similarity: of the input",
-    "ssim_restored": "structural similarity: restored, at most 1",
+    "n": "number of examples",
+    "loss": "training objective, in nats; lower is better",
+    "squared_error": "squared error, summed over features",
+    "mse": "mean squared error over features",
+    "fvu": "fraction of variance unexplained; 1 for the mean example",
+    "psnr": "peak signal-to-noise ratio, in dB; higher is better",
+    "cross_entropy": "binary cross-entropy at the mean code, in nats",
+    "cross_entropy_floor": "entropy of the data, in nats: lower bound of cross_entropy",
+    "elbo": "evidence lower bound on log p(x), in nats; higher is better",
+    "kl": "KL divergence of q(z|x) from the prior, in nats",
+    "active_units": "number of latent dimensions with Var[E[z|x]] > 0.01",
+    "nll": "-log p(x) by importance sampling, in nats",
+    "bits_per_dim": "nll, else -elbo, else -log p(x|z), in bits per dimension",
+    "l0": "number of nonzero code values",
+    "dead_fraction": "fraction of code values that are zero for all examples",
+    "codebook_perplexity": "perplexity of codeword usage; 1 to the codebook size",
+    "jacobian_norm": "Frobenius norm of dE[z|x]/dx, on at most 500 examples",
+    "mse_corrupted": "mean squared error of the corrupted input",
+    "mse_restored": "mean squared error of the restored input",
+    "psnr_corrupted": "PSNR of the corrupted input, clipped to [0, 1], in dB",
+    "psnr_restored": "PSNR of the restored input, in dB; higher is better",
+    "ssim_corrupted": "structural similarity of the corrupted input",
+    "ssim_restored": "structural similarity of the restored input; at most 1",
 }
-"""Unit and meaning of each figure; all but counts are means over examples."""
+"""Meaning of each metric with its unit; all but counts are means over examples."""
 
 
 def evaluate(
@@ -50,45 +53,45 @@ def evaluate(
     *,
     seed: int = 0,
     importance_samples: int = 0,
-    listener: Listener | None = None,
+    callback: ProgressCallback | None = None,
 ) -> dict[str, float]:
-    """The figures that this model has on the examples ``x`` (N, *D); equal weights give equal figures.
+    """Metrics of a trained model on the examples ``x``, by name (:data:`MEANINGS`); deterministic for a given seed.
 
-    Figures that need a draw, of z or of a corruption, use ``seed``; all others take the latent's mean.
+    Metrics that depend on samples (of z, or of a corruption) use ``seed``; all others use the mean code.
 
     Args:
-        objective: what the model was trained by; its model is measured.
-        x: examples: a tensor, an array, or data larger than memory, of which bad examples are left out.
-        seed: of every draw.
-        importance_samples: K > 0 adds ``nll``, estimated from K draws of z for each example.
-        listener: told the share of the importance samples that is done.
+        objective: the objective with the trained model.
+        x: examples (N, *D): a tensor, an array, or data larger than memory, whose invalid examples are left out.
+        seed: seed of all samples.
+        importance_samples: if K > 0, also compute ``nll`` from K samples of z per example.
+        callback: called with the fraction of the importance samples that is done.
 
     Raises:
         ShapeError: examples of another shape.
-        BadData: examples that the likelihood cannot describe.
-        IncompatibleParts: importance samples of a model that has no bound on log p(x).
+        BadData: examples outside the support of the likelihood.
+        IncompatibleParts: importance samples of a model without a bound on log p(x).
         BadOption: K out of range.
     """
     model = objective.model
     if isinstance(x, Tensor | np.ndarray):
-        x = model.examples(x)
-        model.likelihood.check(x)  # type: ignore[operator]
-    figures: dict[str, float] = {"n": 0, "loss": losses(objective, x, seed=seed)["loss"]}
-    figures |= reconstruction(model, x)
+        x = model.inputs(x)
+        model.likelihood.check(x)
+    metrics: dict[str, float] = {"n": 0, "loss": losses(objective, x, seed=seed)["loss"]}
+    metrics |= reconstruction(model, x)
     if has_bound(model):
-        figures |= variational(model, x, seed=seed)
+        metrics |= variational(model, x, seed=seed)
     if importance_samples:
-        drawn = scores(model, x, seed, importance_samples=importance_samples, listener=listener)
-        figures["nll"] = drawn.mean().item()
-    # grey pixels have no mass under a Bernoulli likelihood, and so no bits; their entropy tells them
-    if getattr(model.likelihood, "discrete", False) and not figures.get("cross_entropy_floor"):
-        figures["bits_per_dim"] = _nats(figures, model, x) / torch.Size(x.shape[1:]).numel() / math.log(2)
-    figures |= sparsity(model, x) | sensitivity(model, x)
-    return figures | denoising(model, x, seed=seed) if is_denoising(model) else figures
+        nll = scores(model, x, seed, importance_samples=importance_samples, callback=callback)
+        metrics["nll"] = nll.mean().item()
+    # a Bernoulli likelihood is not a mass function on gray pixels, which have an entropy above 0: no bits per dimension
+    if isinstance(model.likelihood, Discrete) and model.likelihood.discrete and not metrics.get("cross_entropy_floor"):
+        metrics["bits_per_dim"] = _nats(metrics, model, x) / torch.Size(x.shape[1:]).numel() / math.log(2)
+    metrics |= sparsity(model, x) | codebook_use(model, x) | sensitivity(model, x)
+    return metrics | denoising(model, x, seed=seed) if is_denoising(model) else metrics
 
 
-def _nats(figures: dict[str, float], model: Autoencoder, x: Tensor | Chunked) -> float:
-    """The negative log-likelihood that bits are counted from: the tightest that was measured."""
-    if "nll" in figures:
-        return figures["nll"]
-    return -figures["elbo"] if "elbo" in figures else scores(model, x).mean().item()
+def _nats(metrics: dict[str, float], model: Autoencoder, x: Tensor | Chunked) -> float:
+    """Negative log-likelihood for bits per dimension: ``nll``, else -``elbo``, else -log p(x|z) at the mean code."""
+    if "nll" in metrics:
+        return metrics["nll"]
+    return -metrics["elbo"] if "elbo" in metrics else scores(model, x).mean().item()

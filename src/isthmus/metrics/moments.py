@@ -1,13 +1,13 @@
-"""Variance of values that come chunk by chunk, in one pass and in float64."""
+"""Variance of examples given in chunks, in one pass and in float64."""
 
 import torch
 from torch import Tensor
 
 
 class Moments:
-    """Running number, sum and sum of squares of examples, counted from the first one so that no digits are lost.
+    """Running count, sum and sum of squares of examples, relative to the first example to avoid cancellation.
 
-    Equal examples have a variance of exactly 0.
+    The variance of equal examples is exactly 0.
 
     >>> seen = Moments()
     >>> seen.see(torch.tensor([[1.0], [3.0]]))
@@ -21,7 +21,7 @@ class Moments:
         self._first = self._sum = self._squares = torch.zeros((), dtype=torch.float64)
 
     def see(self, x: Tensor) -> None:
-        """Take further examples (n, ...) into account."""
+        """Update with examples (n, ...)."""
         x = x.detach().double()
         if self.n == 0:
             self._first = x[0].clone()
@@ -30,5 +30,5 @@ class Moments:
         self.n += len(x)
 
     def variance(self) -> Tensor:
-        """The variance of each value over all examples seen."""
+        """Variance of each value over all examples so far."""
         return (self._squares / self.n - (self._sum / self.n).square()).clamp_min(0)

@@ -1,12 +1,13 @@
-r"""How unusual each example is to a model: a score in nats, higher for the more anomalous."""
+r"""Anomaly scores of examples, in nats; higher scores are more anomalous."""
 
 import torch
 from torch import Tensor
 
 from isthmus.errors import check_range
-from isthmus.metrics.importance import MOST_SAMPLES, Listener, log_likelihoods
+from isthmus.metrics.importance import MOST_SAMPLES, ProgressCallback, log_likelihoods
 from isthmus.metrics.variational import chunked_bounds, has_bound
-from isthmus.model import Autoencoder, Chunked, chunks, inference
+from isthmus.models.autoencoder import Autoencoder, inference
+from isthmus.models.inputs import Chunked, chunks
 
 
 def scores(
@@ -15,42 +16,45 @@ def scores(
     seed: int = 0,
     *,
     importance_samples: int = 0,
-    listener: Listener | None = None,
+    callback: ProgressCallback | None = None,
 ) -> Tensor:
-    r"""The negative log-likelihood of each example, (N,) in float64, in nats; higher is more anomalous.
+    r"""Anomaly score per example, in nats, shape (N,), float64; higher scores are more anomalous.
 
-    Where log p(x) has a bound, it is minus that bound: the evidence lower bound from one draw, or the importance
-    bound from K. Elsewhere it is the reconstruction error :math:`-\log p(x \mid \mathbb E[z|x])`.
+    For models with a bound on log p(x) it is the negative bound: the evidence lower bound from one sample, or the
+    importance-weighted bound from K samples. Otherwise it is the reconstruction error
+    :math:`-\log p(x \mid \mathbb E[z|x])`.
 
     Args:
         model: the trained model.
-        x: examples (N, *D), prepared as the model takes them.
-        seed: of the draws.
-        importance_samples: K, or 0 for the evidence lower bound.
-        listener: told of progress.
+        x: examples (N, *D), preprocessed for the model.
+        seed: seed of the samples.
+        importance_samples: number of importance samples K per example, or 0 for the evidence lower bound.
+        callback: called with the fraction of the importance samples that is done.
 
     References:
         Variational autoencoder based anomaly detection using reconstruction probability (An & Cho, 2015)
 
     Raises:
-        IncompatibleParts: importance samples of a model that has no bound.
+        IncompatibleParts: importance samples of a model without a bound.
         BadOption: K out of range.
     """
     check_range("The number of importance samples", importance_samples, 0, MOST_SAMPLES)
     if importance_samples:
-        return -log_likelihoods(model, x, importance_samples, seed=seed, listener=listener)
+        return -log_likelihoods(model, x, importance_samples, seed=seed, callback=callback)
     if has_bound(model):
         return -torch.cat([bound.elbo for bound in chunked_bounds(model, x, seed=seed)])
-    parts = []
+    errors = []
     with inference(model):
         for chunk in chunks(x):
             chunk = chunk.to(model.like.device, model.like.dtype)
-            parts.append(-model.output(model.encode(chunk)).log_prob(chunk).cpu().double())
-    return torch.cat(parts)
+            errors.append(-model.output(model.encode(chunk)).log_prob(chunk).cpu().double())
+    return torch.cat(errors)
 
 
 def meaning(model: Autoencoder, importance_samples: int = 0) -> str:
-    """What the scores of this model are, in words."""
+    """A description of the scores of this model, with their unit."""
     if importance_samples:
-        return f"nats: -log p(x), from {importance_samples:,} importance samples"
-    return "nats: bound on -log p(x), from one draw" if has_bound(model) else "nats: -log p(x|z) at the latent's mean"
+        return f"-log p(x) from {importance_samples:,} importance samples, in nats"
+    if has_bound(model):
+        return "negative evidence lower bound from one sample, in nats"
+    return "-log p(x|z) at the mean code, in nats"

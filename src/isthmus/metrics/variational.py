@@ -1,4 +1,4 @@
-r"""The bound of a variational model and its parts, in nats per example, with codes drawn from q by a fixed seed."""
+r"""The evidence lower bound and its terms, in nats per example, with codes sampled from q with a fixed seed."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -10,16 +10,20 @@ from torch.distributions import Distribution
 from isthmus import functional as F
 from isthmus.distributions import DiagonalGaussian
 from isthmus.metrics.moments import Moments
-from isthmus.model import Autoencoder, Chunked, chunks, inference, seeded
-from isthmus.penalties.divergence import divergence
-from isthmus.trace import Offer
+from isthmus.models.autoencoder import Autoencoder, inference
+from isthmus.models.inputs import Chunked, chunks
+from isthmus.models.seeding import seeded
+from isthmus.parts.penalties.kl import divergence_from
+from isthmus.parts.protocols import Capability
 
-ACTIVE = 0.01
-"""Variance of a posterior mean above which its latent dimension is in use."""
+ACTIVE_VARIANCE = 0.01
+"""A latent dimension is active if the variance of its posterior mean exceeds this."""
+INACTIVE_NATS = 0.01
+"""A latent dimension with a KL up to this, in nats, carries no information."""
 
 
 class Bound(NamedTuple):
-    """The evidence lower bound of each example and the KL in it, (N,) each in float64, and E[z|x], (N, *code)."""
+    """Evidence lower bound (N,) and its KL term (N,) per example, in nats, float64; and E[z|x], (N, *code)."""
 
     elbo: Tensor
     kl: Tensor
@@ -27,21 +31,23 @@ class Bound(NamedTuple):
 
 
 def has_bound(model: Autoencoder) -> bool:
-    """Whether log p(x) has a bound: the code has a density q(z|x) and a prior p(z)."""
-    return model.generative and Offer.DENSITY in model.latent.offers  # type: ignore[operator]
+    """Whether the model has a bound on log p(x): a density q(z|x) and a prior p(z)."""
+    return model.generative and Capability.DENSITY in model.latent.provides
 
 
 def is_standard(model: Autoencoder) -> bool:
     """Whether the prior is the standard normal."""
-    return getattr(model.prior, "name", None) == "standard_normal"
+    return model.prior is not None and model.prior.name == "standard_normal"
 
 
 def variational(model: Autoencoder, x: Tensor | Chunked, *, seed: int = 0) -> dict[str, float]:
-    r"""The evidence lower bound :math:`\mathbb E_q[\log p(x|z)] - \mathrm{KL}(q\,\|\,p(z))` and its parts.
+    r"""The evidence lower bound, its KL term, and the number of active units.
 
-    ``elbo`` takes one draw from q for each example, ``kl`` is exact where a closed form is known and else of
-    that draw (:func:`isthmus.penalties.divergence.divergence`), ``active_units`` counts the latent dimensions whose
-    posterior mean has a variance above 0.01 over the examples.
+    .. math:: \mathbb E_q[\log p(x|z)] - \mathrm{KL}(q\,\|\,p(z))
+
+    ``elbo`` uses one sample from q per example; ``kl`` is exact if a closed form is known and otherwise an estimate
+    from that sample (:func:`isthmus.parts.penalties.kl.divergence_from`); ``active_units`` is the number of latent
+    dimensions whose posterior mean has a variance above 0.01 over the examples.
 
     References:
         Auto-encoding variational Bayes (Kingma & Welling, 2014)
@@ -51,16 +57,20 @@ def variational(model: Autoencoder, x: Tensor | Chunked, *, seed: int = 0) -> di
     for bound in chunked_bounds(model, x, seed=seed):
         elbo, kl = elbo + bound.elbo.sum().item(), kl + bound.kl.sum().item()
         codes.see(bound.loc)
-    return {"elbo": elbo / codes.n, "kl": kl / codes.n, "active_units": int((codes.variance() > ACTIVE).sum().item())}
+    return {
+        "elbo": elbo / codes.n,
+        "kl": kl / codes.n,
+        "active_units": int((codes.variance() > ACTIVE_VARIANCE).sum().item()),
+    }
 
 
 def bounds(model: Autoencoder, x: Tensor, *, seed: int = 0) -> Bound:
-    """The evidence lower bound of each example of ``x`` (N, *D), from one draw."""
+    """The evidence lower bound of each example of ``x`` (N, *D), from one sample of z."""
     return Bound(*(torch.cat(columns) for columns in zip(*chunked_bounds(model, x, seed=seed), strict=True)))
 
 
 def chunked_bounds(model: Autoencoder, x: Tensor | Chunked, *, seed: int = 0) -> Iterator[Bound]:
-    """The same chunk by chunk."""
+    """The evidence lower bounds of :func:`bounds`, in chunks of examples."""
     with inference(model), seeded(seed):
         prior = model.prior_distribution()
         for chunk in chunks(x):
@@ -72,18 +82,18 @@ def chunked_bounds(model: Autoencoder, x: Tensor | Chunked, *, seed: int = 0) ->
 
 
 def _kl(q: Distribution, prior: Distribution, z: Tensor, *, standard: bool) -> Tensor:
-    """KL of each example from the prior, in nats; finite where the scale of a Gaussian underflows."""
+    """KL from the prior per example, in nats; finite even if the scale of a Gaussian underflows."""
     if standard and isinstance(q, DiagonalGaussian):
         return F.kl_standard_normal(q.loc, q.scale, q.log_scale)
-    return divergence(q, prior, z)
+    return divergence_from(q, prior, z)
 
 
 def kl_by_latent(model: Autoencoder, x: Tensor | Chunked) -> list[float] | None:
-    """Nats that each latent dimension carries, mean over examples; ``None`` where the KL is no sum over them.
+    """KL per latent dimension, in nats, mean over examples; ``None`` if the KL is not a sum over dimensions.
 
-    That is where the posterior is no diagonal Gaussian, or the prior not the standard normal.
+    It is a sum for a diagonal Gaussian posterior and the standard normal prior.
     """
-    if not (has_bound(model) and is_standard(model) and Offer.DIAGONAL in model.latent.offers):  # type: ignore[operator]
+    if not (has_bound(model) and is_standard(model) and Capability.DIAGONAL in model.latent.provides):
         return None
     total: Tensor | None = None
     n = 0

@@ -1,12 +1,12 @@
-"""Published figures, each remade by one command: the paper's table as data, its run as a short story.
+"""Reproductions of published results: one module per paper, with its settings and its published values.
 
-Every module here has ``PAPER`` and is listed in :data:`PAPERS`; nothing in it computes what the library does not.
+Every module has a ``PAPER`` and is listed in :data:`PAPERS`; the methods themselves are those of the library.
 """
 
 import importlib
 
 from isthmus.errors import unknown
-from isthmus.papers.sitting import Paper
+from isthmus.papers.reproduction import Paper
 
 PAPERS = (
     "encoder",
@@ -22,14 +22,14 @@ PAPERS = (
     "tolstikhin2018",
     "labels",
 )
-"""Modules of this folder, by the key of their paper."""
+"""Keys of the papers, which are the names of their modules."""
 
 
 def paper(name: str) -> Paper:
     """The paper called ``name``.
 
     Raises:
-        UnknownName: no such paper.
+        UnknownName: there is no such paper.
     """
     if name not in PAPERS:
         raise unknown("reproduced paper", name, PAPERS)

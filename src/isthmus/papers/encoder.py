@@ -1,15 +1,15 @@
-r"""The encoder problems, N-M-N (Ackley, Hinton & Sejnowski, 1985): carry one of N patterns through M hidden units.
+r"""The encoder problems, N-M-N (Ackley, Hinton & Sejnowski, 1985): reconstruct N one-hot patterns from M hidden units.
 
-Each pattern has one unit on. A Boltzmann machine's hidden units are binary, so 8 patterns need all 2^3 codes of three
-of them; a net trained by gradients may use values between. Both are tried here on the same linear pairs: sigmoid
-units, and binary ones (a categorical code of two classes, drawn in training) that are on for half of the patterns.
-With two linear hidden units no code is special: the N codes must be the corners of a convex polygon, for output i is on
-where :math:`w_i^\top z + b_i > 0`, a line that cuts corner i off from all others.
+The hidden units of a Boltzmann machine are binary, so 8 patterns need all 2^3 codes of three of them; a net trained by
+gradient descent may use values in between. Both are tried here with the same linear encoder and decoder: sigmoid
+units, and binary ones (a categorical code of two classes, sampled in training) that are on for half of the patterns.
+With two linear hidden units the N codes must be the corners of a convex polygon, because output i is on where
+:math:`w_i^\top z + b_i > 0`: a line that separates corner i from all others.
 
-A problem counts as solved when every output is on the right side of one half for every pattern.
+A problem is solved if every output is on the correct side of one half for every pattern.
 
-How certain the published figures are: 250 of 250 from memory; 16 of 20 and 98.6 % as others quote them; the 70 % and
-100 % of a gradient-trained 8-3-8 from a public rerun of it (hinton-problems), not from a paper.
+Certainty of the published values: 250 of 250 from memory; 16 of 20 and 98.6 % as quoted by others; the 70 % and 100 %
+of an 8-3-8 trained by gradient descent from a public reimplementation (hinton-problems), not from a paper.
 """
 
 from dataclasses import dataclass, replace
@@ -20,9 +20,10 @@ from torch import Tensor
 
 from isthmus import plots
 from isthmus.data.base import Array
-from isthmus.fitting import fit, prepared
-from isthmus.papers.sitting import Paper, Row, Sitting
-from isthmus.recipe import Recipe
+from isthmus.data.loading import prepare
+from isthmus.models.recipe import Recipe
+from isthmus.papers.reproduction import Paper, Reproduction, Row
+from isthmus.runs.fit import fit
 
 CODES: dict[str, dict[str, object]] = {
     "linear": {"latent.kind": "deterministic"},
@@ -36,15 +37,16 @@ CODES: dict[str, dict[str, object]] = {
         "penalties.kl_sparsity.weight": 5.0,
     },
 }
-"""Kinds of hidden units; three binary ones hold eight codes only if each is on for half of the patterns.
+"""Kinds of hidden units; three binary units represent eight codes only if each is on for half of the patterns.
 
-They start hot, so that two patterns which share a code can still part; from temperature 1 one run of 20 stuck.
+Their temperature starts high, so that two patterns with the same code can still separate; with an initial temperature
+of 1 one run of 20 failed.
 """
 
 
 @dataclass(frozen=True)
 class Problem:
-    """N patterns through M hidden units of a kind of :data:`CODES`, and how they are trained."""
+    """An encoder problem: patterns, hidden units, their kind in :data:`CODES`, and training."""
 
     patterns: int
     units: int
@@ -54,24 +56,24 @@ class Problem:
 
     @property
     def name(self) -> str:
-        """As the papers write it, with the kind of hidden units."""
+        """N-M-N, and the kind of hidden units."""
         return f"{self.patterns}-{self.units}-{self.patterns} {self.kind}"
 
     @property
     def binary(self) -> bool:
-        """Whether the hidden units are on or off."""
+        """Whether the hidden units are binary."""
         return self.kind == "binary"
 
     def recipe(self) -> Recipe:
-        """The linear pair; a binary unit takes two code values, one for each class."""
+        """The linear encoder and decoder; a binary unit has two code values, one per class."""
         values = self.units * (2 if self.binary else 1)
         return Recipe.from_dict({"name": "encoder", "net": {"kind": "linear"}}).with_options(
             {
                 **CODES[self.kind],
                 "latent.size": values,
-                "training.batch": self.patterns,
+                "training.batch_size": self.patterns,
                 "training.steps": self.steps,
-                "training.rate": self.rate,
+                "training.learning_rate": self.rate,
                 "training.schedule": "cosine",
                 "training.precision": "32",
                 "training.keep": "last",
@@ -107,12 +109,12 @@ def solved(outputs: Tensor) -> bool:
 
 
 def right(outputs: Tensor) -> float:
-    """Share of the patterns whose own unit is the largest of its row of ``outputs`` (N, N)."""
+    """Fraction of the rows of ``outputs`` (N, N) whose diagonal entry is the largest."""
     return (outputs.argmax(1) == outputs.new_ones(len(outputs)).cumsum(0) - 1).double().mean().item()
 
 
 def distinct(z: Tensor) -> int:
-    """Binary codes among ``z`` (N, d), values in [0, 1] rounded.
+    """Number of distinct binary codes among ``z`` (N, d), values in [0, 1] rounded.
 
     >>> import torch
     >>> distinct(torch.tensor([[0.9, 0.2], [0.8, 0.1], [0.2, 0.6]]))
@@ -121,102 +123,102 @@ def distinct(z: Tensor) -> int:
     return len({tuple(code) for code in (z > 0.5).tolist()})
 
 
-def run(sitting: Sitting) -> list[Row]:
-    """Train every problem with every seed, count, and draw the codes of the first seed."""
-    classic, plane = (CLASSIC, PLANE) if not sitting.quick else (CLASSIC[:3], PLANE[:5:4])
-    many, few = (3, 2) if sitting.quick else (SEEDS, PLANE_SEEDS)
-    found = {problem: _piece(sitting, problem, many) for problem in classic}
-    in_plane = {problem: _piece(sitting, problem, few) for problem in plane}
-    for problem, figures in found.items():
-        figure = plots.samples(_units(problem, figures), title=f"{problem.name}: the code of each pattern")
+def run(reproduction: Reproduction) -> list[Row]:
+    """Train every problem with every seed, count the solved ones, and draw the codes of the first seed."""
+    classic, plane = (CLASSIC, PLANE) if not reproduction.quick else (CLASSIC[:3], PLANE[:5:4])
+    many, few = (3, 2) if reproduction.quick else (SEEDS, PLANE_SEEDS)
+    found = {problem: _piece(reproduction, problem, many) for problem in classic}
+    in_plane = {problem: _piece(reproduction, problem, few) for problem in plane}
+    for problem, results in found.items():
+        figure = plots.samples(_units(problem, results), title=f"{problem.name}: codes of the patterns")
         figure.axes[0].set(xlabel="hidden unit", ylabel="pattern")
-        plots.save(figure, _place(sitting, problem))
-    for problem, figures in in_plane.items():
-        _draw_polygon(sitting, problem, np.array(figures["codes"]))
-    rows = [row for problem, figures in found.items() for row in _rows(problem, figures)]
-    rows += [_solved_row(problem, figures) for problem, figures in in_plane.items()]
+        plots.save(figure, _place(reproduction, problem))
+    for problem, results in in_plane.items():
+        _draw_polygon(reproduction, problem, np.array(results["codes"]))
+    rows = [row for problem, results in found.items() for row in _rows(problem, results)]
+    rows += [_solved_row(problem, results) for problem, results in in_plane.items()]
     return [*rows, _largest(in_plane)]
 
 
-def _place(sitting: Sitting, problem: Problem) -> Any:
-    return sitting.place(f"codes-{problem.name.replace(' ', '-')}.png")
+def _place(reproduction: Reproduction, problem: Problem) -> Any:
+    return reproduction.place(f"codes-{problem.name.replace(' ', '-')}.png")
 
 
-def _piece(sitting: Sitting, problem: Problem, seeds: int) -> dict[str, Any]:
-    """One entry for each seed of ``solved``, ``right`` and ``distinct``, and the first seed's codes."""
+def _piece(reproduction: Reproduction, problem: Problem, seeds: int) -> dict[str, Any]:
+    """``solved``, ``right`` and ``distinct`` of each seed, and the codes of the first seed."""
     recipe = problem.recipe()
 
     def trained() -> dict[str, Any]:
-        # all patterns are one batch, so an epoch is a step; to validate after each would only cost time
-        data = replace(prepared(f"encoder:{problem.patterns}", recipe.data, 0), valid=None)
-        figures: dict[str, Any] = {"solved": [], "right": [], "distinct": [], "codes": []}
+        # all patterns are one batch, so an epoch is a step, and validation after each would take most of the time
+        data = replace(prepare(f"encoder:{problem.patterns}", recipe.data, 0), valid=None)
+        results: dict[str, Any] = {"solved": [], "right": [], "distinct": [], "codes": []}
         for seed in range(seeds):
-            model = fit(recipe, data, seed=sitting.seed + seed).model
+            model = fit(recipe, data, seed=reproduction.seed + seed).model
             x = data.train.tensor
             z, outputs = model.encode(x), model.reconstruct(x)
-            figures["solved"].append(solved(outputs))
-            figures["right"].append(right(outputs))
-            figures["distinct"].append(distinct(z))
-            figures["codes"] = figures["codes"] or z.tolist()
-        return figures
+            results["solved"].append(solved(outputs))
+            results["right"].append(right(outputs))
+            results["distinct"].append(distinct(z))
+            results["codes"] = results["codes"] or z.tolist()
+        return results
 
     name = problem.name.replace(" ", "-")
-    return sitting.piece(name, trained, recipe=recipe.to_dict(), seeds=seeds)
+    return reproduction.piece(name, trained, recipe=recipe.to_dict(), seeds=seeds)
 
 
-def _units(problem: Problem, figures: dict[str, Any]) -> Array:
-    """The first seed's codes, one value for each hidden unit: of a binary one the share of its second class."""
-    codes = np.array(figures["codes"])
+def _units(problem: Problem, results: dict[str, Any]) -> Array:
+    """The codes of the first seed, one value per hidden unit: of a binary unit the probability of its second class."""
+    codes = np.array(results["codes"])
     return codes[:, 1::2] if problem.binary else codes
 
 
-def _draw_polygon(sitting: Sitting, problem: Problem, codes: Array) -> None:
-    """The codes of a problem with two hidden units, joined around their middle: a convex polygon where it is solved."""
+def _draw_polygon(reproduction: Reproduction, problem: Problem, codes: Array) -> None:
+    """The codes of a problem with two hidden units, connected by angle: a convex polygon if it is solved."""
     angles = np.arctan2(*(codes - codes.mean(0)).T)
     around = codes[[*np.argsort(angles), np.argmin(angles)]]
     figure = plots.lines(
         {f"codes of the {problem.patterns} patterns": (around[:, 0].tolist(), around[:, 1].tolist())},
-        title=f"{problem.name}: patterns in the plane of the hidden units",
+        title=f"{problem.name}: codes in the plane of the hidden units",
         axis_labels=("z1", "z2"),
     )
-    # each point is a pattern, so none goes without its mark
+    # each point is a pattern, so all have a marker
     figure.axes[0].lines[0].set_markevery(1)
-    plots.save(figure, _place(sitting, problem))
+    plots.save(figure, _place(reproduction, problem))
 
 
-def _solved_row(problem: Problem, figures: dict[str, Any], published: str = "-") -> Row:
-    count, of = sum(figures["solved"]), len(figures["solved"])
-    bar = f"{of} of {of}"
-    return Row(f"{problem.name}, solved", f"{count} of {of}", published, unit="seeds", bar=bar, met=count == of)
+def _solved_row(problem: Problem, results: dict[str, Any], published: str = "-") -> Row:
+    count, of = sum(results["solved"]), len(results["solved"])
+    target = f"{of} of {of}"
+    return Row(f"{problem.name}, solved", f"{count} of {of}", published, unit="seeds", target=target, met=count == of)
 
 
-def _rows(problem: Problem, figures: dict[str, Any]) -> list[Row]:
-    """What is published of a classic problem, and what is reached."""
-    seeds = len(figures["solved"])
+def _rows(problem: Problem, results: dict[str, Any]) -> list[Row]:
+    """Published and own results of a classic problem."""
+    seeds = len(results["solved"])
     if problem.patterns == 4:
-        return [_solved_row(problem, figures, "250 of 250")]
+        return [_solved_row(problem, results, "250 of 250")]
     if problem.patterns == 8:
-        count = sum(value == problem.patterns for value in figures["distinct"])
+        count = sum(value == problem.patterns for value in results["distinct"])
         codes = Row(
             f"{problem.name}, all eight binary codes found",
             f"{count} of {seeds}",
             "16 of 20" if problem.binary else "70 %",
-            "20 of 20 is all there is",
+            "20 of 20 is the maximum",
             "seeds",
             f"{seeds} of {seeds}" if problem.binary else "",
             count == seeds if problem.binary else None,
         )
-        return [_solved_row(problem, figures, "-" if problem.binary else "100 %"), codes]
-    share = 100 * float(np.mean(figures["right"]))
+        return [_solved_row(problem, results, "-" if problem.binary else "100 %"), codes]
+    percentage = 100 * float(np.mean(results["right"]))
     return [
-        _solved_row(problem, figures),
-        Row(f"{problem.name}, patterns right", share, 98.6, "100", "%", "100 %", share == 100),
+        _solved_row(problem, results),
+        Row(f"{problem.name}, correct patterns", percentage, 98.6, "100", "%", "100 %", percentage == 100),
     ]
 
 
 def _largest(in_plane: dict[Problem, dict[str, Any]]) -> Row:
-    """The largest number of patterns that two hidden units carried with every seed."""
-    sizes = [problem.patterns for problem, figures in in_plane.items() if all(figures["solved"])]
+    """The largest number of patterns that is solved with two hidden units and every seed."""
+    sizes = [problem.patterns for problem, results in in_plane.items() if all(results["solved"])]
     return Row("largest N of N-2-N solved with every seed", max(sizes, default=0), "small N")
 
 
@@ -226,7 +228,8 @@ PAPER = Paper(
     claim="8-3-8: 16 of 20 runs find all eight codes; 40-10-40: 98.6 % correct; N-2-N: codes on a convex curve",
     quick="three of the four classic problems with 3 seeds, 5-2-5 and 12-2-12 with 2",
     run=run,
-    budget=f"{SEEDS} seeds of each classic problem, {PLANE_SEEDS} of each N-2-N; all patterns are one batch",
-    source="Ackley, Hinton & Sejnowski (1985): 8-3-8 and 40-10-40 as others quote them, 4-2-4 (of a Boltzmann machine, "
-    "not of a sigmoid net as here) not checked against the text; 100 % and 70 % of 8-3-8 are a public re-run's.",
+    budget=f"{SEEDS} seeds per classic problem, {PLANE_SEEDS} per N-2-N; all patterns are one batch",
+    source="Ackley, Hinton & Sejnowski (1985): 8-3-8 and 40-10-40 as quoted by others, 4-2-4 (of a Boltzmann machine, "
+    "not of a sigmoid net as here) not checked against the paper; 100 % and 70 % of 8-3-8 from a public "
+    "reimplementation.",
 )

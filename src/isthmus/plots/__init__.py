@@ -1,9 +1,9 @@
-"""Figures from arrays: what a model saw, made, learned and how it got there.
+"""Figures from arrays: data, reconstructions, samples, filters, latent codes and training curves.
 
-No function here knows a model, and none draws on a screen: each takes plain arrays and returns a
-``matplotlib.figure.Figure``, which ``save`` writes as a PNG. Pictures are ``(N, C, H, W)`` in [0, 1], channels
-first (values outside are clipped for display only); tables are ``(N, D)``. Matplotlib's global state
-(``pyplot``, ``rcParams``) is never touched, so figures may be made from any thread.
+The functions depend on no model and draw on no screen: each takes plain arrays and returns a
+``matplotlib.figure.Figure``, which ``save`` writes as a PNG. Images are ``(N, C, H, W)`` in [0, 1], channels first
+(other values are clipped for display only); tables are ``(N, D)``. Matplotlib's global state (``pyplot``,
+``rcParams``) is never changed, so figures may be made from any thread.
 """
 
 from isthmus.plots.canvas import save

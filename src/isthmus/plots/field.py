@@ -1,4 +1,4 @@
-"""Arrows in the plane: where a model moves points, beside where a known density rises."""
+"""Vector fields in the plane: how a model moves points, beside a known field such as the score of the data."""
 
 import numpy.typing as npt
 from matplotlib.axes import Axes
@@ -34,17 +34,17 @@ def field(
     title: str,
     names: tuple[str, str],
 ) -> Figure:
-    """Two panels: corrupted points and where they are moved; a grid of arrows beside the known ones.
+    """Two panels: corrupted points with their displacements; the field of the model on a grid, with the known one.
 
     Args:
-        points: clean points (N, 2), drawn as a cloud.
-        corrupted: points (M, 2) before they are moved.
-        moved: where each of these is moved to (M, 2).
-        grid: places (G, 2) of the arrows of the second panel.
-        arrows: the model's arrows there (G, 2), in units of the plane.
-        known: the known arrows there (G, 2).
-        title: what the figure is called.
-        names: what the model's and the known arrows are called.
+        points: clean points (N, 2), shown as markers.
+        corrupted: corrupted points (M, 2).
+        moved: their positions after the model is applied (M, 2).
+        grid: positions (G, 2) of the arrows in the second panel.
+        arrows: the field of the model at the grid (G, 2), in units of the plane.
+        known: the known field at the grid (G, 2).
+        title: title of the figure.
+        names: names of the two fields in the legend, the model's first.
     """
     cloud, before, after, places, ours, theirs = (
         finite(values, name)
@@ -67,9 +67,9 @@ def field(
     right.plot(*cloud.T, "x", color=QUIET, ms=2.2, mew=0.5, alpha=0.5, zorder=1)
     _arrows(right, places, theirs / 2, BLUE, names[1], width=0.0075)
     _arrows(right, places, ours / 2, VERMILION, names[0], width=0.0028)
-    said = "corrupted points, and where they are brought", "the field near the data, arrows at half length"
-    for axes, words in zip((left, right), said, strict=True):
-        axes.set_title(words, loc="left", fontsize=LABEL_SIZE, color=INK)
+    panels = "corrupted points and their reconstructions", "the field near the data, arrows at half length"
+    for axes, panel in zip((left, right), panels, strict=True):
+        axes.set_title(panel, loc="left", fontsize=LABEL_SIZE, color=INK)
         axes.set_aspect("equal")
         label(axes, "x1", "x2" if axes is left else "")
         quiet(axes)
@@ -78,14 +78,14 @@ def field(
     return figure
 
 
-def _arrows(axes: Axes, places: Array, arrows: Array, colour: str, name: str, width: float = 0.003) -> None:
+def _arrows(axes: Axes, places: Array, arrows: Array, color: str, name: str, width: float = 0.003) -> None:
     axes.quiver(
         *places.T,
         *arrows.T,
         angles="xy",
         scale_units="xy",
         scale=1,
-        color=colour,
+        color=color,
         width=width,
         headwidth=3.6,
         label=name,

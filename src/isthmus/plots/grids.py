@@ -1,4 +1,4 @@
-"""A table of small signed pictures: the same units under several settings."""
+"""A grid of filters: the same units under several settings."""
 
 from collections.abc import Sequence
 
@@ -10,15 +10,15 @@ from isthmus.plots.canvas import INK, SIGNED, check_count, check_shape, finite, 
 
 
 def followed(weights: npt.ArrayLike, *, rows: Sequence[str], columns: Sequence[str], title: str) -> Figure:
-    """Weights of some units, one row each, under several settings, one column each.
+    """Filters of some units (rows) under several settings (columns).
 
-    Each picture is divided by its own largest absolute weight, so white is zero and the signs compare.
+    Each filter is divided by its largest absolute weight, so that white is zero.
 
     Args:
         weights: (units, settings, H, W).
-        rows: what each unit is called.
-        columns: what each setting is called.
-        title: what the figure is called.
+        rows: names of the units.
+        columns: names of the settings.
+        title: title of the figure.
     """
     array = finite(weights, "The weights")
     check_shape(array, {4: "(units, settings, height, width)"}, "The weights")
@@ -26,7 +26,7 @@ def followed(weights: npt.ArrayLike, *, rows: Sequence[str], columns: Sequence[s
     check_count(np.asarray(columns), array.shape[1], "The column names", "setting")
     most = np.abs(array).max(axis=(2, 3), keepdims=True)
     tiles = (array / np.where(most > 0, most, 1)).reshape(-1, *array.shape[2:])
-    figure, axes, grid = mosaic(tiles, array.shape[1], title, colours=SIGNED)
+    figure, axes, grid = mosaic(tiles, array.shape[1], title, colors=SIGNED)
     named_ticks(
         axes,
         x={grid.x(k): name for k, name in enumerate(columns)},

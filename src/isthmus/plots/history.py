@@ -1,4 +1,4 @@
-"""How a run went: each named part of the loss by epoch."""
+"""Training curves: the loss and each of its terms by epoch."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -27,64 +27,65 @@ STYLES = {"train": (BLUE, "-", "o"), "valid": (VERMILION, "--", "s")}
 
 
 def curves(history: Sequence[Row], *, title: str = "Training") -> Figure:
-    """Each named part of the loss against the epoch, one panel each; the loss itself comes first.
+    """The loss and each of its terms against the epoch, one panel each, the loss first.
 
     Args:
         history: rows as in ``metrics.jsonl``, ``{"epoch": 1, "train": {"loss": ...}, "valid": {...} or None}``;
             values in nats per example. Other entries are ignored.
-        title: what the figure is called.
+        title: title of the figure.
 
     Returns:
-        A figure with train solid and valid dashed; the best validation epoch is marked on the loss.
+        A figure with training losses solid and validation losses dashed; the epoch of the best validation loss is
+        marked.
     """
-    parts = _part_names(history)
-    columns = min(3, len(parts))
-    rows = math.ceil(len(parts) / columns)
+    terms = _term_names(history)
+    columns = min(3, len(terms))
+    rows = math.ceil(len(terms) / columns)
     figure = canvas(6.2 if columns == 1 else 3.7 * columns, 3.7 if rows == 1 else 2.7 * rows + 0.4)
-    for index, part in enumerate(parts):
+    for index, term in enumerate(terms):
         axes = figure.add_subplot(rows, columns, index + 1)
-        _panel(axes, history, part)
+        _panel(axes, history, term)
         label(axes, "epoch", "nats per example" if index % columns == 0 else "")
         if index == 0:
-            _mark_best(axes, history, part)
+            _mark_best(axes, history, term)
             axes.legend(frameon=False, fontsize=SMALL_SIZE, labelcolor=INK)
     head(figure, title)
     return figure
 
 
-def _part_names(history: Sequence[Row]) -> list[str]:
+def _term_names(history: Sequence[Row]) -> list[str]:
     names = [name for row in history for split in STYLES for name in row.get(split) or {}]
     if not names:
         raise BadData(
-            f"The history of {len(history)} rows names no part, but a row needs 'epoch' and 'train' or 'valid'. "
-            "Train for at least one epoch first."
+            f"The history of {len(history)} rows holds no loss, but a row needs 'epoch' and 'train' or 'valid'. Train "
+            "for at least one epoch first."
         )
     return sorted(dict.fromkeys(names), key=lambda name: name != "loss")
 
 
-def _series(history: Sequence[Row], split: str, part: str) -> tuple[list[float], list[float]]:
-    rows = [row for row in history if part in (row.get(split) or {})]
-    values = [row[split][part] for row in rows]
+def _series(history: Sequence[Row], split: str, term: str) -> tuple[list[float], list[float]]:
+    rows = [row for row in history if term in (row.get(split) or {})]
+    values = [row[split][term] for row in rows]
     if values:
-        finite(values, f"{part!r} of the {split} history")
+        finite(values, f"{term!r} of the {split} history")
     return [row["epoch"] for row in rows], values
 
 
-def _panel(axes: Axes, history: Sequence[Row], part: str) -> None:
-    for split, (colour, line, marker) in STYLES.items():
-        epochs, values = _series(history, split, part)
+def _panel(axes: Axes, history: Sequence[Row], term: str) -> None:
+    for split, (color, line, marker) in STYLES.items():
+        epochs, values = _series(history, split, term)
         if epochs:
             shown = marker if len(epochs) <= 10 else ""
-            axes.plot(epochs, values, line, color=colour, lw=1.6, marker=shown, ms=3.5, label=split)
-    axes.set_title(part, loc="left", fontsize=LABEL_SIZE, color=INK, parse_math=False)
+            axes.plot(epochs, values, line, color=color, lw=1.6, marker=shown, ms=3.5, label=split)
+    axes.set_title(term, loc="left", fontsize=LABEL_SIZE, color=INK, parse_math=False)
     quiet(axes)
     axes.margins(y=0.12)
     axes.ticklabel_format(axis="y", useOffset=False)
     whole_ticks(axes, x=True)
 
 
-def _mark_best(axes: Axes, history: Sequence[Row], part: str) -> None:
-    epochs, values = _series(history, "valid", part)
+def _mark_best(axes: Axes, history: Sequence[Row], term: str) -> None:
+    epochs, values = _series(history, "valid", term)
     if not values:
         return
     best = min(range(len(values)), key=values.__getitem__)

@@ -1,4 +1,4 @@
-"""The plane of codes: where the data lies in it, and what the decoder draws at its points."""
+"""Two-dimensional latent spaces: codes of the data, and images decoded on a grid of codes."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -34,9 +34,9 @@ from isthmus.plots.canvas import (
     tile_inches,
 )
 
-# Petroff's ten (Accessible color sequences for data visualization, 2021, arXiv:2107.02270) with black for the
-# second of its greys, then two more.
-CLASS_COLOURS = (
+# The ten colors of Petroff (Accessible color sequences for data visualization, 2021, arXiv:2107.02270) with black in
+# place of the second gray, then two more.
+CLASS_COLORS = (
     *("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59"),
     *("#e76300", "#b9ac70", "#222222", "#92dadd", "#1b5e20", "#e78ac3"),
 )
@@ -51,13 +51,13 @@ def codes(
     title: str = "Codes",
     axis_labels: tuple[str, str] = ("z1", "z2"),
 ) -> Figure:
-    """Codes in the plane, coloured by label: up to 12 classes by name, more (or fractions) by a colour bar.
+    """Scatter plot of codes, colored by label: up to 12 classes with a legend, more (or floats) with a color bar.
 
     Args:
-        z: two coordinates for each example, (N, 2).
+        z: codes, (N, 2).
         labels: class or value of each example, (N,).
-        label_names: names of the classes 0, 1, ...; a label beyond them is its own name.
-        title: what the figure is called.
+        label_names: names of the classes 0, 1, ...; a label without a name is shown as a number.
+        title: title of the figure.
         axis_labels: names of the two coordinates.
     """
     figure = canvas(6.4, 5.4)
@@ -76,14 +76,14 @@ def codes_beside(
     title: str = "Codes",
     share: float = 1.0,
 ) -> Figure:
-    """Codes of the same examples in several planes, side by side, each with its name.
+    """Scatter plots of the codes of the same examples in several latent spaces, side by side.
 
     Args:
-        planes: name -> two coordinates for each example, (N, 2).
+        planes: name -> codes, (N, 2).
         labels: class or value of each example, (N,).
         label_names: names of the classes 0, 1, ...
-        title: what the figure is called.
-        share: of the codes, along each axis, that the frame holds; a few far ones would make the others a dot.
+        title: title of the figure.
+        share: fraction of the codes within the limits of each axis; less than 1 leaves outliers out.
     """
     figure = canvas(5.4 * len(planes), 5.6)
     for axes, (name, z) in zip(np.atleast_1d(figure.subplots(1, len(planes))), planes.items(), strict=True):
@@ -105,11 +105,11 @@ def codes_beside(
 def _scatter(
     axes: Axes, z: npt.ArrayLike, labels: npt.ArrayLike | None, label_names: Sequence[str], names: tuple[str, str]
 ) -> None:
-    """Points of a plane in one panel."""
+    """Scatter plot of codes in one panel."""
     points = finite(z, "The codes")
     if points.ndim != 2 or points.shape[1] != 2:
         raise ShapeError(
-            f"The codes came with shape {points.shape}, but (N, 2) is needed. Choose two columns, or project them."
+            f"The codes must have shape (N, 2), but the shape is {points.shape}. Select two columns, or project them."
         )
     quiet(axes)
     label(axes, *names)
@@ -121,13 +121,13 @@ def _scatter(
 
 
 def _dot_size(count: int) -> float:
-    """Area of a dot in square points: the more dots, the smaller."""
+    """Area of a marker in square points, smaller for more points."""
     return float(np.clip(15000 / count, 3, 32))
 
 
 def _scatter_labels(axes: Axes, points: Array, labels: Labels, names: Sequence[str]) -> None:
     classes = np.unique(labels)
-    if len(classes) <= len(CLASS_COLOURS) and not _has_fractions(labels):
+    if len(classes) <= len(CLASS_COLORS) and not _has_fractions(labels):
         _scatter_classes(axes, points, labels, names)
         return
     values = labels if labels.dtype.kind in "fiu" else np.searchsorted(classes, labels)
@@ -149,18 +149,18 @@ def _has_fractions(values: Labels) -> bool:
 
 
 def _scatter_classes(axes: Axes, points: Array, labels: Labels, names: Sequence[str]) -> None:
-    colour = np.empty(len(points), dtype=object)
+    color = np.empty(len(points), dtype=object)
     classes = np.unique(labels)
-    for shade, value in zip(CLASS_COLOURS, classes, strict=False):
+    for class_color, value in zip(CLASS_COLORS, classes, strict=False):
         chosen = labels == value
-        colour[chosen] = shade
+        color[chosen] = class_color
         name = _class_name(value, names)
-        axes.scatter([], [], s=36, color=shade, lw=0, label=name)
+        axes.scatter([], [], s=36, color=class_color, lw=0, label=name)
         if len(name) <= 3:
             _write_on(axes, np.median(points[chosen], axis=0), name)
-    # One call in the order of the data: class by class, the last one would cover the others.
+    # One call in the order of the data: class by class, the last class would cover the others.
     x, y = points.T
-    axes.scatter(x, y, _dot_size(len(points)), list(colour), alpha=0.85, linewidths=0)
+    axes.scatter(x, y, _dot_size(len(points)), list(color), alpha=0.85, linewidths=0)
     legend = axes.legend(
         loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=LABEL_SIZE, labelcolor=INK
     )
@@ -175,12 +175,12 @@ def _class_name(value: np.generic, names: Sequence[str]) -> str:
     return str(value)
 
 
-def _write_on(axes: Axes, place: Array, name: str) -> None:
-    """Write a short class name over the middle of its cloud: colour alone is not for every reader."""
+def _write_on(axes: Axes, position: Array, name: str) -> None:
+    """Write a short class name at the median of its codes, for readers who cannot distinguish the colors."""
     halo = [withStroke(linewidth=3, foreground="white")]
     axes.annotate(
         name,
-        (place[0], place[1]),
+        (position[0], position[1]),
         ha="center",
         va="center",
         fontsize=12,
@@ -197,29 +197,29 @@ def manifold(
     *,
     x: Sequence[float],
     y: Sequence[float],
-    title: str = "Decoded plane of codes",
+    title: str = "Decoded latent grid",
     axis_labels: tuple[str, str] = ("z1", "z2"),
 ) -> Figure:
-    """Pictures decoded at a grid of codes, joined to one picture with the codes as axes.
+    """Images decoded on a grid of codes, joined to one image with the codes as axes.
 
     Args:
         images: (len(y) * len(x), C, H, W), row by row, the top row first.
-        x: the coordinate of each column, from left to right; they need not be evenly spaced.
-        y: the coordinate of each row, from top to bottom.
-        title: what the figure is called.
+        x: coordinates of the columns, from left to right; they need not be evenly spaced.
+        y: coordinates of the rows, from top to bottom.
+        title: title of the figure.
         axis_labels: names of the horizontal and the vertical coordinate.
     """
     array = finite(images, "The manifold")
-    check_shape(array, {4: "pictures (rows * columns, C, H, W)"}, "The manifold")
+    check_shape(array, {4: "(rows * columns, C, H, W)"}, "The manifold")
     rows, columns = len(y), len(x)
     if len(array) != rows * columns:
         raise BadData(
-            f"The manifold has {len(array)} pictures, but {rows} rows of {columns} need {rows * columns}. "
-            "Decode one picture for each place."
+            f"The manifold has {len(array)} images, but {rows} rows of {columns} need {rows * columns}. Decode one "
+            "image per position of the grid."
         )
     figure, axes = _sheet(displayed(array), rows, columns)
     quiet(axes, spines=())
-    named_ticks(axes, x=_centres(x), y=_centres(y))
+    named_ticks(axes, x=_centers(x), y=_centers(y))
     axes.tick_params(labelsize=SMALL_SIZE)
     label(axes, *axis_labels)
     entitle(axes, title)
@@ -227,7 +227,7 @@ def manifold(
 
 
 def _sheet(tiles: Array, rows: int, columns: int) -> tuple[Figure, Axes]:
-    """A figure of joined pictures whose axes count them: picture (0, 0) covers the square from 0 to 1."""
+    """A figure of joined images whose axes count them: image (0, 0) covers the square from 0 to 1."""
     high, wide = tiles.shape[1:3]
     inch = tile_inches(columns, wide, wide=SQUARE)
     figure = canvas(columns * inch + MARGIN, rows * inch * high / wide + MARGIN)
@@ -239,12 +239,12 @@ def _sheet(tiles: Array, rows: int, columns: int) -> tuple[Figure, Axes]:
 
 
 def _joined(tiles: Array, rows: int, columns: int) -> Array:
-    """(rows * columns, H, W, ...) as one picture (rows * H, columns * W, ...)."""
+    """Images (rows * columns, H, W, ...) as one image (rows * H, columns * W, ...)."""
     high, wide, *channels = tiles.shape[1:]
     grid = tiles.reshape(rows, columns, high, wide, *channels).swapaxes(1, 2)
     return grid.reshape(rows * high, columns * wide, *channels)
 
 
-def _centres(values: Sequence[float]) -> dict[float, str]:
-    """Places and coordinates of at most nine cells, evenly chosen, the first among them."""
+def _centers(values: Sequence[float]) -> dict[float, str]:
+    """Positions and coordinates of at most nine evenly spaced cells, beginning with the first."""
     return {k + 0.5: short(values[k]) for k in range(0, len(values), math.ceil(len(values) / 9))}

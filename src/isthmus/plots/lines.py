@@ -1,4 +1,4 @@
-"""Named lines over one axis, beside levels to compare them with: learning curves, sweeps over an option."""
+"""Line plots with reference levels: learning curves, sweeps over an option."""
 
 from collections.abc import Mapping, Sequence
 
@@ -22,10 +22,10 @@ from isthmus.plots.canvas import (
 )
 
 Line = tuple[Sequence[float], Sequence[float]]
-COLOURS = (BLUE, VERMILION, "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+COLORS = (BLUE, VERMILION, "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 MOST_MARKERS = 16
 CROWDED = 1e3
-"""Ratio of the ends of a logarithmic axis from which on only powers of ten are written."""
+"""Ratio of the ends of a logarithmic axis above which only powers of ten have labels."""
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
@@ -41,19 +41,19 @@ def lines(
     log_x: bool = False,
     log_y: bool = False,
 ) -> Figure:
-    """Lines through points, each with a colour and a marker of its own, and dashed levels in the same colours.
+    """Lines, each with its own color and marker, and dashed horizontal lines in the same colors.
 
     Args:
-        series: the points (x, y) of each line by its name; equal lengths, finite.
-        title: what the figure is called.
+        series: name -> points (x, y) of a line, of equal lengths, finite.
+        title: title of the figure.
         axis_labels: names of the axes, with units.
-        beside: a second line for some of the names, dashed in the colour of the first and without markers; what the
-            two are is for the title to say.
-        levels: heights to compare with, by name; the first has the colour of the first line, and so on.
-        spreads: by name, how far each y of a line may be off, in its units; drawn as a bar of twice that length.
-        x_names: what stands at x = 0, 1, ... instead of numbers.
-        log_x: whether x is drawn on a logarithmic scale.
-        log_y: the same of y.
+        beside: name -> a second line, dashed in the color of the first and without markers; the title has to explain
+            the two.
+        levels: name -> y of a horizontal line; the first has the color of the first line, and so on.
+        spreads: name -> error of each y of a line, in its units, drawn as an error bar of plus and minus that length.
+        x_names: tick labels at x = 0, 1, ... in place of numbers.
+        log_x: whether the x axis is logarithmic.
+        log_y: whether the y axis is logarithmic.
 
     Raises:
         ShapeError: a line whose x and y differ in length.
@@ -63,16 +63,16 @@ def lines(
     axes = figure.add_subplot()
     for number, name in enumerate(series):
         across, up = _points(series[name], name)
-        colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+        color, marker = COLORS[number % len(COLORS)], MARKERS[number % len(MARKERS)]
         every = -(-across.size // MOST_MARKERS)
-        axes.plot(across, up, color=colour, marker=marker, markevery=every, ms=4, lw=1.6, label=name)
+        axes.plot(across, up, color=color, marker=marker, markevery=every, ms=4, lw=1.6, label=name)
         if beside and name in beside:
-            axes.plot(*_points(beside[name], name), color=colour, lw=1.1, ls="--")
+            axes.plot(*_points(beside[name], name), color=color, lw=1.1, ls="--")
         if spreads and name in spreads:
-            _, off = _points((series[name][0], spreads[name]), name)
-            axes.errorbar(across, up, off, fmt="none", ecolor=colour, elinewidth=1, capsize=2)
+            _, errors = _points((series[name][0], spreads[name]), name)
+            axes.errorbar(across, up, errors, fmt="none", ecolor=color, elinewidth=1, capsize=2)
     for number, (name, height) in enumerate((levels or {}).items()):
-        axes.axhline(height, color=COLOURS[number % len(COLOURS)], lw=1.1, ls="--", label=name)
+        axes.axhline(height, color=COLORS[number % len(COLORS)], lw=1.1, ls="--", label=name)
     if x_names:
         axes.set_xticks(range(len(x_names)), x_names, parse_math=False)
     if log_x:
@@ -91,12 +91,12 @@ def lines(
 
 
 def _plain(axis: Axis) -> None:
-    """Numbers as people write them on a logarithmic axis: 20, 50, 1,000."""
-    written = FuncFormatter(lambda value, _place: f"{value:,.10g}")
+    """Plain numbers on a logarithmic axis: 20, 50, 1,000."""
+    formatter = FuncFormatter(lambda value, _position: f"{value:,.10g}")
     low, high = axis.get_data_interval()
-    axis.set_major_formatter(written)
+    axis.set_major_formatter(formatter)
     axis.set_minor_locator(LogLocator(subs=(2, 5)))
-    axis.set_minor_formatter(written if high < CROWDED * low else NullFormatter())
+    axis.set_minor_formatter(formatter if high < CROWDED * low else NullFormatter())
     axis.set_tick_params(which="minor", labelsize=LABEL_SIZE - 1)
 
 
@@ -105,5 +105,7 @@ def _points(line: Line, name: str) -> tuple[Array, Array]:
     x, y = line
     across, up = finite(x, f"x of {name}"), finite(y, f"y of {name}")
     if across.shape != up.shape:
-        raise ShapeError(f"The line {name!r} has {across.size} x and {up.size} y, but needs as many of each.")
+        raise ShapeError(
+            f"The line {name!r} has {across.size} x and {up.size} y, but the numbers must be equal. Pass one y per x."
+        )
     return across, up

@@ -1,4 +1,4 @@
-"""Walks through the space of codes: between two codes, and along one latent at a time."""
+"""Paths in latent space: interpolations between two codes, and traversals of one latent."""
 
 import math
 from collections.abc import Sequence
@@ -37,21 +37,21 @@ from isthmus.plots.canvas import (
 MOST_ROWS, MOST_PANELS = 16, 6
 
 
-def interpolation(frames: npt.ArrayLike, *, title: str = "From one example to another") -> Figure:
-    """Walks from t = 0 to t = 1, one row each; the two ends are marked. Tables become heat maps.
+def interpolation(frames: npt.ArrayLike, *, title: str = "Interpolations") -> Figure:
+    """Interpolations from t = 0 to t = 1, one per row, with both ends framed; heat maps for tables.
 
     Args:
-        frames: (R, steps, C, H, W) or (R, steps, D), at even steps from one end to the other; the first 16 rows
-            (6 for tables) are shown.
-        title: what the figure is called.
+        frames: (R, steps, C, H, W) or (R, steps, D), evenly spaced from one end to the other; the first 16 rows (6 for
+            tables) are shown.
+        title: title of the figure.
     """
-    walks = finite(frames, "The interpolation")
-    check_shape(walks, {5: "(R, steps, C, H, W)", 3: "(R, steps, D)"}, "The interpolation")
-    times = [short(t) for t in np.linspace(0, 1, walks.shape[1])]
-    if walks.ndim == 3:
-        names = [f"pair {k + 1}" for k in range(len(walks))]
-        return _heat_panels(walks, names, times, "t", title)
-    figure, axes, grid = _film(walks, [], times, "t (the two ends are framed)", title)
+    paths = finite(frames, "The interpolation")
+    check_shape(paths, {5: "(R, steps, C, H, W)", 3: "(R, steps, D)"}, "The interpolation")
+    times = [short(t) for t in np.linspace(0, 1, paths.shape[1])]
+    if paths.ndim == 3:
+        names = [f"pair {k + 1}" for k in range(len(paths))]
+        return _heat_panels(paths, names, times, "t", title)
+    figure, axes, grid = _image_rows(paths, [], times, "t (the two ends are framed)", title)
     for row in range(grid.rows):
         for column in (0, grid.columns - 1):
             frame(axes, grid.extent(row, column), VERMILION, 2)
@@ -65,33 +65,33 @@ def traversals(
     *,
     names: Sequence[str] = (),
     values_name: str = "value of the latent",
-    title: str = "One latent at a time",
+    title: str = "Latent traversals",
 ) -> Figure:
-    """Walks along one latent each, in the order given, so give the most used first. Tables become heat maps.
+    """Traversals of one latent per row, in the given order, best by decreasing KL; heat maps for tables.
 
     Args:
         frames: (d, steps, C, H, W) or (d, steps, D); the first 16 latents (6 for tables) are shown.
-        values: the latent's value at each step, (steps,).
-        kl: nats that each latent carries, (d,), printed beside its name.
-        names: name of each row; "z1", "z2", ... when not given.
-        values_name: what the values are.
-        title: what the figure is called.
+        values: values of the latent, (steps,).
+        kl: KL divergence of each latent in nats, (d,), printed beside its name.
+        names: names of the rows; by default "z1", "z2", ...
+        values_name: name of the values.
+        title: title of the figure.
     """
-    walks = finite(frames, "The traversal")
-    check_shape(walks, {5: "(d, steps, C, H, W)", 3: "(d, steps, D)"}, "The traversal")
-    places = finite(values, "The traversal's values")
-    check_count(places, walks.shape[1], "The traversal's values", "step")
-    labels = _row_labels(len(walks), names, kl)
-    steps = [short(value) for value in places]
-    if walks.ndim == 3:
-        return _heat_panels(walks, labels, steps, values_name, title)
-    return _film(walks, labels, steps, values_name, title)[0]
+    paths = finite(frames, "The traversal")
+    check_shape(paths, {5: "(d, steps, C, H, W)", 3: "(d, steps, D)"}, "The traversal")
+    checked = finite(values, "The array of values")
+    check_count(checked, paths.shape[1], "The array of values", "step")
+    labels = _row_labels(len(paths), names, kl)
+    steps = [short(value) for value in checked]
+    if paths.ndim == 3:
+        return _heat_panels(paths, labels, steps, values_name, title)
+    return _image_rows(paths, labels, steps, values_name, title)[0]
 
 
 def _row_labels(count: int, names: Sequence[str], kl: npt.ArrayLike | None) -> list[str]:
     labels = list(names) or [f"z{k + 1}" for k in range(count)]
     if len(labels) != count:
-        raise ShapeError(f"There are {len(labels)} names, but {count} latents. Give one for each latent.")
+        raise ShapeError(f"There are {len(labels)} names, but {count} latents. Pass one name per latent.")
     if kl is None:
         return labels
     nats = finite(kl, "The KL")
@@ -99,13 +99,13 @@ def _row_labels(count: int, names: Sequence[str], kl: npt.ArrayLike | None) -> l
     return [f"{name}  {value:.1f} nats" for name, value in zip(labels, nats, strict=True)]
 
 
-def _film(
-    walks: Array, labels: Sequence[str], steps: Sequence[str], name: str, title: str
+def _image_rows(
+    paths: Array, labels: Sequence[str], steps: Sequence[str], name: str, title: str
 ) -> tuple[Figure, Axes, Grid]:
-    """Walks as rows of pictures, with the steps below and the labels on the left."""
-    shown, count = walks[:MOST_ROWS], walks.shape[1]
+    """Paths as rows of images, with the steps below and the labels on the left."""
+    shown, count = paths[:MOST_ROWS], paths.shape[1]
     tiles = displayed(shown.reshape(-1, *shown.shape[2:]))
-    figure, axes, grid = mosaic(tiles, count, cut(title, len(shown), len(walks)))
+    figure, axes, grid = mosaic(tiles, count, cut(title, len(shown), len(paths)))
     below = {grid.x(k): steps[k] for k in range(0, count, _stride(count, shown.shape[-1]))}
     named_ticks(axes, x=below, y={grid.y(k): text for k, text in enumerate(labels[: len(shown)])})
     label(axes, name)
@@ -113,26 +113,26 @@ def _film(
 
 
 def _stride(count: int, pixels: int) -> int:
-    """Every how many columns a number fits; a divisor of the steps where there is one, so that both ends show."""
+    """Columns per tick label, if possible a divisor of the steps, so that both ends have a label."""
     least = max(1, math.ceil(0.42 / tile_inches(count, pixels)))
     return next((k for k in range(least, 2 * least + 2) if (count - 1) % k == 0), least)
 
 
-def _heat_panels(walks: Array, names: Sequence[str], steps: Sequence[str], name: str, title: str) -> Figure:
-    """One heat map for each walk, features by steps, on one scale of colours."""
-    shown = walks[:MOST_PANELS]
+def _heat_panels(paths: Array, names: Sequence[str], steps: Sequence[str], name: str, title: str) -> Figure:
+    """One heat map per path, features by steps, with a common color scale."""
+    shown = paths[:MOST_PANELS]
     columns = panel_columns(len(shown))
     rows = math.ceil(len(shown) / columns)
     figure = canvas(2.9 * columns + 1.3, 2.4 * rows + 0.9)
-    colours, panels = range_of(shown), []
-    for k, walk in enumerate(shown):
+    colors, panels = range_of(shown), []
+    for k, path in enumerate(shown):
         axes = figure.add_subplot(rows, columns, k + 1)
-        image = heat(axes, walk.T, colours)
+        image = heat(axes, path.T, colors)
         axes.set_title(names[k], loc="left", fontsize=LABEL_SIZE, color=INK, parse_math=False)
         chosen = sorted({0, (len(steps) - 1) // 2, len(steps) - 1})
         axes.set_xticks(chosen, [steps[i] for i in chosen])
         label(axes, name if k + columns >= len(shown) else "", "feature" if k % columns == 0 else "")
         panels.append(axes)
     common_scale(figure, image, panels, "value")
-    head(figure, cut(title, len(shown), len(walks)))
+    head(figure, cut(title, len(shown), len(paths)))
     return figure

@@ -1,4 +1,4 @@
-"""Pictures and tables as they are, side by side: data, reconstructions, samples, filters."""
+"""Images and tables side by side: data, reconstructions, samples, filters."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from isthmus.plots.canvas import (
     SQUARE,
     VERMILION,
     Array,
-    Colours,
+    Colors,
     canvas,
     check_count,
     check_shape,
@@ -39,24 +39,24 @@ from isthmus.plots.canvas import (
 )
 
 MOST_COLUMNS, MOST_TILES, MOST_PANELS, MOST_BARS = 12, 64, 6, 40
-PICTURES, TABLE = "pictures (N, C, H, W)", "a table (N, D)"
+IMAGES, TABLE = "(N, C, H, W)", "(N, D)"
 
 
 def strip(
     rows: Mapping[str, npt.ArrayLike], *, title: str, captions: Sequence[str] = (), captions_name: str = ""
 ) -> Figure:
-    """Labelled rows of pictures, one above the other, such as original, corrupted, restored.
+    """Labeled rows of images, such as original, corrupted, restored.
 
     Args:
-        rows: label -> pictures (N, C, H, W), all of one shape; the first 12 are shown.
-        title: what the figure is called.
-        captions: a short text under each column.
-        captions_name: what the captions say.
+        rows: label -> images (N, C, H, W), all of the same shape; the first 12 are shown.
+        title: title of the figure.
+        captions: a short text below each column.
+        captions_name: name of the captions.
     """
     arrays = {name: finite(values, f"Row {name!r}") for name, values in rows.items()}
-    _check_rows(arrays, {4: PICTURES})
+    _check_rows(arrays, {4: IMAGES})
     columns = min(MOST_COLUMNS, len(next(iter(arrays.values()))))
-    tiles = np.concatenate([displayed(pictures[:columns]) for pictures in arrays.values()])
+    tiles = np.concatenate([displayed(images[:columns]) for images in arrays.values()])
     figure, axes, grid = mosaic(tiles, columns, title)
     below = {grid.x(k): text for k, text in enumerate(captions[:columns])}
     named_ticks(axes, x=below, y={grid.y(k): name for k, name in enumerate(arrays)})
@@ -66,31 +66,33 @@ def strip(
 
 def _check_rows(arrays: dict[str, Array], ranks: dict[int, str]) -> None:
     if not arrays:
-        raise BadData("There are no rows of pictures, but a figure needs at least one. Give label -> pictures.")
-    shapes = {name: pictures.shape for name, pictures in arrays.items()}
-    for name, pictures in arrays.items():
-        check_shape(pictures, ranks, f"Row {name!r}")
+        raise BadData("There are no rows of images, but a figure needs at least one. Pass label -> images.")
+    shapes = {name: array.shape for name, array in arrays.items()}
+    for name, array in arrays.items():
+        check_shape(array, ranks, f"Row {name!r}")
     if len(set(shapes.values())) > 1:
-        raise ShapeError(f"The rows have the shapes {shapes}, but one shape is needed. Cut them alike.")
+        raise ShapeError(
+            f"The rows have shapes {shapes}, but all shapes must be equal. Pass the same examples in each row."
+        )
 
 
 def reconstructions(
     x: npt.ArrayLike, y: npt.ArrayLike, *, error: npt.ArrayLike | None = None, title: str = "Reconstructions"
 ) -> Figure:
-    """Originals over their reconstructions; for tables one small panel for each of the first 6 examples.
+    """Originals above their reconstructions; for tables one panel per example, of the first 6.
 
     Args:
         x: originals, (N, C, H, W) or (N, D).
         y: reconstructions, of the same shape.
         error: squared error of each example, (N,), printed below it.
-        title: what the figure is called.
+        title: title of the figure.
     """
     original, made = finite(x, "The original"), finite(y, "The reconstruction")
-    check_shape(original, {4: PICTURES, 2: TABLE}, "The original")
+    check_shape(original, {4: IMAGES, 2: TABLE}, "The original")
     if original.shape != made.shape:
         raise ShapeError(
-            f"The original has shape {original.shape} and the reconstruction {made.shape}, but one shape is "
-            "needed. Compare a reconstruction with what it was made from."
+            f"The original has shape {original.shape} and the reconstruction {made.shape}, but the shapes must be "
+            "equal. Pass the reconstructions of these originals."
         )
     notes = [] if error is None else _errors(error, len(original))
     rows = {"original": original, "reconstruction": made}
@@ -102,20 +104,20 @@ def reconstructions(
 def denoised(
     rows: Mapping[str, npt.ArrayLike], *, psnr: Sequence[npt.ArrayLike] = (), title: str = "Denoised"
 ) -> Figure:
-    """What a corruption did and what a model undid, one row each; for tables panels of the first 6 examples.
+    """Clean, corrupted and restored examples in rows; for tables one panel per example, of the first 6.
 
     Args:
-        rows: label -> (N, C, H, W) or (N, D), all of one shape, from the clean to the restored.
-        psnr: of the corrupted and of the restored pictures, in dB, (N,) each, printed below each other.
-        title: what the figure is called.
+        rows: label -> (N, C, H, W) or (N, D), all of the same shape, from clean to restored.
+        psnr: PSNR of the corrupted and of the restored images, in dB, (N,) each, printed below the images.
+        title: title of the figure.
     """
     arrays = {name: finite(values, f"Row {name!r}") for name, values in rows.items()}
-    _check_rows(arrays, {4: PICTURES, 2: TABLE})
+    _check_rows(arrays, {4: IMAGES, 2: TABLE})
     first = next(iter(arrays.values()))
     if first.ndim == 2:
         return _table_panels(arrays, [], title)
     captions = ["\n".join(pair) for pair in zip(*(_decibels(values, len(first)) for values in psnr), strict=True)]
-    name = "PSNR in dB: corrupted, and restored below" if psnr else ""
+    name = "PSNR in dB, corrupted above restored" if psnr else ""
     return strip(arrays, title=title, captions=captions, captions_name=name)
 
 
@@ -126,7 +128,7 @@ def _decibels(values: npt.ArrayLike, count: int) -> list[str]:
 
 
 def _errors(error: npt.ArrayLike, count: int) -> list[str]:
-    """The errors as text with the same number of decimals, three digits for the largest."""
+    """The errors as text with equal numbers of decimals, three significant digits for the largest."""
     errors = finite(error, "The squared error")
     check_count(errors, count, "The squared error", "example")
     most = float(np.abs(errors[:MOST_COLUMNS]).max())
@@ -135,7 +137,7 @@ def _errors(error: npt.ArrayLike, count: int) -> list[str]:
 
 
 def _table_panels(rows: Mapping[str, Array], notes: Sequence[str], title: str) -> Figure:
-    """One panel for each example: the first row as bars or a line, the others as marks or lines over it."""
+    """One panel per example: the first row as bars or a line, the others as markers or lines."""
     first = next(iter(rows.values()))
     count = min(MOST_PANELS, len(first))
     columns = panel_columns(count)
@@ -162,7 +164,7 @@ def _table_panels(rows: Mapping[str, Array], notes: Sequence[str], title: str) -
 
 
 def _compare(axes: Axes, rows: Mapping[str, Array]) -> None:
-    """One example: what is to be met in grey, what came of it in blue, what lies between in vermilion."""
+    """One example: the first row in gray, the last in blue, those between in vermilion."""
     (first, target), *others = rows.items()
     features = np.arange(len(target))
     few = len(target) <= MOST_BARS
@@ -172,19 +174,19 @@ def _compare(axes: Axes, rows: Mapping[str, Array]) -> None:
         axes.plot(features, target, color="#9a9a9a", lw=1.6, label=first)
     for number, (name, values) in enumerate(others, 1):
         last = number == len(others)
-        colour, mark = (BLUE, "o") if last else (VERMILION, "x")
+        color, mark = (BLUE, "o") if last else (VERMILION, "x")
         if few:
-            axes.plot(features, values, mark, color=colour, ms=3.5, label=name)
+            axes.plot(features, values, mark, color=color, ms=3.5, label=name)
         else:
-            axes.plot(features, values, color=colour, lw=0.9 if last else 0.6, label=name)
+            axes.plot(features, values, color=color, lw=0.9 if last else 0.6, label=name)
     quiet(axes)
     whole_ticks(axes, x=True)
 
 
 def samples(x: npt.ArrayLike, *, title: str = "Samples") -> Figure:
-    """Up to 64 pictures (N, C, H, W) in a nearly square grid; a table (N, D) as a heat map."""
+    """Up to 64 images (N, C, H, W) in a nearly square grid; a table (N, D) as a heat map."""
     array = finite(x, "The samples")
-    check_shape(array, {4: PICTURES, 2: TABLE}, "The samples")
+    check_shape(array, {4: IMAGES, 2: TABLE}, "The samples")
     if array.ndim == 2:
         return _heat_map(array[:MOST_TILES], range_of(array), ("example", "value"), title)
     shown = array[:MOST_TILES]
@@ -192,34 +194,34 @@ def samples(x: npt.ArrayLike, *, title: str = "Samples") -> Figure:
 
 
 def filters(weights: npt.ArrayLike, *, title: str = "Filters of the first layer") -> Figure:
-    """First-layer weights: up to 64 pictures, or for a table a heat map of units by features.
+    """First-layer weights: up to 64 images, or for a table a heat map of units by features.
 
-    Each picture is divided by its own largest absolute weight, so white is zero and the signs compare; several
-    channels are shown by their mean. A table keeps its own scale, symmetric about zero.
+    Each image is divided by its largest absolute weight, so that white is zero; channels are averaged. The heat map
+    has one scale, symmetric about zero.
 
     Args:
-        weights: (N, C, H, W), or (N, D) with a row for each unit.
-        title: what the figure is called.
+        weights: (N, C, H, W), or (N, D) with one row per unit.
+        title: title of the figure.
     """
     array = finite(weights, "The weights")
-    check_shape(array, {4: PICTURES, 2: "a table (units, D)"}, "The weights")
+    check_shape(array, {4: IMAGES, 2: "(units, D)"}, "The weights")
     if array.ndim == 2:
         most = float(np.abs(array).max()) or 1.0
-        return _heat_map(array, Colours(SIGNED.name, -most, most), ("unit", "weight"), title)
+        return _heat_map(array, Colors(SIGNED.name, -most, most), ("unit", "weight"), title)
     tiles = array[:MOST_TILES].mean(axis=1)
     most = np.abs(tiles).max(axis=(1, 2), keepdims=True)
     tiles = tiles / np.where(most > 0, most, 1)
     columns = math.ceil(math.sqrt(len(tiles)))
-    figure, axes, _ = mosaic(tiles, columns, cut(title, len(tiles), len(array)), colours=SIGNED, wide=SQUARE)
+    figure, axes, _ = mosaic(tiles, columns, cut(title, len(tiles), len(array)), colors=SIGNED, wide=SQUARE)
     scale(axes, axes.images[0], "relative weight")
     return figure
 
 
-def _heat_map(table: Array, colours: Colours, names: tuple[str, str], title: str) -> Figure:
+def _heat_map(table: Array, colors: Colors, names: tuple[str, str], title: str) -> Figure:
     rows, columns = table.shape
     figure = canvas(min(9.0, 3.6 + 0.12 * columns), min(7.0, 2.4 + 0.1 * rows))
     axes = figure.add_subplot()
-    image = heat(axes, table, colours)
+    image = heat(axes, table, colors)
     label(axes, "feature", names[0])
     scale(axes, image, names[1])
     entitle(axes, title)

@@ -1,1 +1,1 @@
-"""Training: one engine for every autoencoder, its batches, optimisers, history and machine settings."""
+"""Training: the engine, batches, optimizers, checkpoints and history."""

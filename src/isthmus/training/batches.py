@@ -1,59 +1,48 @@
-"""Where training batches come from: data in memory, indexed by one permutation, with no Python per example.
+"""Shuffled training batches of data in memory: one permutation per epoch, no Python code per example.
 
-Whatever gives batches gives them as a function of seed, epoch and batch alone, so a run can go on at any of them, and
-several processes that share the work agree without a word.
+Batches are a function of seed, epoch and batch number alone. A run can therefore resume at any batch, and several
+processes agree on their batches without communication.
 """
 
-import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sized
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from isthmus.functional import shifted
+from isthmus.models.seeding import derive_seed
 
 X = TypeVar("X", bound=Sized)
 
 
-def stream(seed: int, *purpose: str | int) -> int:
-    """A seed of its own for each purpose, so that weights, order and noise never share their draws.
-
-    >>> len({stream(0, "order", 1), stream(0, "order", 2), stream(0, "noise"), stream(1, "noise")})
-    4
-    """
-    words = [part if isinstance(part, int) else zlib.crc32(part.encode()) for part in purpose]
-    return int(np.random.SeedSequence([seed, *words]).generate_state(1, np.uint64)[0] >> np.uint64(1))
-
-
 @dataclass(frozen=True)
 class Share:
-    """The part of the work that process ``rank`` of ``world`` does; all of it by default."""
+    """Rank of a process and number of processes (``world``); a single process by default."""
 
     rank: int = 0
     world: int = 1
 
 
-class Supply(ABC, Generic[X]):
-    """Shuffled batches of examples: what the engine asks for, and the cutting of an epoch that all kinds share.
+class BatchSource(ABC, Generic[X]):
+    """Base class of shuffled batches: the interface that the engine uses, and the number and sizes of batches.
 
-    A last batch that would leave a process with a single example joins its neighbour: batch statistics and unbiased
-    estimates need two.
+    A last batch that would leave a process with a single example is merged into the batch before it: batch statistics
+    and unbiased estimates require two examples.
 
     Args:
-        x: examples; how many decides the batches of an epoch.
-        size: examples in a batch, over all processes.
-        seed: of the order, and of the draws below.
-        dynamic: draw each value afresh as Bernoulli(x) at every read; input and target are the same draw.
-        share: which process this is; each batch is dealt out row by row.
+        x: examples; their number determines the batches of an epoch.
+        size: batch size, over all processes.
+        seed: seed of the order and of the sampling below.
+        dynamic: sample each value as Bernoulli(x) at every read; input and target are the same sample.
+        share: rank of this process and number of processes; the rows of each batch are assigned in turn.
 
     Attributes:
-        population: examples of an epoch, over all processes.
-        smallest: examples in the smallest batch of one process.
-        shift: pixels by which images are moved at random at every read, at most; input and target alike.
+        population: examples per epoch, over all processes.
+        smallest: size of the smallest batch of one process.
+        shift: largest random shift of images at every read, in pixels; the same for input and target.
     """
 
     shift = 0
@@ -69,22 +58,22 @@ class Supply(ABC, Generic[X]):
         self.smallest = min(self.count(0), self._last) // self.share.world
 
     def __len__(self) -> int:
-        """Batches in an epoch; the same in every process."""
+        """Number of batches per epoch, the same in every process."""
         return self._batches
 
     def count(self, batch: int) -> int:
-        """Examples in a batch (counted from 0), over all processes."""
+        """Size of a batch (numbered from 0), over all processes."""
         return self._last if batch == self._batches - 1 else self.size
 
     @abstractmethod
     def epoch(self, number: int, start: int = 0) -> Iterator[Tensor]:
-        """This process's share of the batches of an epoch (counted from 0), from batch ``start`` on."""
+        """This process's rows of the batches of an epoch (numbered from 0), starting at batch ``start``."""
 
     def drawn(self, values: Tensor, number: int, batch: int) -> Tensor:
-        """The values of a batch as they are; or moved, and drawn from, as ``shift`` and ``dynamic`` say."""
+        """The values of a batch, randomly shifted if ``shift`` is set, and sampled from if ``dynamic`` is set."""
         if not self.dynamic and not self.shift:
             return values
-        seed = stream(self.seed, "draw", number, batch, self.share.rank)
+        seed = derive_seed(self.seed, "draw", number, batch, self.share.rank)
         generator = torch.Generator(values.device).manual_seed(seed)
         if self.shift:
             by = torch.randint(2 * self.shift + 1, (len(values), 2), generator=generator, device=values.device)
@@ -92,20 +81,20 @@ class Supply(ABC, Generic[X]):
         return torch.bernoulli(values, generator=generator) if self.dynamic else values
 
 
-class Batches(Supply[Tensor]):
-    """Shuffled batches of a tensor (N, ...); the order depends on the seed and the epoch alone.
+class TensorBatches(BatchSource[Tensor]):
+    """Shuffled batches of a tensor (N, ...); the order depends on seed and epoch alone.
 
-    >>> [len(b) for b in Batches(torch.zeros(7, 1), 3, seed=0).epoch(0)]
+    >>> [len(b) for b in TensorBatches(torch.zeros(7, 1), 3, seed=0).epoch(0)]
     [3, 4]
     """
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Tensor]:
-        """This process's share of the batches of one epoch (counted from 0), from batch ``start`` on."""
-        generator = torch.Generator(self.x.device).manual_seed(stream(self.seed, "order", number))
+        """This process's rows of the batches of an epoch (numbered from 0), starting at batch ``start``."""
+        generator = torch.Generator(self.x.device).manual_seed(derive_seed(self.seed, "order", number))
         order = torch.randperm(len(self.x), generator=generator, device=self.x.device)
         for batch in range(start, len(self)):
             first = batch * self.size
             rows = order[first + self.share.rank : first + self.count(batch) : self.share.world]
-            # index_select copies whole rows and is three times as fast, but forgets a channels-last layout
+            # index_select copies whole rows and is three times as fast, but does not preserve a channels-last layout
             values = self.x.index_select(0, rows) if self.x.is_contiguous() else self.x[rows]
             yield self.drawn(values, number, batch)

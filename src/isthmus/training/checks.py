@@ -1,89 +1,93 @@
-"""What does not go together in training, found before the first step."""
+"""Checks of options that do not fit each other in training, made before the first step."""
 
 import warnings
 from typing import Any
 
 from torch import nn
 
-from isthmus.data.flow import Flowing
+from isthmus.data.preparing.streams import StreamTensor
 from isthmus.errors import BadOption, IncompatibleParts
-from isthmus.exact import closed_form
-from isthmus.objective import Objective
+from isthmus.models.exact import closed_form
+from isthmus.models.objective import Objective
 from isthmus.options import TrainingOptions
-from isthmus.training.batches import Supply
-from isthmus.training.searches import METHODS
+from isthmus.training.batches import BatchSource
+from isthmus.training.line_searches import METHODS
 
 
-def check_batches(objective: Objective, batches: Supply[Any]) -> None:
-    """Refuse batches too small for what the networks do with them.
+def check_batches(objective: Objective, batches: BatchSource[Any]) -> None:
+    """Check that batches are large enough for the layers of the networks.
 
     Raises:
-        BadOption: batch normalisation of one example.
+        BadOption: batch normalization with a batch of one example.
     """
     normed = (nn.BatchNorm1d, nn.BatchNorm2d)
     if batches.smallest < 2 and any(isinstance(m, normed) for m in objective.modules()):
         raise BadOption(
-            "Batch normalisation needs at least two examples in a batch, but a batch here has one. Use another "
-            "net.norm, a larger training.batch, or more data."
+            "Batch normalization requires at least two examples per batch, but the smallest batch has one. Set another "
+            "net.norm, a larger training.batch_size, or use more data."
         )
 
 
-def check_tools(options: TrainingOptions, objective: Objective, batches: Supply[Any]) -> None:
-    """Refuse an optimiser that cannot do what the run asks of it.
+def check_options(options: TrainingOptions, objective: Objective, batches: BatchSource[Any]) -> None:
+    """Check that the optimizer supports the other options of the run.
 
     Raises:
-        BadOption: Nesterov without momentum; line searches in low precision, with clipped gradients, or by several
-            processes.
-        IncompatibleParts: line searches against an adversary, whose loss they would have to hold still.
+        BadOption: Nesterov without momentum; line searches in low precision, with clipped gradients, with weight decay
+            or in several processes; a closed form with options that it does not use.
+        IncompatibleParts: line searches with an adversarial penalty, whose critic changes the loss during training.
     """
-    if options.optimiser == "exact":
+    if options.optimizer == "exact":
         closed_form(objective)
-        if options.clip is not None or options.weight_decay or options.precision == "bf16":
+        if options.gradient_clip is not None or options.weight_decay or options.precision == "bf16":
             raise BadOption(
-                "training.optimiser=exact takes no gradient and no step, so clip, weight_decay and bf16 have no "
-                "meaning. Leave them out."
+                "training.optimizer=exact is a closed form without gradients, so training.gradient_clip, "
+                "training.weight_decay and training.precision=bf16 have no effect. Leave them out."
             )
-        if batches.dynamic or batches.shift or isinstance(batches.x, Flowing):
+        if batches.dynamic or batches.shift or isinstance(batches.x, StreamTensor):
             raise BadOption(
-                "training.optimiser=exact needs examples that stay as they are, but these are a stream or drawn "
-                "afresh at every read. Store them, and leave data.shift and data.binarise=dynamic out."
+                "training.optimizer=exact requires examples that do not change, but these are a stream or sampled at "
+                "every read. Store them, and leave out data.random_shift and data.binarize=dynamic."
             )
-    if options.optimiser == "nesterov" and not options.momentum:
+    if options.optimizer == "nesterov" and not options.momentum:
         raise BadOption(
-            "training.optimiser=nesterov looks ahead along its momentum, but training.momentum is 0. Raise it, or use "
-            "sgd."
+            "training.optimizer=nesterov requires momentum, but training.momentum is 0. Set a larger one, or "
+            "training.optimizer=sgd."
         )
-    if options.optimiser not in METHODS:
+    if options.optimizer not in METHODS:
         return
     processes = batches.share.world
-    what = f"training.optimiser={options.optimiser} searches along lines"
+    what = f"training.optimizer={options.optimizer} uses line searches"
     if options.precision == "bf16":
-        raise BadOption(f"{what}, which bf16 products are too coarse for. Set training.precision=32, or leave it out.")
-    if options.clip is not None:
-        raise BadOption(f"{what}, so there is no gradient to clip. Leave training.clip out.")
+        raise BadOption(f"{what}, for which bf16 is too imprecise. Set training.precision=32, or leave it out.")
+    if options.gradient_clip is not None:
+        raise BadOption(f"{what}, which do not support training.gradient_clip. Leave it out.")
     if options.weight_decay:
-        raise BadOption(f"{what} of the loss, which training.weight_decay is no part of. Leave it out.")
+        raise BadOption(f"{what}, which do not support training.weight_decay. Leave it out.")
     if processes > 1:
-        raise BadOption(f"{what} on one machine only, but {processes} processes share the work. Use adam or muon.")
-    if objective.critics:
+        raise BadOption(
+            f"{what}, which run in a single process, but {processes} processes were launched. Set "
+            "training.optimizer=adam or muon."
+        )
+    if objective.adversaries:
         raise IncompatibleParts(
-            f"{what} of one loss, but {' and '.join(objective.critics)} trains an adversary too. Use adam or muon."
+            f"{what}, which minimize a single loss, but penalty {' and '.join(objective.adversaries)} trains a critic. "
+            "Set training.optimizer=adam or muon."
         )
 
 
 def products(options: TrainingOptions) -> str:
-    """The precision of the networks by name: line searches compare losses that differ by less than bf16 can tell."""
-    return "32" if options.optimiser in (*METHODS, "exact") else options.precision
+    """Precision of the networks by name; 32 for line searches, which compare losses closer than bf16 resolves."""
+    return "32" if options.optimizer in (*METHODS, "exact") else options.precision
 
 
-def warn_of_unfinished(objective: Objective, total: int) -> None:
-    """Warn of a warm-up that a run of ``total`` steps is too short for."""
+def warn_of_unfinished_schedules(objective: Objective, total: int) -> None:
+    """Warn where a run of ``total`` steps is shorter than the warm-up of a weight."""
     for name, schedule in objective.schedules.items():
         if schedule.unfinished(total):
             reached = schedule(total - 1, total)
             warnings.warn(
                 f"The warm-up of penalty {name} takes {schedule.steps} steps, but the run has {total}: its "
-                f"weight ends at {reached:.3g} of {schedule.value:g}. Give it as a fraction of the run "
+                f"weight ends at {reached:.3g} of {schedule.value:g}. Set it as a fraction of the run "
                 f"(penalties.{name}.weight.fraction), or train longer.",
                 stacklevel=5,
             )

@@ -1,8 +1,8 @@
-r"""The one loop that trains every autoencoder.
+r"""The training loop of all autoencoders.
 
-Lightning Fabric gives the device and the launch; the loop is ours and thin. The networks run in the chosen
-precision, everything else (heads, losses, parameters) in float32. Nothing in a step waits for the device, except
-that on a CPU, where it costs nothing, each loss is looked at; on an accelerator every ``LOOK`` steps.
+Lightning Fabric provides the device and the process group. The networks run in the chosen precision, everything else
+(heads, losses, parameters) in float32. A step does not synchronize with the device, except to check that the loss is
+finite: in every step on a CPU, where this costs nothing, and every ``LOOK`` steps on an accelerator.
 """
 
 import math
@@ -16,130 +16,140 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from isthmus.data.stored import Lazy
+from isthmus.data.streaming.lazy import LazyTensor
 from isthmus.errors import Diverged
-from isthmus.exact import solve
-from isthmus.model import chunks, seeded
-from isthmus.objective import Loss, Objective
+from isthmus.metrics.losses import losses
+from isthmus.models.exact import solve
+from isthmus.models.hardware import channels_last, network_precision, threads, tune_allocator
+from isthmus.models.inputs import chunks
+from isthmus.models.objective import Loss, Objective
+from isthmus.models.seeding import derive_seed, seeded
 from isthmus.options import TrainingOptions
-from isthmus.training.batches import stream
-from isthmus.training.checkpoints import Checkpoints, Found
-from isthmus.training.checks import check_batches, check_tools, products, warn_of_unfinished
-from isthmus.training.divergence import locate
-from isthmus.training.hardware import channels_last, network_precision, threads, tune_allocator
-from isthmus.training.history import Epoch, Keeper
-from isthmus.training.optimisers import momentum_at, optimisers, rate_at, run_length, set_pace
-from isthmus.training.processes import fabric, of, reaching
-from isthmus.training.searches import METHODS, steady
-from isthmus.training.state import Position, cut, own_tensors, put_back, set_generators, tensors_of, understood, whole
-from isthmus.training.stopping import Stop, stoppable
-from isthmus.training.streaming import supply_of
-from isthmus.training.validation import losses
+from isthmus.training.block_shuffle import batches_of
+from isthmus.training.checkpointing.files import Checkpoint, CheckpointStore
+from isthmus.training.checkpointing.state import (
+    Position,
+    checkpoint_errors,
+    full_tensor,
+    process_tensors,
+    restore,
+    set_generators,
+    shard_like,
+    tensors_of,
+)
+from isthmus.training.checks import check_batches, check_options, products, warn_of_unfinished_schedules
+from isthmus.training.distributed.processes import fabric, lost_process_errors, of
+from isthmus.training.history import BestWeights, Epoch
+from isthmus.training.line_searches import METHODS, with_fixed_buffers
+from isthmus.training.nonfinite import locate
+from isthmus.training.optimizers import momentum_at, optimizers, rate_at, run_length, set_pace
+from isthmus.training.signals import Stop, interruptible
 
 LOOK = 50
+"""Steps between two checks of the loss, and between two progress reports."""
 
-Listener = Callable[[str, Epoch | int], None]
-"""Told ``("step", n)`` now and then, and ``("epoch", record)`` after each epoch."""
+TrainingCallback = Callable[[str, Epoch | int], None]
+"""Called with ``("step", n)`` every ``LOOK`` steps, and with ``("epoch", record)`` after each epoch."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: every epoch, which weights were kept, why it stopped, and where it was taken up again."""
+    """Result of a run: all epochs, the epoch of the kept weights, why it stopped, and the steps where it resumed."""
 
     history: list[Epoch]
     kept_epoch: int
     stopped: str
     seconds: float
     precision: str
-    taken_up: tuple[int, ...] = ()
+    resumed_at: tuple[int, ...] = ()
 
 
 class Engine:
     """One training run.
 
     Args:
-        objective: what to minimise; its model is trained in place.
-        options: how.
-        train: examples (N, *D), float32; or stored ones or a stream.
-        valid: examples of the validation part, or ``None``.
-        seed: of the batches and of every draw.
-        dynamic: draw the training examples afresh as Bernoulli at every read.
-        shift: pixels by which training images are moved at random, at most.
-        listener: told of progress.
-        checkpoints: where the state is kept now and then, so that a run that was stopped can go on.
-        strategy: how several processes, where they were launched, hold the model: ``ddp`` or ``fsdp``.
+        objective: objective to minimize; its model is trained in place.
+        options: training options.
+        train: training examples (N, *D), float32: a tensor, stored examples or a stream.
+        valid: validation examples (M, *D), or ``None``.
+        seed: seed of the batches and of all sampling.
+        dynamic: sample the training examples as Bernoulli at every read.
+        shift: largest random shift of training images, in pixels.
+        callback: called with the progress.
+        checkpoints: where checkpoints are saved; none by default.
+        strategy: whether several processes replicate (``ddp``) or shard (``fsdp``) the model.
     """
 
     def __init__(
         self,
         objective: Objective,
         options: TrainingOptions,
-        train: Tensor | Lazy,
+        train: Tensor | LazyTensor,
         valid: Tensor | None = None,
         *,
         seed: int = 0,
         dynamic: bool = False,
         shift: int = 0,
-        listener: Listener | None = None,
-        checkpoints: Checkpoints | None = None,
+        callback: TrainingCallback | None = None,
+        checkpoints: CheckpointStore | None = None,
         strategy: str = "ddp",
     ) -> None:
         self.objective, self.options, self.seed = objective, options, seed
         self.fabric = fabric()
         self.processes = of(self.fabric)
         self.precision = network_precision(products(options), self.fabric.device)
-        self.listener = listener or (lambda _kind, _what: None)
+        self.callback = callback or (lambda _kind, _what: None)
         self.checkpoints = checkpoints
         objective.to(self.fabric.device)
-        together = self.processes.world > 1
-        # weights that are cut into parts must lie in the usual layout
-        self.maps = not (together and strategy == "fsdp") and channels_last(objective)
+        distributed = self.processes.world > 1
+        # sharded weights must have the default memory layout
+        self.channels_last = not (distributed and strategy == "fsdp") and channels_last(objective)
         self.valid = None if valid is None else self._placed(valid)
         self.train = self._placed(train) if isinstance(train, Tensor) else train
         share = self.processes.share
-        self.batches = supply_of(self.train, options.batch, seed=seed, dynamic=dynamic, shift=shift, share=share)
+        self.batches = batches_of(self.train, options.batch_size, seed=seed, dynamic=dynamic, shift=shift, share=share)
         self.total, self.epochs = run_length(options, len(self.batches))
         check_batches(objective, self.batches)
-        check_tools(options, objective, self.batches)
-        self.searching = options.optimiser in METHODS
-        self.look = LOOK if together or self.fabric.device.type != "cpu" else 1
-        # on one device a wrapper would only cost time: a tenth of a step of the MLP VAE at batch 100 (docs/log.md)
-        self.module, self.whole = self._joined(strategy) if together else (objective, None)
+        check_options(options, objective, self.batches)
+        self.searching = options.optimizer in METHODS
+        self.look = LOOK if distributed or self.fabric.device.type != "cpu" else 1
+        # on one device a wrapper only adds overhead: a tenth of a step of the MLP VAE at batch size 100 (docs/log.md)
+        self.module, self.unsharded = self._distributed(strategy) if distributed else (objective, None)
         self.players = objective.players()
         self.parameters = list(objective.parameters())
-        self.tools = optimisers(options, objective)
-        self.keeper = Keeper(objective, options.patience, since=self._warm_epochs() + 1)
+        self.optimizers = optimizers(options, objective)
+        self.best_weights = BestWeights(objective, options.patience, since=self._warm_epochs() + 1)
         self.history: list[Epoch] = []
         self.at = Position(sums=torch.zeros((), device=self.fabric.device))
-        self.taken_up: list[int] = []
+        self.resumed_at: list[int] = []
         self._generators: dict[str, Tensor] = {}
         self._stop = Stop()
         self.threads = torch.get_num_threads()
 
     @property
     def step(self) -> int:
-        """Steps done."""
+        """Number of finished steps."""
         return self.at.step
 
     def run(self) -> Outcome:
-        """Train to the end, or to the stop that the options ask for, and leave the kept weights in the model.
+        """Train to the end or until early stopping, and load the weights to keep into the model.
 
         Raises:
-            Diverged: a loss that is not finite; the best weights so far (the first ones in the first epoch) are kept.
-            KeyboardInterrupt: somebody asked to stop; a checkpoint of that moment is written first.
+            Diverged: a loss is not finite; the model has the best weights (in the first epoch the initial ones).
+            KeyboardInterrupt: an interrupt was requested; a checkpoint is written first.
         """
         tune_allocator()
-        warn_of_unfinished(self.objective, self.total)
+        warn_of_unfinished_schedules(self.objective, self.total)
         started = time.perf_counter()
         stopped = None
         try:
-            with reaching(), seeded(self._noise()), threads(self.threads), stoppable() as self._stop:
+            with lost_process_errors(), seeded(self._noise()), threads(self.threads), interruptible() as self._stop:
                 set_generators(self._generators, self.processes.rank)
                 while stopped is None and self.at.epoch < self.epochs:
                     stopped = self._epoch()
         except BaseException as error:
-            self.objective.load_state_dict(self.keeper.weights)
-            # all processes are here, and what was good is to be saved
+            self.objective.load_state_dict(self.best_weights.weights)
+            # all processes get here, and the best weights can be saved
             if isinstance(error, Diverged | KeyboardInterrupt):
                 self._gather_weights()
             raise
@@ -149,14 +159,14 @@ class Engine:
         seconds = time.perf_counter() - started
         precision = "bf16" if self.precision else "32"
         return Outcome(
-            self.history, kept, stopped or f"all {self.epochs} epochs done", seconds, precision, tuple(self.taken_up)
+            self.history, kept, stopped or f"all {self.epochs} epochs done", seconds, precision, tuple(self.resumed_at)
         )
 
     def settings(self) -> dict[str, Any]:
-        """What this machine chose for the run and what its bits depend on, as plain data."""
+        """The settings of this machine that results depend on bit by bit, as plain data."""
         return {
             "precision": "bf16" if self.precision else "32",
-            "channels_last": self.maps,
+            "channels_last": self.channels_last,
             "threads": torch.get_num_threads(),
             "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
             "torch": torch.__version__,
@@ -164,46 +174,47 @@ class Engine:
         }
 
     def use(self, settings: Mapping[str, Any]) -> None:
-        """Work as the machine did that began the run: the bits of sums depend on precision and threads."""
+        """Use the precision and threads that the run was started with, because rounding depends on them."""
         self.precision = torch.bfloat16 if settings.get("precision") == "bf16" else None
         self.threads = int(settings.get("threads", self.threads))
 
-    @understood()
-    def take_up(self, found: Found) -> None:
-        """Stand where a checkpoint was written; ``run`` then goes on from there.
+    @checkpoint_errors()
+    def resume_from(self, found: Checkpoint) -> None:
+        """Restore a checkpoint; ``run`` then resumes from it.
 
         Raises:
-            BadRun: it belongs to another model or optimiser.
+            BadRun: it belongs to another model or optimizer.
         """
-        self.at = put_back(self.objective, self.tools, found, self.processes.rank)
+        self.at = restore(self.objective, self.optimizers, found, self.processes.rank)
         self.history = TypeAdapter(list[Epoch]).validate_python(found.record["history"])
         best = found.record["best"]
         if best is not None:
-            self.keeper.best = self.history[best - 1]
-            self.keeper.weights = cut(self.objective, found.best)
+            self.best_weights.best = self.history[best - 1]
+            self.best_weights.weights = shard_like(self.objective, found.best)
         self._generators = found.tensors
-        self.taken_up = [*found.record["taken_up"], self.at.step]
+        self.resumed_at = [*found.record["taken_up"], self.at.step]
 
     def save(self) -> bool:
-        """Write a checkpoint of this moment, between two steps; all processes must, and the first one writes it.
+        """Write a checkpoint between two steps; all processes must call this, and the first one writes it.
 
-        Returns whether it did.
+        Returns:
+            Whether it was written.
         """
-        best = self.keeper.best
+        best = self.best_weights.best
         record = {
             "position": self.at.to_dict(),
             "history": [epoch.to_dict() for epoch in self.history],
             "best": None if best is None else best.epoch,
-            "taken_up": self.taken_up,
+            "taken_up": self.resumed_at,
         }
-        tensors = tensors_of(self.objective, self.tools) | self.processes.collect(own_tensors(self.at))
-        kept = None if best is None else (best.epoch, {n: whole(v) for n, v in self.keeper.weights.items()})
+        tensors = tensors_of(self.objective, self.optimizers) | self.processes.collect(process_tensors(self.at))
+        kept = None if best is None else (best.epoch, {n: full_tensor(v) for n, v in self.best_weights.weights.items()})
         if self.checkpoints is None:
             return False
         return self.checkpoints.write((self.at.step, self.at.epoch), tensors, record, kept)
 
     def _epoch(self) -> str | None:
-        """What is left of one pass over the training part, then the validation part; why to stop, if so."""
+        """The rest of an epoch over the training set, then validation; the reason for early stopping, or ``None``."""
         self._train()
         at = self.at
         sums = self.processes.total(at.sums).tolist()
@@ -213,9 +224,9 @@ class Engine:
         self._check_finite(at.epoch, {"training": train, "validation": valid or {}})
         weights = self.objective.weights(at.step - 1, self.total)
         speed = round(seen / at.seconds, 1)
-        self.history.append(Epoch(at.epoch + 1, at.step, train, valid, weights, at.rate, at.seconds, speed))
-        self.listener("epoch", self.history[-1])
-        reason = self.keeper.see(self.history[-1])
+        self.history.append(Epoch(at.epoch + 1, at.step, train, valid, weights, at.learning_rate, at.seconds, speed))
+        self.callback("epoch", self.history[-1])
+        reason = self.best_weights.see(self.history[-1])
         at.follow()
         if reason is not None:
             return f"early, as {reason}"
@@ -223,163 +234,166 @@ class Engine:
         return None
 
     def _train(self) -> None:
-        """Take the steps of the epoch at work that are not yet done."""
-        if self.options.optimiser == "exact":
+        """Take the remaining steps of the current epoch."""
+        if self.options.optimizer == "exact":
             return self._solve()
         at = self.at
         started = time.perf_counter() - at.seconds
         self.objective.train()
         self.objective.model.autocast = self.precision
         try:
-            # data in memory is where it is needed already
+            # data in memory is on the device already
             for x in map(self._placed, self.batches.epoch(at.epoch, at.batch)):
                 if at.step >= self.total:
                     break
-                at.rate = rate_at(at.step, self.total, self.options)
-                set_pace(self.tools, at.rate, momentum_at(at.step, self.options))
-                parts, weight = self._step(x)
-                at.names = list(parts)
-                # one small operation for all parts, and none that waits for the device
-                at.sums = torch.add(at.sums, torch.stack(list(parts.values())), alpha=weight)
+                at.learning_rate = rate_at(at.step, self.total, self.options)
+                set_pace(self.optimizers, at.learning_rate, momentum_at(at.step, self.options))
+                terms, weight = self._step(x)
+                at.names = list(terms)
+                # one small operation for all terms, without synchronization with the device
+                at.sums = torch.add(at.sums, torch.stack(list(terms.values())), alpha=weight)
                 at.seen += weight
                 at.step += 1
                 at.batch += 1
                 at.seconds = time.perf_counter() - started
                 if at.step % LOOK == 0:
-                    self.listener("step", at.step)
+                    self.callback("step", at.step)
                 self._pause()
         finally:
             self.objective.model.autocast = None
 
     def _solve(self) -> None:
-        """Put the best weights there in one step; its losses are those that they leave."""
+        """Set the closed-form weights in one step; the losses of the epoch are evaluated with them."""
         at, started = self.at, time.perf_counter()
         solve(self.objective, chunks(self.train))
-        left = losses(self.objective, self.train, seed=stream(self.seed, "noise"))
+        left = losses(self.objective, self.train, seed=derive_seed(self.seed, "noise"))
         at.names, at.seen = list(left), self.batches.population / self.processes.world
         at.sums = at.seen * torch.tensor(list(left.values()), device=self.fabric.device)
         at.step, at.batch, at.seconds = 1, 1, time.perf_counter() - started
 
     def _pause(self) -> None:
-        """Between two steps: write a checkpoint if it is time, and end the run if somebody asked for it."""
-        asked, due = self._stop.asked, self.checkpoints is not None and self.checkpoints.due()
+        """Between two steps: write a checkpoint if one is due, and end the run if an interrupt was requested."""
+        requested, due = self._stop.asked, self.checkpoints is not None and self.checkpoints.due()
         if self.processes.world > 1:
             if self.at.batch % LOOK:
                 return
-            asked, due = self.processes.any(asked, due)
-        if asked or due:
+            requested, due = self.processes.any(requested, due)
+        if requested or due:
             self.save()
-        if asked:
+        if requested:
             raise KeyboardInterrupt
 
-    def _check_finite(self, epoch: int, figures: dict[str, dict[str, float]]) -> None:
-        """Refuse an epoch that ended in numbers that are not finite: its last step, or one nobody looked at."""
-        for part, losses_of_part in figures.items():
-            for name, value in losses_of_part.items():
+    def _check_finite(self, epoch: int, metrics: dict[str, dict[str, float]]) -> None:
+        """Check the losses of an epoch, whose steps were not all checked."""
+        for split, losses_of_split in metrics.items():
+            for name, value in losses_of_split.items():
                 if not math.isfinite(value):
-                    raise self._diverged(epoch, f"the {part} {name} is {value} at its end")
+                    raise self._diverged(epoch, f"the {split} {name} is {value} at its end")
 
     def _step(self, x: Tensor) -> tuple[dict[str, Tensor], float]:
-        """One update; the named losses of the batch, without gradient, and the examples that they stand for."""
+        """One update; the named losses of the batch, without gradient, and their weight in examples."""
         at, world = self.at, self.processes.world
         weight = len(x) if world == 1 else self.batches.count(at.batch) / world
-        shared = {} if world == 1 else {"gather": self.processes.gather, "examples": weight}
+        shared = {} if world == 1 else {"gather": self.processes.gather, "examples_per_process": weight}
         where_in_run = {"step": at.step, "total": self.total, "population": self.batches.population}
 
         def losses_of() -> Loss:
-            with seeded(self._draws()):
+            with seeded(self._step_seed()):
                 found: Loss = self.module(x, **where_in_run, **shared)
             return found
 
-        total, parts, critics = losses_of()
+        total, terms, critics = losses_of()
         if at.step % self.look == 0 and self.processes.any(not math.isfinite(total.detach().item()))[0]:
             where = locate(self.objective, x, at.step, self.total)
             raise self._diverged(at.epoch, where, f", batch {at.batch + 1} of {len(self.batches)}")
         if self.searching:
-            self.tools[0].step(steady(lambda: self._pull(losses_of().total).item(), self.objective))
+            closure = with_fixed_buffers(lambda: self._backward(losses_of().total).item(), self.objective)
+            self.optimizers[0].step(closure)
         else:
-            # players share no parameter and send each other no gradient, so one pass backward serves them all
-            self._pull(sum(critics.values(), total))
-            if self.options.clip is not None:
+            # autoencoder and critics share no parameters and no gradients, so one backward pass is enough
+            self._backward(sum(critics.values(), total))
+            if self.options.gradient_clip is not None:
                 for members in self.players.values():
-                    torch.nn.utils.clip_grad_norm_(members, self.options.clip)
-            for tool in self.tools:
-                tool.step()
-        named = {"loss": total, **parts, **critics}
+                    torch.nn.utils.clip_grad_norm_(members, self.options.gradient_clip)
+            for optimizer in self.optimizers:
+                optimizer.step()
+        named = {"loss": total, **terms, **critics}
         return {name: value.detach() for name, value in named.items()}, weight
 
-    def _pull(self, loss: Tensor) -> Tensor:
-        """Put the gradient of a loss where optimisers look for it; the loss, without gradient."""
+    def _backward(self, loss: Tensor) -> Tensor:
+        """Set the gradients of the parameters; returns the loss without gradient."""
         for parameter in self.parameters:
             parameter.grad = None
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
-    def _draws(self) -> int | None:
-        """The seed of a step's draws where its loss is asked for more than once; else they follow on each other."""
-        return stream(self.seed, "search", self.at.step) if self.searching else None
+    def _step_seed(self) -> int | None:
+        """Seed of a step whose loss is evaluated repeatedly; ``None`` continues the current random state."""
+        return derive_seed(self.seed, "search", self.at.step) if self.searching else None
 
     def _validate(self) -> dict[str, float] | None:
-        """Losses of the validation part with final weights and always the same draws, so epochs compare.
+        """Losses of the validation set with final weights and the same random numbers in every epoch.
 
-        Nothing of the run changes meanwhile, so a run that is stopped here goes on before it.
+        The state of the run does not change, so a run that is interrupted here resumes before the validation.
         """
         if self.valid is None:
             return None
 
         def between() -> None:
             if self._stop.asked and self.processes.world == 1:
-                raise _StoppedInValidation
+                raise _InterruptedInValidation
 
         try:
-            seed = stream(self.seed, "validation")
-            # where the model is cut into parts, all processes must run it at once
-            shared = self.processes if self.whole is None else None
+            seed = derive_seed(self.seed, "validation")
+            # a sharded model must be run by all processes at the same time
+            shared = self.processes if self.unsharded is None else None
             return losses(self.objective, self.valid, seed=seed, between=between, processes=shared)
-        except _StoppedInValidation:
-            # only now are the generators those of training again
+        except _InterruptedInValidation:
+            # only here the generators have the state of training again
             self._pause()
             raise
 
-    def _joined(self, strategy: str) -> tuple[torch.nn.Module, Objective | None]:
-        """The objective that all processes train together; what that needs takes long to import."""
-        from isthmus.training.strategies import join
+    def _distributed(self, strategy: str) -> tuple[torch.nn.Module, Objective | None]:
+        """The replicated or sharded objective, and its unsharded copy; imported here, as the import is slow."""
+        from isthmus.training.distributed.strategies import join
 
         return join(self.objective, self.processes, strategy)
 
     def _noise(self) -> int:
-        """The seed of what the parts draw: another in each process, or their examples would share their noise."""
-        return stream(self.seed, "noise", *[self.processes.rank] * (self.processes.rank > 0))
+        """Seed of the noise, another one in each process, so that their examples do not share it."""
+        return derive_seed(self.seed, "noise", *[self.processes.rank] * (self.processes.rank > 0))
 
     def _gather_weights(self) -> None:
-        """Bring a model that was cut into parts together again."""
-        if self.whole is not None:
-            self.whole.load_state_dict({name: whole(value) for name, value in self.objective.state_dict().items()})
-            self.objective = self.whole
+        """Gather the weights of a sharded model."""
+        if self.unsharded is not None:
+            self.unsharded.load_state_dict(
+                {name: full_tensor(value) for name, value in self.objective.state_dict().items()}
+            )
+            self.objective = self.unsharded
 
     def _placed(self, x: Tensor) -> Tensor:
         x = x.to(self.fabric.device)
-        return x.contiguous(memory_format=torch.channels_last) if self.maps and x.ndim == 4 else x.contiguous()
+        return x.contiguous(memory_format=torch.channels_last) if self.channels_last and x.ndim == 4 else x.contiguous()
 
     def _keep(self) -> int:
-        """Put the weights that are to be kept into the model; the epoch they come from."""
-        if self.options.keep == "last" or self.keeper.best is None:
+        """Load the weights to keep into the model; returns their epoch."""
+        if self.options.keep == "last" or self.best_weights.best is None:
             return self.history[-1].epoch
-        self.objective.load_state_dict(self.keeper.weights)
-        return self.keeper.best.epoch
+        self.objective.load_state_dict(self.best_weights.weights)
+        return self.best_weights.best.epoch
 
     def _diverged(self, epoch: int, where: str, batch: str = "") -> Diverged:
         kept = "The best weights before that are kept" if epoch else "No epoch was finished, so no weights are kept"
         return Diverged(
-            f"Training diverged in epoch {epoch + 1}{batch}: {where}. {kept}. Lower training.rate "
-            f"(now {self.options.rate:g}) or set training.clip=1."
+            f"Training diverged in epoch {epoch + 1}{batch}: {where}. {kept}. Lower training.learning_rate "
+            f"(now {self.options.learning_rate:g}) or set training.gradient_clip=1."
         )
 
     def _warm_epochs(self) -> int:
-        """Epochs until every weight has reached its value."""
+        """Epochs until all penalty weights have reached their final value."""
         longest = max([s.length(self.total) for s in self.objective.schedules.values()], default=0.0)
         return int(longest // len(self.batches))
 
 
-class _StoppedInValidation(Exception):
-    """Leaves the validation part."""
+class _InterruptedInValidation(Exception):
+    """Ends the validation."""

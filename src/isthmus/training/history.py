@@ -1,4 +1,4 @@
-"""What happened in a run: one record for each epoch, the best weights so far, and why it ended."""
+"""History of a run: one record per epoch, the best weights, and early stopping."""
 
 import math
 from dataclasses import asdict, dataclass, field
@@ -7,19 +7,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from isthmus.objective import Objective
+from isthmus.models.objective import Objective
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """Figures of one epoch: named losses in nats per example (means by count), rate, and images per second."""
+    """Metrics of one epoch: named losses in nats per example (means over examples), learning rate and throughput."""
 
     epoch: int
     step: int
     train: dict[str, float]
     valid: dict[str, float] | None
     weights: dict[str, float]
-    rate: float
+    learning_rate: float
     seconds: float
     examples_per_second: float
 
@@ -29,13 +29,13 @@ class Epoch:
 
 
 @dataclass
-class Keeper:
-    """Keeps the weights of the best epoch, and stops a run that no longer improves.
+class BestWeights:
+    """The weights of the best epoch, and early stopping.
 
     Args:
-        objective: whose weights are kept.
+        objective: the objective whose weights are kept.
         patience: epochs without improvement after which to stop; ``None`` never stops.
-        since: first epoch that counts, so that no run stops inside a warm-up.
+        since: first epoch that counts, so that no run stops during a warm-up.
     """
 
     objective: Objective
@@ -45,23 +45,23 @@ class Keeper:
     weights: dict[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Until an epoch is finished, the first weights are the best."""
-        self.weights = self.weights or copy_of(self.objective)
+        """Until an epoch is finished, the initial weights are the best."""
+        self.weights = self.weights or copy_weights(self.objective)
 
-    def watched(self, record: Epoch) -> float:
-        """What decides which weights are best: the loss with final weights, of validation where there is one.
+    def monitored(self, record: Epoch) -> float:
+        """The monitored value, which is minimized: the loss with final weights, of the validation set if there is one.
 
-        The training loss of an epoch inside a warm-up was measured with smaller weights; its parts tell what it
-        would have been with the final ones.
+        The training loss of an epoch during a warm-up was measured with smaller weights, so the total with the final
+        ones is computed from its terms.
         """
         return self.objective.total(record.valid or record.train)
 
     def see(self, record: Epoch) -> str | None:
-        """Take note of an epoch; a sentence if the run should stop, and why."""
-        value = self.watched(record)
-        if math.isfinite(value) and (self.best is None or value < self.watched(self.best)):
+        """Update the best weights with an epoch; the reason for early stopping, or ``None``."""
+        value = self.monitored(record)
+        if math.isfinite(value) and (self.best is None or value < self.monitored(self.best)):
             self.best = record
-            self.weights = copy_of(self.objective)
+            self.weights = copy_weights(self.objective)
             return None
         if self.patience is None or self.best is None:
             return None
@@ -70,12 +70,12 @@ class Keeper:
             return None
         which = "validation" if record.valid else "training"
         return (
-            f"the {which} loss has not improved on {self.watched(self.best):.4f} (epoch {self.best.epoch}) for "
+            f"the {which} loss has not improved on {self.monitored(self.best):.4f} (epoch {self.best.epoch}) for "
             f"{waited} epochs"
         )
 
 
-def copy_of(module: nn.Module) -> dict[str, Tensor]:
-    """A copy of all weights and buffers, in their own layout."""
+def copy_weights(module: nn.Module) -> dict[str, Tensor]:
+    """A copy of all weights and buffers, in their memory layout."""
     with torch.no_grad():
         return {name: value.detach().clone() for name, value in module.state_dict().items()}

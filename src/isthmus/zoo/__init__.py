@@ -1,10 +1,10 @@
-r"""Known autoencoders: each is a choice of parts, one short function that returns a :class:`Recipe`.
+r"""Known autoencoders: each recipe is a short function that combines parts into a :class:`Recipe`.
 
-Every recipe adapts to the shape of the data it meets. The table :data:`RECIPES` is what ``isthmus recipes`` prints.
+Every recipe adapts to the shape of the data. ``isthmus recipes`` prints the table :data:`RECIPES`.
 """
 
 from isthmus.errors import unknown
-from isthmus.recipe import Recipe
+from isthmus.models.recipe import Recipe
 from isthmus.zoo import classic, closed, discrete, disentangled, likelihood, mixed, variational, wasserstein
 from isthmus.zoo.classic import conv, deep, linear, logistic_pca, overcomplete, simple, tied, transposed_conv
 from isthmus.zoo.closed import pca, probabilistic_pca, wiener
@@ -14,7 +14,7 @@ from isthmus.zoo.denoising import ENTRIES as DENOISING
 from isthmus.zoo.denoising import conv_denoising, conv_denoising_overcomplete, denoising, dropout
 from isthmus.zoo.discrete import categorical_vae, fsq, vq_vae
 from isthmus.zoo.disentangled import beta_tc_vae, dip_vae, factor_vae
-from isthmus.zoo.entries import Entry
+from isthmus.zoo.entries import RecipeEntry
 from isthmus.zoo.likelihood import sigma_vae
 from isthmus.zoo.mixed import robust_wae, sparse_denoising_vae, top_k_inpainting
 from isthmus.zoo.sparse import ENTRIES as SPARSE
@@ -22,7 +22,7 @@ from isthmus.zoo.sparse import batch_top_k, jump_relu, k_sparse, sparse_kl, spar
 from isthmus.zoo.variational import beta_vae, capacity_vae, iwae, vae, vamp_vae
 from isthmus.zoo.wasserstein import sliced_wae, wae_gan, wae_mmd
 
-RECIPES: dict[str, Entry] = (
+RECIPES: dict[str, RecipeEntry] = (
     closed.ENTRIES
     | classic.ENTRIES
     | variational.ENTRIES
@@ -39,7 +39,7 @@ RECIPES: dict[str, Entry] = (
 
 __all__ = [
     "RECIPES",
-    "Entry",
+    "RecipeEntry",
     "batch_top_k",
     "beta_tc_vae",
     "beta_vae",
@@ -89,7 +89,7 @@ def recipe(name: str) -> Recipe:
     """The recipe called ``name``, with its default options.
 
     Raises:
-        UnknownName: no such recipe.
+        UnknownName: there is no such recipe.
 
     >>> recipe("vae").latent.kind
     'gaussian'

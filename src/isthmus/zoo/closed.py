@@ -1,19 +1,20 @@
-r"""Linear autoencoders whose weights are known in closed form: the baselines that training has to beat."""
+r"""Linear autoencoders with closed-form weights: baselines for trained models."""
 
+from isthmus.models.recipe import CorruptionPart, LatentPart, LikelihoodPart, NetPart, PenaltyPart, Recipe
 from isthmus.options import TrainingOptions
-from isthmus.recipe import CorruptionPart, LatentPart, LikelihoodPart, NetPart, PenaltyPart, Recipe
-from isthmus.zoo.entries import Entry, part
+from isthmus.zoo.entries import RecipeEntry, part
 
-EXACT = TrainingOptions(optimiser="exact")
+EXACT = TrainingOptions(optimizer="exact")
 
 
 def pca(latent: int = 30) -> Recipe:
     r"""Principal component analysis: :math:`z = V^\top (x - \bar x)`, :math:`\hat x = Vz + \bar x`.
 
-    The optimum of ``linear``, with orthonormal directions in the order of the variance they explain.
+    The optimum of ``linear``, with orthonormal directions ordered by explained variance.
 
     References:
-        Neural networks and principal component analysis (Baldi & Hornik, 1989)
+        Neural networks and principal component analysis: learning from examples without local minima (Baldi & Hornik,
+            1989)
     """
     return Recipe(
         name="pca",
@@ -25,9 +26,9 @@ def pca(latent: int = 30) -> Recipe:
 
 
 def probabilistic_pca(latent: int = 30) -> Recipe:
-    r"""Probabilistic PCA, the linear variational autoencoder at its optimum: :math:`x = Wz + \bar x + \sigma\epsilon`.
+    r"""Probabilistic PCA, the optimal linear variational autoencoder: :math:`x = Wz + \bar x + \sigma\epsilon`.
 
-    Its posterior is exact, so the bound is the log density itself.
+    The posterior is exact, so the bound equals the log-likelihood.
 
     References:
         Probabilistic principal component analysis (Tipping & Bishop, 1999)
@@ -45,8 +46,8 @@ def probabilistic_pca(latent: int = 30) -> Recipe:
 def wiener(ratio: float = 1.0, *, scale: float = 0.2) -> Recipe:
     r"""Wiener filter, the best linear denoiser: :math:`\hat x = \bar x + C (C + \sigma^2 I)^{-1}(\tilde x - \bar x)`.
 
-    With a code of fewer values than the data (``latent.ratio``, ``latent.size``) it is the best of that rank. Masking
-    and salt and pepper have a best linear restorer too: ``--set corruption.kind=masking``.
+    With a code narrower than the data (``latent.ratio``, ``latent.size``) it is the best filter of that rank. There is
+    also a best linear denoiser for masking and salt-and-pepper noise: ``corruption.kind=masking``.
 
     References:
         Extrapolation, interpolation, and smoothing of stationary time series (Wiener, 1949)
@@ -62,27 +63,24 @@ def wiener(ratio: float = 1.0, *, scale: float = 0.2) -> Recipe:
     )
 
 
-ENTRIES: dict[str, Entry] = {
-    "pca": Entry(
+ENTRIES: dict[str, RecipeEntry] = {
+    "pca": RecipeEntry(
         pca,
-        "principal components, in closed form",
+        "principal component analysis, in closed form",
         "1/2 |x - V V^T (x - m) - m|^2, V^T V = I",
-        "Baldi & Hornik, Neural Networks 2:53 (1989)",
         cites=("baldi1989",),
     ),
-    "probabilistic_pca": Entry(
+    "probabilistic_pca": RecipeEntry(
         probabilistic_pca,
-        "the linear variational autoencoder, in closed form",
+        "optimal linear VAE, in closed form",
         "-log N(x; m, W W^T + s^2 I)",
-        "Tipping & Bishop, J. R. Stat. Soc. B 61:611 (1999)",
         cites=("tipping1999",),
     ),
-    "wiener": Entry(
+    "wiener": RecipeEntry(
         wiener,
-        "the best linear denoiser, in closed form",
+        "optimal linear denoiser, in closed form",
         "1/2 |x - m - C (C + s^2 I)^-1 (x + s e - m)|^2",
-        "Izenman, J. Multivariate Analysis 5:248 (1975)",
         cites=("izenman1975",),
     ),
 }
-"""Rows of the table of recipes."""
+"""Entries of the table of recipes."""

@@ -1,15 +1,15 @@
-r"""Contractive autoencoders: a code that moves little with its input, but for the directions that the data takes."""
+r"""Contractive autoencoders: a penalty on the Jacobian of the code with respect to the input."""
 
+from isthmus.models.recipe import LatentPart, NetPart, PenaltyPart, Recipe
 from isthmus.options import TrainingOptions
-from isthmus.recipe import LatentPart, NetPart, PenaltyPart, Recipe
-from isthmus.schedules import Schedule
-from isthmus.zoo.entries import Entry, part
+from isthmus.parts.schedules import Schedule
+from isthmus.zoo.entries import RecipeEntry, part
 
 
 def contractive(latent: int = 1000, lam: float = 0.1) -> Recipe:
     r"""Contractive autoencoder: one sigmoid layer, tied weights, :math:`-\log p(x|z) + \lambda \lVert J \rVert_F^2`.
 
-    J is the Jacobian of the code with respect to the input; the penalty has a closed form.
+    J is the Jacobian of the code with respect to the input; the penalty is computed in closed form.
 
     References:
         Contractive auto-encoders: explicit invariance during feature extraction (Rifai et al., 2011)
@@ -24,7 +24,7 @@ def contractive(latent: int = 1000, lam: float = 0.1) -> Recipe:
 
 
 def contractive_h(latent: int = 1000, lam: float = 0.1, gamma: float = 1.0, scale: float = 0.3) -> Recipe:
-    r"""Higher-order contractive autoencoder: :func:`contractive`, and a Jacobian that itself moves little.
+    r"""Higher-order contractive autoencoder: :func:`contractive` with a penalty on changes of the Jacobian.
 
     .. math:: -\log p(x|z) + \lambda \lVert J(x) \rVert_F^2
               + \gamma\, \mathbb E_\epsilon \lVert J(x) - J(x + \epsilon) \rVert_F^2
@@ -37,20 +37,18 @@ def contractive_h(latent: int = 1000, lam: float = 0.1, gamma: float = 1.0, scal
     return first.model_copy(update={"name": "contractive_h", "penalties": first.penalties | {"contractive_h": second}})
 
 
-ENTRIES: dict[str, Entry] = {
-    "contractive": Entry(
+ENTRIES: dict[str, RecipeEntry] = {
+    "contractive": RecipeEntry(
         contractive,
-        "a sigmoid code that moves little with its input",
+        "sigmoid code with a penalty on its Jacobian",
         "-log Bernoulli(x; W^T s(Wx+b) + b') + lam |dz/dx|^2",
-        "Rifai et al., ICML (2011)",
         cites=("rifai2011",),
     ),
-    "contractive_h": Entry(
+    "contractive_h": RecipeEntry(
         contractive_h,
-        "the same, and its Jacobian moves little too",
+        "contractive, with a penalty on changes of the Jacobian",
         "... + lam |J(x)|^2 + gamma E|J(x) - J(x+e)|^2",
-        "Rifai et al., ECML (2011)",
         cites=("rifai2011b", "rifai2011"),
     ),
 }
-"""Rows of the table of recipes."""
+"""Entries of the table of recipes."""

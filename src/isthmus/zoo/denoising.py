@@ -1,16 +1,16 @@
-r"""Denoising autoencoders: the encoder sees a corrupted input, and the decoder must give the clean one."""
+r"""Denoising autoencoders: the input of the encoder is corrupted, the target of the decoder is clean."""
 
 from collections.abc import Sequence
 
+from isthmus.models.recipe import CorruptionPart, LatentPart, NetPart, Recipe
 from isthmus.options import TrainingOptions
-from isthmus.recipe import CorruptionPart, LatentPart, NetPart, Recipe
-from isthmus.zoo.entries import Entry, part
+from isthmus.zoo.entries import RecipeEntry, part
 
 
 def denoising(latent: int = 512, hidden: Sequence[int] = (), *, fraction: float = 0.25) -> Recipe:
-    r"""Denoising autoencoder, :math:`-\log p(x \mid f(\tilde x))` with holes in :math:`\tilde x`: tied sigmoid layers.
+    r"""Denoising autoencoder, :math:`-\log p(x \mid f(\tilde x))` with masking noise: tied sigmoid layers.
 
-    The classic has one hidden layer, the code; ``hidden`` layers make it deep.
+    By default the code is the only hidden layer; ``hidden`` adds layers.
 
     References:
         Extracting and composing robust features with denoising autoencoders (Vincent et al., 2008)
@@ -20,94 +20,91 @@ def denoising(latent: int = 512, hidden: Sequence[int] = (), *, fraction: float 
         net=part(NetPart, "mlp", widths=list(hidden), activation="sigmoid", tied=True),
         latent=part(LatentPart, "deterministic", size=latent, activation="sigmoid"),
         corruption=part(CorruptionPart, "masking", fraction=fraction),
-        training=TrainingOptions(rate=2e-3, schedule="cosine"),
+        training=TrainingOptions(learning_rate=2e-3, schedule="cosine"),
     )
 
 
-def dropout(latent: int = 64, hidden: Sequence[int] = (512,), *, share: float = 0.2) -> Recipe:
-    r"""Deep autoencoder whose hidden values are noisy: in training a share of them is 0, :math:`h \odot m / (1 - v)`.
+def dropout(latent: int = 64, hidden: Sequence[int] = (512,), *, p: float = 0.2) -> Recipe:
+    r"""Deep autoencoder with dropout of hidden units during training, :math:`h \odot m / (1 - p)`.
 
-    The input stays whole; it is the features that learn not to rely on each other.
+    The input is not corrupted. Dropout with probability ``p`` reduces the co-adaptation of features.
 
     References:
         Dropout: a simple way to prevent neural networks from overfitting (Srivastava et al., 2014)
     """
     return Recipe(
         name="dropout",
-        net=part(NetPart, "mlp", widths=list(hidden), dropout=share),
+        net=part(NetPart, "mlp", widths=list(hidden), dropout=p),
         latent=part(LatentPart, "deterministic", size=latent),
-        training=TrainingOptions(rate=2e-3, schedule="cosine"),
+        training=TrainingOptions(learning_rate=2e-3, schedule="cosine"),
     )
 
 
 def conv_denoising(channels: Sequence[int] = (32,), *, scale: float = 0.2) -> Recipe:
     r"""Convolutional denoiser with residual blocks: :math:`-\log p(x \mid f(x + \sigma\epsilon))`, cross-entropy.
 
-    The code is a map of half the image's sides, four residual blocks before and behind it. Every weight serves all
-    places of the image, so a few hundred images are enough. ``--set corruption.kind=masking`` asks for other damage.
+    The code is a feature map of half the image's height and width, with four residual blocks before and after it. All
+    weights are shared over locations, so a few hundred images are enough. Another corruption is set by
+    ``corruption.kind=masking``.
 
     References:
         Stacked denoising autoencoders: learning useful representations in a deep network with a local denoising
-        criterion (Vincent et al., 2010)
+            criterion (Vincent et al., 2010)
         Identity mappings in deep residual networks (He et al., 2016)
     """
     return _restoring("conv_denoising", channels, blocks=4, scale=scale)
 
 
 def conv_denoising_overcomplete(channels: Sequence[int] = (64,), *, scale: float = 0.2) -> Recipe:
-    r"""Convolutional denoiser whose code has many times the image's values: noise, not width, keeps it from copying.
+    r"""Convolutional denoiser with an overcomplete code: the noise, not the width, prevents copying of the input.
 
-    On a grey image the code is sixteen times as large.
+    For grayscale images the code has sixteen times as many values.
 
     References:
         Stacked denoising autoencoders: learning useful representations in a deep network with a local denoising
-        criterion (Vincent et al., 2010)
+            criterion (Vincent et al., 2010)
         Identity mappings in deep residual networks (He et al., 2016)
     """
     return _restoring("conv_denoising_overcomplete", channels, blocks=2, scale=scale)
 
 
 def _restoring(name: str, channels: Sequence[int], *, blocks: int, scale: float) -> Recipe:
-    """Strided levels with residual blocks under Gaussian noise, as a picture file would keep it."""
+    """Strided convolutions with residual blocks, and Gaussian noise clipped to [0, 1] as in an image file."""
     return Recipe(
         name=name,
-        net=part(NetPart, "conv", channels=list(channels), kernel=4, weights="he", blocks=blocks),
+        net=part(NetPart, "conv", channels=list(channels), kernel_size=4, init="he", residual_blocks=blocks),
         latent=part(LatentPart, "deterministic"),
         corruption=part(CorruptionPart, "gaussian", scale=scale, clip=True),
         training=TrainingOptions(
-            steps=4000, batch=8, optimiser="adamw", rate=4e-3, schedule="cosine", weight_decay=0.1
+            steps=4000, batch_size=8, optimizer="adamw", learning_rate=4e-3, schedule="cosine", weight_decay=0.1
         ),
     )
 
 
-ENTRIES: dict[str, Entry] = {
-    "denoising": Entry(
+ENTRIES: dict[str, RecipeEntry] = {
+    "denoising": RecipeEntry(
         denoising,
-        "holes in the input, one tied sigmoid layer",
+        "masking noise, one tied sigmoid layer",
         "-log Bernoulli(x; g(f(m * x))), m 0 at 25 %",
-        "Vincent et al., ICML (2008)",
         cites=("vincent2008",),
     ),
-    "dropout": Entry(
+    "dropout": RecipeEntry(
         dropout,
-        "noise on hidden layers instead of the input",
-        "-log Bernoulli(x; g(f(x))), hidden h * m / (1 - v)",
-        "Srivastava et al., JMLR 15:1929 (2014)",
+        "dropout in the hidden layers instead of input noise",
+        "-log Bernoulli(x; g(f(x))), hidden h * m / (1 - p)",
         cites=("srivastava2014",),
     ),
-    "conv_denoising": Entry(
+    "conv_denoising": RecipeEntry(
         conv_denoising,
-        "restores noisy images: residual convolutions, a code map",
+        "image denoising with residual convolutions",
         "-log Bernoulli(x; g(f(x + sigma e)))",
-        "Vincent et al., JMLR 11:3371 (2010)",
-        cites=("vincent2010", "he2016"),
+        cites=("vincent2010", "he2016b", "he2016"),
     ),
-    "conv_denoising_overcomplete": Entry(
+    "conv_denoising_overcomplete": RecipeEntry(
         conv_denoising_overcomplete,
-        "a code map many times the image's size",
+        "image denoising with a code larger than the image",
         "-log Bernoulli(x; g(f(x + sigma e))), d > D",
-        "Vincent et al., JMLR 11:3371 (2010)",
-        cites=("vincent2010", "he2016"),
+        cites=("vincent2010", "he2016b", "he2016"),
     ),
 }
-"""Rows of the table of recipes."""
+"""Entries of the table of recipes."""

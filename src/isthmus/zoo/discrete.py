@@ -1,20 +1,20 @@
-r"""Autoencoders with a discrete code: one-hot, from a learned codebook, or rounded."""
+r"""Autoencoders with a discrete code: one-hot, quantized with a codebook, or rounded."""
 
 from collections.abc import Sequence
 
+from isthmus.models.recipe import LatentPart, NetPart, PenaltyPart, PriorPart, Recipe
 from isthmus.options import TrainingOptions
-from isthmus.recipe import LatentPart, NetPart, PenaltyPart, PriorPart, Recipe
-from isthmus.schedules import Schedule
-from isthmus.zoo.entries import Entry, part
+from isthmus.parts.schedules import Schedule
+from isthmus.zoo.entries import RecipeEntry, part
 
 
 def categorical_vae(variables: int = 20, classes: int = 10, hidden: Sequence[int] = (512,)) -> Recipe:
-    r"""Categorical variational autoencoder: one-hot codes drawn by Gumbel-softmax, uniform prior, exact KL.
+    r"""Categorical variational autoencoder: one-hot codes sampled by Gumbel-softmax, uniform prior, exact KL.
 
     .. math:: \mathbb E_q[-\log p(x \mid z)] + \mathrm{KL}(q(z \mid x) \,\|\, \mathrm{uniform})
 
-    The decoder is trained on relaxed draws and judged on one-hot ones. The KL rises over the first half of the run:
-    at full weight from the start most variables are never used.
+    The decoder is trained on relaxed samples and evaluated on one-hot samples. The weight of the KL increases over the
+    first half of the run: with full weight from the start most variables stay unused.
 
     References:
         Categorical reparameterization with Gumbel-softmax (Jang et al., 2017)
@@ -26,35 +26,35 @@ def categorical_vae(variables: int = 20, classes: int = 10, hidden: Sequence[int
         latent=part(LatentPart, "categorical", size=variables * classes, classes=classes, straight_through=False),
         prior=PriorPart(kind="uniform"),
         penalties={"kl": PenaltyPart(kind="kl", weight=Schedule(1.0, "linear", fraction=0.5))},
-        training=TrainingOptions(batch=100, rate=4e-3, schedule="cosine"),
+        training=TrainingOptions(batch_size=100, learning_rate=4e-3, schedule="cosine"),
     )
 
 
-def vq_vae(codes: int = 512, channels: Sequence[int] = (32, 16)) -> Recipe:
-    r"""VQ-VAE: each position of a convolutional map becomes its nearest codeword of a learned codebook.
+def vq_vae(codebook_size: int = 512, channels: Sequence[int] = (32, 16)) -> Recipe:
+    r"""VQ-VAE: each vector of a convolutional feature map is replaced by the nearest codeword of a codebook.
 
     .. math:: -\log p(x \mid z) + \beta \lVert h - \mathrm{sg}[z] \rVert^2, \quad z_i = e_{k_i}
 
-    The codebook is a running mean of the features. A prior over the indices, which samples need, is no part of it.
+    Codewords are running means of the features. There is no prior over the indices, so the model cannot be sampled.
 
     References:
         Neural discrete representation learning (van den Oord et al., 2017)
     """
     return Recipe(
         name="vq_vae",
-        net=part(NetPart, "conv", channels=list(channels), kernel=4),
-        latent=LatentPart(kind="quantised", codes=codes, dimension=channels[-1]),
-        training=TrainingOptions(rate=2e-3, schedule="cosine"),
+        net=part(NetPart, "conv", channels=list(channels), kernel_size=4),
+        latent=LatentPart(kind="quantized", codebook_size=codebook_size, codebook_dim=channels[-1]),
+        training=TrainingOptions(learning_rate=2e-3, schedule="cosine"),
     )
 
 
 def fsq(latent: int = 32, levels: Sequence[int] = (8, 5, 5, 5), hidden: Sequence[int] = (512,)) -> Recipe:
-    r"""Finite scalar quantisation: a code rounded to a few levels in each value, with no codebook and no extra term.
+    r"""Finite scalar quantization: each value of the code is rounded to a few levels, without codebook or extra loss.
 
     .. math:: -\log p(x \mid z), \quad z = \mathrm{round}(a \tanh h)
 
-    Batch normalisation keeps the features where tanh has a slope; without it they run off to its ends on MNIST, and
-    the code is the same for all examples.
+    Batch normalization keeps the features in the range where tanh is not saturated. Without it they saturate on MNIST,
+    and the code is the same for all examples.
 
     References:
         Finite scalar quantization: VQ-VAE made simple (Mentzer et al., 2024)
@@ -63,31 +63,28 @@ def fsq(latent: int = 32, levels: Sequence[int] = (8, 5, 5, 5), hidden: Sequence
         name="fsq",
         net=part(NetPart, "mlp", widths=list(hidden), norm="batch"),
         latent=part(LatentPart, "finite_scalar", size=latent, levels=list(levels)),
-        training=TrainingOptions(rate=4e-3, schedule="cosine"),
+        training=TrainingOptions(learning_rate=4e-3, schedule="cosine"),
     )
 
 
-ENTRIES: dict[str, Entry] = {
-    "categorical_vae": Entry(
+ENTRIES: dict[str, RecipeEntry] = {
+    "categorical_vae": RecipeEntry(
         categorical_vae,
-        "one-hot codes by Gumbel-softmax: one can sample",
+        "VAE with one-hot codes by Gumbel-softmax",
         "E_q[-log p(x|z)] + KL(q(z|x) || uniform)",
-        "Jang et al., ICLR (2017)",
-        ("jang2017", "maddison2017"),
+        cites=("jang2017", "maddison2017"),
     ),
-    "vq_vae": Entry(
+    "vq_vae": RecipeEntry(
         vq_vae,
-        "each position of a map is one of 512 codewords",
+        "feature map quantized with 512 codewords",
         "-log p(x|e) + beta |h - sg[e]|^2, e = nearest codeword",
-        "van den Oord et al., NeurIPS (2017)",
-        ("oord2017",),
+        cites=("oord2017",),
     ),
-    "fsq": Entry(
+    "fsq": RecipeEntry(
         fsq,
-        "each value rounded to a few levels: no codebook",
+        "each value rounded to a few levels, no codebook",
         "-log p(x|z), z = round(a tanh h)",
-        "Mentzer et al., ICLR (2024)",
-        ("mentzer2024",),
+        cites=("mentzer2024",),
     ),
 }
-"""Rows of the table of recipes."""
+"""Entries of the table of recipes."""

@@ -1,50 +1,50 @@
-r"""Variational autoencoders whose code is to fall into factors: coordinates that tell nothing of each other."""
+r"""Variational autoencoders for disentanglement: penalties on the dependence between latent dimensions."""
 
 from collections.abc import Sequence
 
+from isthmus.models.recipe import LatentPart, NetPart, PenaltyPart, Recipe
 from isthmus.options import TrainingOptions
-from isthmus.recipe import LatentPart, NetPart, PenaltyPart, Recipe
-from isthmus.schedules import Schedule
-from isthmus.zoo.entries import Entry, part
+from isthmus.parts.schedules import Schedule
+from isthmus.zoo.entries import RecipeEntry, part
 
 
 def beta_tc_vae(latent: int = 10, beta: float = 6.0, hidden: Sequence[int] = (512,)) -> Recipe:
     r"""Beta-TC VAE: :math:`\mathbb E_q[-\log p(x|z)] + \mathrm{KL} + (\beta - 1)\,\mathrm{TC}(q(z))`.
 
-    The KL holds the total correlation TC once already, so this weighs it :math:`\beta` times in all, and the two
-    other terms of the KL once.
+    The KL contains the total correlation TC with weight 1 already, so its total weight is :math:`\beta`; the other two
+    terms of the KL have weight 1.
 
     References:
-        Isolating sources of disentanglement in VAEs (Chen et al., 2018)
+        Isolating sources of disentanglement in variational autoencoders (Chen et al., 2018)
     """
     return Recipe(
         name="beta_tc_vae",
         net=part(NetPart, "mlp", widths=list(hidden)),
         latent=part(LatentPart, "gaussian", size=latent),
         penalties={"kl": _kl(), "total_correlation": PenaltyPart(kind="total_correlation", weight=Schedule(beta - 1))},
-        training=TrainingOptions(batch=128, rate=2e-3, schedule="cosine"),
+        training=TrainingOptions(batch_size=128, learning_rate=2e-3, schedule="cosine"),
     )
 
 
 def factor_vae(latent: int = 10, gamma: float = 10.0, hidden: Sequence[int] = (512,)) -> Recipe:
-    r"""Factor VAE: :math:`\mathbb E_q[-\log p(x|z)] + \mathrm{KL} + \gamma\,\mathrm{TC}(q(z))`, TC by a critic.
+    r"""FactorVAE: :math:`\mathbb E_q[-\log p(x|z)] + \mathrm{KL} + \gamma\,\mathrm{TC}(q(z))`, TC from a critic.
 
     References:
         Disentangling by factorising (Kim & Mnih, 2018)
     """
-    # the last weights are kept: against a critic that learns too, a low loss is not a better code
-    factor = part(PenaltyPart, "factor", weight=gamma, critic_share=0.25)
+    # the last weights are kept: while the critic is trained too, a lower loss does not mean a better code
+    factor = part(PenaltyPart, "factor", weight=gamma, critic_lr_ratio=0.25)
     return Recipe(
         name="factor_vae",
         net=part(NetPart, "mlp", widths=list(hidden)),
         latent=part(LatentPart, "gaussian", size=latent),
         penalties={"kl": _kl(), "factor": factor},
-        training=TrainingOptions(batch=128, rate=2e-3, schedule="cosine", keep="last"),
+        training=TrainingOptions(batch_size=128, learning_rate=2e-3, schedule="cosine", keep="last"),
     )
 
 
 def dip_vae(latent: int = 10, off_diagonal: float = 10.0, on: str = "mean", hidden: Sequence[int] = (512,)) -> Recipe:
-    r"""DIP-VAE: :math:`\mathbb E_q[-\log p(x|z)] + \mathrm{KL} +` the distance of the codes' covariance from I.
+    r"""DIP-VAE: :math:`\mathbb E_q[-\log p(x|z)] + \mathrm{KL} +` the squared distance of the code covariance from I.
 
     ``on="mean"`` is DIP-VAE-I, ``on="code"`` DIP-VAE-II.
 
@@ -56,7 +56,7 @@ def dip_vae(latent: int = 10, off_diagonal: float = 10.0, on: str = "mean", hidd
         net=part(NetPart, "mlp", widths=list(hidden)),
         latent=part(LatentPart, "gaussian", size=latent),
         penalties={"kl": _kl(), "dip": part(PenaltyPart, "dip", on=on, off_diagonal=off_diagonal)},
-        training=TrainingOptions(batch=128, rate=2e-3, schedule="cosine"),
+        training=TrainingOptions(batch_size=128, learning_rate=2e-3, schedule="cosine"),
     )
 
 
@@ -64,27 +64,24 @@ def _kl() -> PenaltyPart:
     return PenaltyPart(kind="kl")
 
 
-ENTRIES: dict[str, Entry] = {
-    "beta_tc_vae": Entry(
+ENTRIES: dict[str, RecipeEntry] = {
+    "beta_tc_vae": RecipeEntry(
         beta_tc_vae,
-        "a VAE whose coordinates share little: total correlation weighed more",
+        "VAE with a larger weight of the total correlation",
         "E_q[-log p(x|z)] + KL(q(z|x) || N(0, I)) + (beta - 1) KL(q(z) || prod_k q(z_k))",
-        "Chen et al., NeurIPS (2018)",
         cites=("chen2018", "kingma2014"),
     ),
-    "factor_vae": Entry(
+    "factor_vae": RecipeEntry(
         factor_vae,
-        "the same by a critic that tells codes from shuffled ones",
+        "VAE with a total correlation estimated by a critic",
         "E_q[-log p(x|z)] + KL(q(z|x) || N(0, I)) + gamma E[log D(z) / (1 - D(z))]",
-        "Kim & Mnih, ICML (2018)",
         cites=("kim2018", "kingma2014"),
     ),
-    "dip_vae": Entry(
+    "dip_vae": RecipeEntry(
         dip_vae,
-        "a VAE whose codes have the identity for covariance",
+        "VAE with a penalty on the covariance of the codes",
         "E_q[-log p(x|z)] + KL(q(z|x) || N(0, I)) + l1 sum_ij C_ij^2 + l2 sum_i (C_ii - 1)^2",
-        "Kumar et al., ICLR (2018)",
         cites=("kumar2018", "kingma2014"),
     ),
 }
-"""Rows of the table of recipes."""
+"""Entries of the table of recipes."""

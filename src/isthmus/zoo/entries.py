@@ -6,23 +6,30 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from isthmus.recipe import Part, Recipe, readable
+from isthmus.models.recipe import Part, Recipe, readable
+from isthmus.zoo.bibliography import short
 
 P = TypeVar("P", bound=Part)
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A row of the table of recipes: what makes it, one sentence, its formula in plain text, its paper.
+class RecipeEntry:
+    """A row of the table of recipes: what makes it, one sentence, its formula in plain text, its papers.
 
-    ``cites`` are the keys of :data:`isthmus.citations.PAPERS`, the first being the recipe's own paper.
+    ``cites`` are keys of :func:`isthmus.zoo.bibliography.papers`, the recipe's own paper first. A mixture that no paper
+    has (``own_paper`` is false) cites those of its parts.
     """
 
     make: Callable[[], Recipe]
     summary: str
     formula: str
-    paper: str
-    cites: tuple[str, ...] = ()
+    cites: tuple[str, ...]
+    own_paper: bool = True
+
+    @property
+    def paper(self) -> str:
+        """The recipe's own paper, by its authors, venue and year."""
+        return short(self.cites[0]) if self.own_paper else "no paper: a mixture of parts"
 
 
 def part(family: type[P], kind: str, **options: object) -> P:

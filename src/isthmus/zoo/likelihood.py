@@ -1,18 +1,18 @@
-r"""Autoencoders whose idea is their output distribution."""
+r"""Autoencoders characterized by their likelihood."""
 
 from collections.abc import Sequence
 
+from isthmus.models.recipe import LatentPart, LikelihoodPart, NetPart, PenaltyPart, Recipe
 from isthmus.options import TrainingOptions
-from isthmus.recipe import LatentPart, LikelihoodPart, NetPart, PenaltyPart, Recipe
-from isthmus.zoo.entries import Entry, part
+from isthmus.zoo.entries import RecipeEntry, part
 
 
 def sigma_vae(latent: int = 16, hidden: Sequence[int] = (512,)) -> Recipe:
-    r"""Variational autoencoder that learns its noise: :math:`|x - g(z)|^2/2\sigma^2 + D\log\sigma + \mathrm{KL}`.
+    r"""VAE with a learned noise scale: :math:`|x - g(z)|^2/2\sigma^2 + D\log\sigma + \mathrm{KL}`.
 
-    The scale fits the error that is left, so the KL keeps its weight of 1 whatever the units of the data.
-    ``--set likelihood.kind=optimal_gaussian`` takes the best scale of each batch instead of learning it; it starts
-    faster, and on few examples fits them more closely than is good for new ones.
+    The scale adapts to the reconstruction error, so a KL weight of 1 is right for any units of the data.
+    ``likelihood.kind=optimal_gaussian`` uses the optimal scale of each batch instead of a learned one; it converges
+    faster at first, but overfits small data sets.
 
     References:
         Simple and effective VAE training with calibrated decoders (Rybkin et al., 2021)
@@ -23,17 +23,16 @@ def sigma_vae(latent: int = 16, hidden: Sequence[int] = (512,)) -> Recipe:
         latent=part(LatentPart, "gaussian", size=latent),
         likelihood=part(LikelihoodPart, "shared_gaussian"),
         penalties={"kl": PenaltyPart(kind="kl")},
-        training=TrainingOptions(batch=100, rate=2e-3, schedule="cosine"),
+        training=TrainingOptions(batch_size=100, learning_rate=2e-3, schedule="cosine"),
     )
 
 
-ENTRIES: dict[str, Entry] = {
-    "sigma_vae": Entry(
+ENTRIES: dict[str, RecipeEntry] = {
+    "sigma_vae": RecipeEntry(
         sigma_vae,
-        "a Gaussian output that learns its own scale",
+        "VAE with a learned scale of its Gaussian output",
         "E_q[-log N(x; g(z), s^2 I)] + KL(q(z|x) || N(0, I)), s learned",
-        "Rybkin et al., ICML (2021)",
         cites=("rybkin2021",),
     ),
 }
-"""Rows of the table of recipes."""
+"""Entries of the table of recipes."""

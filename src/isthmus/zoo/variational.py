@@ -1,10 +1,10 @@
-r"""Variational autoencoders: a code with a density, kept close to a prior."""
+r"""Variational autoencoders: a Gaussian posterior, and a prior of the code."""
 
 from collections.abc import Sequence
 
+from isthmus.models.recipe import FidelityPart, LatentPart, NetPart, PenaltyPart, PriorPart, Recipe
 from isthmus.options import TrainingOptions
-from isthmus.recipe import FidelityPart, LatentPart, NetPart, PenaltyPart, PriorPart, Recipe
-from isthmus.zoo.entries import Entry, part
+from isthmus.zoo.entries import RecipeEntry, part
 
 
 def vae(latent: int = 16, hidden: Sequence[int] = (512,)) -> Recipe:
@@ -19,8 +19,8 @@ def vae(latent: int = 16, hidden: Sequence[int] = (512,)) -> Recipe:
 def beta_vae(latent: int = 16, hidden: Sequence[int] = (512,), *, beta: float = 4.0) -> Recipe:
     r"""Beta-VAE: :math:`\mathbb E_q[-\log p(x|z)] + \beta\,\mathrm{KL}(q(z|x)\,\|\,\mathcal N(0, I))`.
 
-    Information is kept only where a nat of it saves more than :math:`\beta` nats of reconstruction. On small grey
-    images (the 8x8 digits) no nat saves 4, so the best code is an empty one: ask for ``beta=2`` there.
+    A nat of information is encoded only if it reduces the reconstruction loss by more than :math:`\beta` nats. On small
+    grayscale images (the 8x8 digits) that does not happen for 4, and the code collapses to the prior: use ``beta=2``.
 
     References:
         beta-VAE: learning basic visual concepts with a constrained variational framework (Higgins et al., 2017)
@@ -29,11 +29,11 @@ def beta_vae(latent: int = 16, hidden: Sequence[int] = (512,), *, beta: float = 
 
 
 def capacity_vae(latent: int = 16, hidden: Sequence[int] = (512,), *, gamma: float = 4.0) -> Recipe:
-    r"""VAE of controlled capacity: :math:`\mathbb E_q[-\log p(x|z)] + \gamma\,|\mathrm{KL}(q\,\|\,p) - C|`.
+    r"""VAE with controlled capacity: :math:`\mathbb E_q[-\log p(x|z)] + \gamma\,|\mathrm{KL}(q\,\|\,p) - C|`.
 
-    C rises to 25 nats over the first half of the run. The paper's :math:`\gamma = 1000` is for runs of 100,000 steps
-    and more: each step follows the sign of the gap alone, and in a short run a large :math:`\gamma` drowns the
-    reconstruction.
+    C increases to 25 nats over the first half of the run. The paper's :math:`\gamma = 1000` is for runs of 100,000
+    steps and more: the gradient depends only on the sign of the difference, and in a short run a large :math:`\gamma`
+    dominates the reconstruction.
 
     References:
         Understanding disentangling in beta-VAE (Burgess et al., 2018)
@@ -68,45 +68,40 @@ def _gaussian(name: str, latent: int, hidden: Sequence[int], **penalties: Penalt
         net=part(NetPart, "mlp", widths=list(hidden)),
         latent=part(LatentPart, "gaussian", size=latent),
         penalties=penalties,
-        training=TrainingOptions(batch=100, rate=4e-3, schedule="cosine"),
+        training=TrainingOptions(batch_size=100, learning_rate=4e-3, schedule="cosine"),
     )
 
 
-ENTRIES: dict[str, Entry] = {
-    "vae": Entry(
+ENTRIES: dict[str, RecipeEntry] = {
+    "vae": RecipeEntry(
         vae,
-        "a Gaussian code close to N(0, I): one can sample",
+        "Gaussian code with the prior N(0, I)",
         "E_q[-log p(x|z)] + KL(q(z|x) || N(0, I))",
-        "Kingma & Welling, ICLR (2014)",
         cites=("kingma2014",),
     ),
-    "beta_vae": Entry(
+    "beta_vae": RecipeEntry(
         beta_vae,
-        "a VAE whose divergence weighs more: fewer, plainer latents",
+        "VAE with a larger weight of the KL divergence",
         "E_q[-log p(x|z)] + beta KL(q(z|x) || N(0, I)), beta = 4",
-        "Higgins et al., ICLR (2017)",
         cites=("higgins2017",),
     ),
-    "capacity_vae": Entry(
+    "capacity_vae": RecipeEntry(
         capacity_vae,
-        "a VAE that is told how many nats its code holds",
+        "VAE with a target for the KL divergence",
         "E_q[-log p(x|z)] + gamma |KL(q(z|x) || N(0, I)) - C|, C rises to 25",
-        "Burgess et al., arXiv:1804.03599 (2018)",
         cites=("burgess2018",),
     ),
-    "vamp_vae": Entry(
+    "vamp_vae": RecipeEntry(
         vamp_vae,
-        "a VAE whose prior is where its codes are",
+        "VAE with a VampPrior",
         "E_q[-log p(x|z)] + KL(q(z|x) || 1/K sum_k q(z|u_k))",
-        "Tomczak & Welling, AISTATS (2018)",
         cites=("tomczak2018",),
     ),
-    "iwae": Entry(
+    "iwae": RecipeEntry(
         iwae,
-        "a tighter bound from K codes at once",
+        "importance-weighted bound with K samples",
         "-log 1/K sum_k p(x|z_k) p(z_k) / q(z_k|x), K = 50",
-        "Burda et al., ICLR (2016)",
         cites=("burda2016",),
     ),
 }
-"""Rows of the table of recipes."""
+"""Entries of the table of recipes."""

@@ -1,0 +1,1 @@
+"""The named data sets: their table, loaders, generators, checksums and downloads."""

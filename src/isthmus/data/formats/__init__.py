@@ -1,0 +1,1 @@
+"""File formats: decoding of files to arrays, with every size checked before memory is allocated."""

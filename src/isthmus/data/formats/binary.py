@@ -1,0 +1,181 @@
+"""Readers of binary arrays: ``.npy``, ``.npz`` and IDX, plain or gzipped.
+
+Every size in a header is compared with the size of the file before memory is allocated, and nothing is unpickled.
+Arrays are interpreted (images, tables, labels) in ``arrays.py``.
+"""
+
+import gzip
+import math
+import struct
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any, cast
+
+import numpy as np
+
+from isthmus.data.base import Array
+from isthmus.data.formats.files import check_growth, check_size, reading
+from isthmus.errors import BadData
+
+IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+PIECE = 2**24
+"""Bytes that are read at a time."""
+LONGEST_HEADER = 10_000
+"""Largest header of a .npy array, in bytes: NumPy's own limit, which NumPy checks only after reading."""
+PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Compression methods that NumPy writes."""
+AGAIN = "Save it again as a numeric array with numpy.save."
+
+
+def read_npy(path: Path) -> Array:
+    """The array of a ``.npy`` file.
+
+    Raises:
+        BadData: the file is damaged, holds a pickle, or is too large.
+    """
+    with reading(path, "a .npy array"), path.open("rb") as stream:
+        _check_header(stream, path.stat().st_size, repr(path.name))
+        stream.seek(0)
+        return _values(stream)
+
+
+def npy_layout(path: Path) -> tuple[tuple[int, ...], np.dtype[Any], int, bool]:
+    """Shape, data type, offset of the values in bytes, and whether the order is Fortran, of a ``.npy`` file.
+
+    Raises:
+        BadData: the file is damaged or holds a pickle.
+    """
+    with reading(path, "a .npy array"), path.open("rb") as stream:
+        shape, by_column, dtype = _header(stream, path.stat().st_size, repr(path.name), bounded=False)
+        return shape, dtype, stream.tell(), by_column
+
+
+def read_npz(path: Path, check: Callable[[list[str]], None] | None = None) -> dict[str, Array]:
+    """All arrays of a ``.npz`` file by key; ``check`` may refuse the keys before any array is read.
+
+    Raises:
+        BadData: the file is damaged, holds a pickle or a member that is not an array, or is too large.
+    """
+    with reading(path, "a .npz archive"), zipfile.ZipFile(path) as archive:
+        members = {item.filename.removesuffix(".npy"): item for item in archive.infolist()}
+        for item in members.values():
+            if not item.filename.endswith(".npy") or item.compress_type not in PACKED:
+                raise BadData(
+                    f"{path.name!r} holds {item.filename[:60]!r}, which is not an array. Save it with numpy.savez."
+                )
+        if check is not None:
+            check(sorted(members))
+        packed, total = path.stat().st_size, 0
+        for key, item in members.items():
+            with archive.open(item) as stream:
+                total += _check_header(stream, item.file_size, f"{key!r} in {path.name!r}")
+        # compared with the whole file, because all members of a zip bomb may share the same few bytes
+        check_growth(total, packed, repr(path.name))
+        arrays = {}
+        for key, item in members.items():
+            with archive.open(item) as stream:
+                arrays[key] = _values(stream)
+        return arrays
+
+
+def _values(stream: IO[bytes]) -> Array:
+    with warnings.catch_warnings():
+        # NumPy warns about headers written by Python 2, but reads them correctly
+        warnings.simplefilter("ignore")
+        return np.asarray(np.lib.format.read_array(stream, allow_pickle=False))
+
+
+def _check_header(stream: IO[bytes], size: int, where: str) -> int:
+    """Check the header of one array against the ``size`` of its file; return the size of the array in bytes."""
+    shape, _, dtype = _header(stream, size, where, bounded=True)
+    return math.prod(shape) * dtype.itemsize
+
+
+def _header(stream: IO[bytes], size: int, where: str, *, bounded: bool) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, Fortran order and data type of one array, whose values must fill the rest of ``size`` bytes."""
+    version = np.lib.format.read_magic(stream)
+    readers = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    if version not in readers:
+        raise BadData(f"{where} is a .npy file of version {version}, but only 1.0 and 2.0 are supported. {AGAIN}")
+    start, width = stream.tell(), 2 if version == (1, 0) else 4
+    length = int.from_bytes(stream.read(width), "little")
+    if length > LONGEST_HEADER:
+        raise BadData(f"{where} has a header of {length:,} bytes, but at most {LONGEST_HEADER:,} are read. {AGAIN}")
+    stream.seek(start)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        shape, by_column, dtype = readers[version](stream)
+    if dtype.hasobject:
+        raise BadData(f"{where} holds a pickle (Python objects); Isthmus never loads pickled data. {AGAIN}")
+    if dtype.kind not in "buifUS":
+        raise BadData(f"{where} holds values of type {dtype}, but real numbers are required. Convert them first.")
+    if any(length < 0 for length in shape):
+        raise BadData(f"{where} has a damaged header: its shape is {shape}. Create the file again.")
+    needed = math.prod(shape) * dtype.itemsize
+    if bounded:
+        check_size(needed, where)
+    available = size - stream.tell()
+    if needed != available:
+        raise BadData(
+            f"The header of {where} declares {needed:,} bytes of values (shape {shape}, {dtype}), but the file has "
+            f"{available:,}. The file is truncated or damaged; create it again."
+        )
+    return shape, by_column, dtype
+
+
+def read_idx(path: Path) -> Array:
+    """The array of an IDX file, plain or gzipped (detected by its first bytes).
+
+    Format: two zero bytes, a type code, the number of axes, the length of each axis as a 32-bit integer, then the
+    values, all big-endian.
+
+    Raises:
+        BadData: the magic number, type code or sizes are wrong, or bytes are missing or in excess.
+    """
+    with reading(path, "an IDX file"), path.open("rb") as raw:
+        zipped = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        stream = cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if zipped else raw
+        return _idx_values(stream, path.name, path.stat().st_size if zipped else None)
+
+
+def _idx_values(stream: IO[bytes], name: str, packed: int | None) -> Array:
+    """The array in a stream; ``packed`` is the size of its file in bytes if it is gzipped."""
+    magic = _exactly(stream, 4, name)
+    if magic[:2] != b"\0\0" or magic[2] not in IDX_TYPES or magic[3] == 0:
+        raise BadData(
+            f"{name!r} does not start like an IDX file: its first bytes are {magic.hex(' ')}, but 00 00, a type code "
+            "08 to 0e and the number of axes are required. Check that it is the right file."
+        )
+    shape = struct.unpack(f">{magic[3]}I", _exactly(stream, 4 * magic[3], name))
+    dtype = np.dtype(IDX_TYPES[magic[2]])
+    needed = math.prod(shape) * dtype.itemsize
+    check_size(needed, repr(name))
+    if packed is not None:
+        check_growth(needed, packed, repr(name))
+    values = np.frombuffer(_exactly(stream, needed, name), dtype)
+    if stream.read(1):
+        raise BadData(
+            f"{name!r} has extra bytes after its {needed:,} bytes of values (shape {shape}). "
+            "Its header or its contents are damaged; create it again."
+        )
+    return values.astype(dtype.newbyteorder("="), copy=False).reshape(shape)
+
+
+def _exactly(stream: IO[bytes], count: int, name: str) -> bytearray:
+    """``count`` bytes, read in chunks, so that a wrong header does not cause a large allocation."""
+    data = bytearray()
+    while len(data) < count:
+        chunk = stream.read(min(PIECE, count - len(data)))
+        if not chunk:
+            raise BadData(
+                f"{name!r} is truncated: {count:,} bytes are required, but {len(data):,} are left. "
+                "Download or create the file again."
+            )
+        data += chunk
+    return data

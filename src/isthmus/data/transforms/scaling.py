@@ -1,0 +1,150 @@
+"""Affine scaling of raw values to model inputs, (x - offset) / scale, and its inverse.
+
+It is fitted to the training set only and stored with the run, so that new data is scaled by the same numbers.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import reduce
+from typing import Literal, NamedTuple, cast, get_args
+
+import torch
+from torch import Tensor
+
+from isthmus.errors import BadData, ShapeError
+
+Kind = Literal["auto", "none", "minmax", "standard"]
+BRIGHTEST = 255.0
+"""Largest 8-bit pixel value."""
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """An affine map with one ``offset`` and ``scale`` for all values, or one per feature of a table, (D,).
+
+    ``kind`` is the value of ``data.scale``; ``auto`` with scale 255 is the scaling of 8-bit pixels.
+
+    >>> Scaling("auto", (0.0,), (255.0,)).apply(torch.tensor([0, 51], dtype=torch.uint8))
+    tensor([0.0000, 0.2000])
+
+    Raises:
+        BadData: an unknown kind, lengths that differ, values that are not finite, or scales that are not positive.
+    """
+
+    kind: Kind
+    offset: tuple[float, ...]
+    scale: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        """Check that the map is invertible."""
+        if self.kind not in get_args(Kind):
+            raise BadData(f"A scaling cannot be of kind {self.kind!r}. Allowed: {', '.join(get_args(Kind))}.")
+        if len(self.offset) != len(self.scale) or not self.scale:
+            raise BadData(
+                f"A scaling has {len(self.offset)} offsets and {len(self.scale)} scales. Pass equally many, 1 or more."
+            )
+        if not all(map(math.isfinite, (*self.offset, *self.scale))) or min(self.scale) <= 0:
+            raise BadData(
+                "A scaling requires finite offsets and finite scales above 0. Check the data for extreme values."
+            )
+
+    def apply(self, x: Tensor) -> Tensor:
+        """Scaled values; floating-point input keeps its type, 8-bit becomes float32, other integers float64."""
+        x = _floating(x)
+        offset, scale = self._terms(x)
+        # an offset of 0 is the usual case, and subtracting it would cost a pass over the values
+        return (x - offset) / scale if any(self.offset) else x / scale
+
+    def invert(self, x: Tensor) -> Tensor:
+        """Scaled values converted back to the units of the source."""
+        x = _floating(x)
+        offset, scale = self._terms(x)
+        return x * scale + offset
+
+    def _terms(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        if len(self.scale) > 1 and (x.ndim == 0 or x.shape[-1] != len(self.scale)):
+            raise ShapeError(
+                f"The scaling has {len(self.scale)} features, but the data has shape {tuple(x.shape)}. "
+                "Pass rows with the features that the model was trained on."
+            )
+        offset = torch.tensor(self.offset, dtype=x.dtype, device=x.device)
+        return offset, torch.tensor(self.scale, dtype=x.dtype, device=x.device)
+
+    def to_dict(self) -> dict[str, object]:
+        """The scaling as plain data for JSON."""
+        return {"kind": self.kind, "offset": list(self.offset), "scale": list(self.scale)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, object]) -> "Scaling":
+        """The scaling written by ``to_dict``.
+
+        Raises:
+            BadData: keys or values that ``to_dict`` does not produce.
+        """
+        if not isinstance(values, dict) or set(values) != {"kind", "offset", "scale"}:
+            raise BadData(
+                "A scaling as plain data requires exactly the keys kind, offset and scale. Use that of a run."
+            )
+        numbers = []
+        for key in ("offset", "scale"):
+            entries = values[key]
+            if not isinstance(entries, list) or not all(type(v) in (int, float) for v in entries):
+                raise BadData(f"The {key} of a scaling must be a list of numbers. Use that of a run.")
+            numbers.append(tuple(float(v) for v in entries))
+        return cls(cast(Kind, values["kind"]), numbers[0], numbers[1])
+
+
+def _floating(x: Tensor) -> Tensor:
+    if x.is_floating_point():
+        return x
+    return x.float() if x.dtype in (torch.uint8, torch.int8, torch.bool) else x.double()
+
+
+def measure(x: Tensor | Iterable[Tensor], kind: Kind, *, images: bool, pixels: bool) -> Scaling:
+    """Fit the scaling of kind ``kind`` to training data ``x``: (N, D), images of any layout, or chunks of either.
+
+    A constant feature gets the scale 1, so that it becomes 0. Chunks are read once.
+
+    Raises:
+        BadData: values so large that their range is not finite.
+    """
+    if kind == "none" or (kind == "auto" and not pixels):
+        return Scaling(kind, (0.0,), (1.0,))
+    if kind == "auto":
+        return Scaling(kind, (0.0,), (BRIGHTEST,))
+    chunks = [x] if isinstance(x, Tensor) else x
+    moments = reduce(_merged, (_moments(chunk.reshape(-1, 1) if images else chunk, kind) for chunk in chunks))
+    if kind == "minmax":
+        offset, scale = moments.low, moments.high - moments.low
+    else:
+        offset, scale = moments.mean, moments.variance.sqrt()
+    # exact: torch's variance of equal values is exactly 0, and so is that of chunks with equal means
+    scale = torch.where(scale == 0, 1.0, scale)
+    return Scaling(kind, tuple(offset.tolist()), tuple(scale.tolist()))
+
+
+class _Moments(NamedTuple):
+    """Number of rows, and bounds, mean and variance per feature, in float64."""
+
+    rows: int
+    low: Tensor
+    high: Tensor
+    mean: Tensor
+    variance: Tensor
+
+
+def _moments(rows: Tensor, kind: Kind) -> _Moments:
+    low, high = (bound.double() for bound in torch.aminmax(rows, dim=0))
+    if kind == "minmax":
+        return _Moments(len(rows), low, high, low, low)
+    variance, mean = torch.var_mean(rows.double(), dim=0, correction=0)
+    return _Moments(len(rows), low, high, mean, variance)
+
+
+def _merged(a: _Moments, b: _Moments) -> _Moments:
+    """Moments of the rows of both (Chan, Golub and LeVeque, 1979)."""
+    n = a.rows + b.rows
+    fraction, step = b.rows / n, b.mean - a.mean
+    variance = a.variance * (1 - fraction) + b.variance * fraction + step.square() * fraction * (1 - fraction)
+    return _Moments(n, a.low.minimum(b.low), a.high.maximum(b.high), a.mean + step * fraction, variance)

@@ -1,0 +1,1 @@
+"""Files: atomic writing (``atomic``) and reading of untrusted files (``untrusted``)."""

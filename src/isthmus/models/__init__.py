@@ -1,0 +1,1 @@
+"""Models: the autoencoder built from parts, the training objective, and the recipe that describes both."""

@@ -1,0 +1,87 @@
+"""Capabilities of the hardware, and settings that depend on them."""
+
+import ctypes
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from isthmus.errors import BadOption, check_choice
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""Names of glibc's two allocator settings (malloc.h)."""
+
+
+def tune_allocator() -> bool:
+    """Let glibc keep freed memory instead of returning it to the kernel at every step.
+
+    With the default thresholds a convolutional step spends half its time on page faults. The setting increases resident
+    memory. Returns whether it was made (Linux with glibc only).
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+        done = libc.mallopt(M_MMAP_THRESHOLD, 2**25) and libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+    except (OSError, AttributeError):
+        return False
+    return bool(done)
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether this device supports bfloat16 products in hardware, not by emulation."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "cpu":
+        capabilities = torch.cpu.get_capabilities()
+        return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    return False
+
+
+def network_precision(choice: str, device: torch.device) -> torch.dtype | None:
+    """The precision of the networks: ``None`` for full precision, or bfloat16 if requested, or if fast with ``auto``.
+
+    Raises:
+        BadOption: an unknown choice, or bf16 on a device that does not support it.
+    """
+    check_choice("The precision", choice, ("auto", "32", "bf16"))
+    if choice == "32" or (choice == "auto" and not has_bf16(device)):
+        return None
+    if choice == "bf16" and device.type == "mps":
+        raise BadOption("Precision bf16 is not supported on this device (mps). Use 32 or auto.")
+    return torch.bfloat16
+
+
+def channels_last(module: nn.Module) -> bool:
+    """Store convolution weights with channels last; returns whether there are any."""
+    has_conv = any(isinstance(m, nn.Conv2d | nn.ConvTranspose2d) for m in module.modules())
+    if has_conv:
+        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return has_conv
+
+
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    """Use ``number`` threads inside the block; the bits of convolutions and sums depend on it."""
+    before = torch.get_num_threads()
+    if number != before:
+        torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        if torch.get_num_threads() != before:
+            torch.set_num_threads(before)
+
+
+def describe() -> dict[str, str | int]:
+    """Hardware and versions, for the metadata of a run."""
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "system": f"{platform.system()} {platform.machine()}",
+        "threads": torch.get_num_threads(),
+        "cpus": os.cpu_count() or 0,
+    }

@@ -1,0 +1,230 @@
+r"""Corruptions of the encoder's input, :math:`\tilde x \sim c(\tilde x \mid x)`, for denoising autoencoders.
+
+The target stays clean: to restore missing values, the code must capture the dependencies between the values of an
+example (Vincent et al., 2010). A corruption is applied in training and when denoising is evaluated; the input of
+``encode`` and ``reconstruct`` is never corrupted.
+
+Each corruption returns a mask of the values it selected. Its strength may be a
+:class:`isthmus.parts.schedules.Schedule` over the run; at strength 0 it is the identity. Random numbers come from
+torch's default generator.
+"""
+
+import math
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from isthmus.errors import IncompatibleParts, check_range
+from isthmus.parts.hooks import CorruptionMoments, MeanAndCovariance
+from isthmus.parts.protocols import Corrupted
+from isthmus.parts.schedules import Scheduled, scheduled
+
+
+class Identity(nn.Module):
+    """No corruption: the input of the encoder is clean.
+
+    >>> import torch
+    >>> Identity()(torch.ones(2)).x.tolist()
+    [1.0, 1.0]
+    """
+
+    def forward(self, x: Float[Tensor, "B *D"], progress: float = 1.0) -> Corrupted:
+        """``x`` itself."""
+        return Corrupted(x)
+
+
+class Masking(nn.Module):
+    r"""Masking noise: each value is set to 0 with probability v, :math:`\tilde x_j = m_j x_j`, :math:`P(m_j = 0) = v`.
+
+    Args:
+        fraction: the probability v, in [0, 1]; a number or a schedule.
+        whole_pixels: mask all channels of a pixel together, instead of each value independently.
+
+    Raises:
+        BadOption: a probability outside [0, 1].
+
+    References:
+        Extracting and composing robust features with denoising autoencoders (Vincent et al., 2008), section 2.3
+
+    >>> Masking(fraction=1.0)(torch.ones(1, 3)).x.tolist()
+    [[0.0, 0.0, 0.0]]
+    """
+
+    def __init__(self, fraction: Scheduled = 0.25, *, whole_pixels: bool = False) -> None:
+        super().__init__()
+        self.fraction = scheduled("corruption.fraction", fraction, 0, 1)
+        self.whole_pixels = whole_pixels
+
+    def forward(self, x: Float[Tensor, "B *D"], progress: float = 1.0) -> Corrupted:
+        """Masked ``x``, when a fraction ``progress`` of the run is done."""
+        mask = _uniform(x, whole_pixels=self.whole_pixels) < self.fraction.at(progress)
+        return _masked(x, mask)
+
+    def moments(self, clean: MeanAndCovariance) -> CorruptionMoments:
+        """Moments of masked examples, given those of clean examples; for values that are masked independently."""
+        _check_independent(whole_pixels=self.whole_pixels)
+        return _replaced(clean, self.fraction.at(1.0), (0.0, 0.0))
+
+
+class GaussianNoise(nn.Module):
+    r"""Additive Gaussian noise: :math:`\tilde x = x + \sigma\epsilon`, :math:`\epsilon \sim \mathcal N(0, I)`.
+
+    Args:
+        scale: the standard deviation :math:`\sigma \ge 0`, in units of the data; a number or a schedule.
+        clip: clip the noisy values to [0, 1], as an 8-bit image would. For data in [0, 1].
+
+    Raises:
+        BadOption: a scale below 0.
+
+    References:
+        Stacked denoising autoencoders: learning useful representations in a deep network with a local denoising
+            criterion (Vincent et al., 2010), section 3.3
+
+    >>> GaussianNoise(scale=0.0)(torch.ones(1, 3)).x.tolist()
+    [[1.0, 1.0, 1.0]]
+    """
+
+    def __init__(self, scale: Scheduled = 0.2, *, clip: bool = False) -> None:
+        super().__init__()
+        self.scale = scheduled("corruption.scale", scale, 0, 1e6)
+        self.clip = clip
+
+    def forward(self, x: Float[Tensor, "B *D"], progress: float = 1.0) -> Corrupted:
+        """Noisy ``x``, when a fraction ``progress`` of the run is done; the mask is true for every value."""
+        scale = self.scale.at(progress)
+        if scale == 0:
+            return Corrupted(x, torch.zeros_like(x, dtype=torch.bool))
+        noisy = torch.add(x, torch.randn_like(x), alpha=scale)
+        return Corrupted(noisy.clamp(0, 1) if self.clip else noisy, torch.ones_like(x, dtype=torch.bool))
+
+    def moments(self, clean: MeanAndCovariance) -> CorruptionMoments:
+        """Moments of noisy examples, given those of clean examples.
+
+        Raises:
+            IncompatibleParts: the noise is clipped, so its moments have no closed form.
+        """
+        if self.clip:
+            raise IncompatibleParts(
+                "Clipped noise has no closed-form moments, but corruption.clip is true. Set corruption.clip=false."
+            )
+        noise = torch.full_like(clean.mean, self.scale.at(1.0) ** 2)
+        return CorruptionMoments(clean.mean, clean.covariance, clean.covariance + torch.diag(noise))
+
+
+class SaltAndPepper(nn.Module):
+    r"""Salt-and-pepper noise: with probability v a value is set to 0 or 1, with equal chance. For data in [0, 1].
+
+    Args:
+        fraction: the probability v, in [0, 1]; a number or a schedule.
+        whole_pixels: set all channels of a pixel to black or white together, instead of each value independently.
+
+    Raises:
+        BadOption: a probability outside [0, 1].
+
+    References:
+        Stacked denoising autoencoders: learning useful representations in a deep network with a local denoising
+            criterion (Vincent et al., 2010), section 3.3
+
+    >>> SaltAndPepper(fraction=0.0)(torch.full((1, 3), 0.5)).x.tolist()
+    [[0.5, 0.5, 0.5]]
+    """
+
+    def __init__(self, fraction: Scheduled = 0.1, *, whole_pixels: bool = False) -> None:
+        super().__init__()
+        self.fraction = scheduled("corruption.fraction", fraction, 0, 1)
+        self.whole_pixels = whole_pixels
+
+    def forward(self, x: Float[Tensor, "B *D"], progress: float = 1.0) -> Corrupted:
+        """``x`` with salt and pepper, when a fraction ``progress`` of the run is done."""
+        fraction = self.fraction.at(progress)
+        u = _uniform(x, whole_pixels=self.whole_pixels)
+        # one number decides both: below v the value is replaced, below v / 2 by pepper
+        return Corrupted(torch.where(u < fraction, (u >= fraction / 2).to(x.dtype), x), u < fraction)
+
+    def moments(self, clean: MeanAndCovariance) -> CorruptionMoments:
+        """Moments of corrupted examples, given those of clean examples; for values replaced independently."""
+        _check_independent(whole_pixels=self.whole_pixels)
+        return _replaced(clean, self.fraction.at(1.0), (0.5, 0.5))
+
+
+class Blocks(nn.Module):
+    r"""Block masking: random square patches of an image (all channels), or runs of values of a vector, are set to 0.
+
+    Blocks form a grid that starts at the first value; blocks at the far edges may be smaller. Of n blocks
+    :math:`\lfloor vn + u \rfloor` are masked, :math:`u \sim \mathcal U[0, 1)`: vn up to rounding, and each value with
+    probability exactly v.
+
+    Args:
+        fraction: fraction v of masked blocks, in [0, 1]; a number or a schedule.
+        block_size: side of a patch in pixels, or length of a run, at least 1.
+
+    Raises:
+        BadOption: a fraction outside [0, 1], or a block size below 1.
+
+    References:
+        Masked autoencoders are scalable vision learners (He et al., 2022)
+
+    >>> Blocks(fraction=0.5, block_size=2)(torch.ones(1, 1, 4, 4)).x.sum().item()
+    8.0
+    """
+
+    def __init__(self, fraction: Scheduled = 0.5, *, block_size: int = 4) -> None:
+        super().__init__()
+        check_range("corruption.block_size", block_size, 1, 1 << 16)
+        self.fraction = scheduled("corruption.fraction", fraction, 0, 1)
+        self.block_size = block_size
+
+    def forward(self, x: Float[Tensor, "B *D"], progress: float = 1.0) -> Corrupted:
+        """``x`` with masked blocks, when a fraction ``progress`` of the run is done."""
+        space = x.shape[1:] if x.ndim == 2 else x.shape[2:]
+        grid = [-(-side // self.block_size) for side in space]
+        # sorting noise gives a random order of the blocks, the first of which are masked
+        order = torch.rand(len(x), math.prod(grid), device=x.device).argsort(1)
+        expected = self.fraction.at(progress) * math.prod(grid)
+        count = (expected + torch.rand(len(x), 1, device=x.device)).floor()
+        mask = (order < count).reshape(len(x), *grid)
+        for axis, side in enumerate(space, start=1):
+            mask = mask.repeat_interleave(self.block_size, axis).narrow(axis, 0, side)
+        return _masked(x, mask if x.ndim == 2 else mask[:, None].expand_as(x))
+
+
+def _uniform(x: Float[Tensor, "B *D"], *, whole_pixels: bool) -> Float[Tensor, "B *D"]:
+    """Uniform random numbers in [0, 1) of the shape of ``x``, one per value or one per pixel."""
+    if whole_pixels and x.ndim > 2:
+        return torch.rand_like(x[:, :1]).expand_as(x)
+    return torch.rand_like(x)
+
+
+def _masked(x: Float[Tensor, "B *D"], mask: Bool[Tensor, "B *D"]) -> Corrupted:
+    """``x`` with zeros where ``mask`` is true."""
+    return Corrupted(x.masked_fill(mask, 0), mask)
+
+
+def _replaced(clean: MeanAndCovariance, fraction: float, by: tuple[float, float]) -> CorruptionMoments:
+    """Moments if each value is replaced, with probability ``fraction``, by a number with raw moments ``by``."""
+    keep, (first, second) = 1 - fraction, by
+    mean = keep * clean.mean + fraction * first
+    covariance = keep**2 * clean.covariance
+    variance = keep * (clean.covariance.diagonal() + clean.mean.square()) + fraction * second - mean.square()
+    covariance.diagonal().copy_(variance)
+    return CorruptionMoments(mean, keep * clean.covariance, covariance)
+
+
+def _check_independent(*, whole_pixels: bool) -> None:
+    """Check that values are corrupted independently, as the closed form of the moments requires."""
+    if whole_pixels:
+        raise IncompatibleParts(
+            "Closed-form moments require values that are corrupted independently, but corruption.whole_pixels is true. "
+            "Set corruption.whole_pixels=false."
+        )
+
+
+CORRUPTIONS: dict[str, type[nn.Module]] = {
+    "identity": Identity,
+    "masking": Masking,
+    "gaussian": GaussianNoise,
+    "salt_and_pepper": SaltAndPepper,
+    "blocks": Blocks,
+}
+"""Corruptions by name in a recipe."""

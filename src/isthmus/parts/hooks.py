@@ -1,0 +1,149 @@
+r"""Optional hooks: protocols that a part may implement in addition to the protocol of its kind.
+
+A hook is recognized by its members; nothing has to be registered.
+"""
+
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from isthmus.parts.protocols import Capability, Gather, Model, Prior, Trace
+
+
+@runtime_checkable
+class InitializedFromData(Protocol):
+    """Any part that is initialized from the training examples, once, before the first step."""
+
+    def init_from_data(self, x: Tensor) -> None:
+        """Set initial values from training examples (N, *D)."""
+        ...
+
+
+@runtime_checkable
+class GathersBatches(Protocol):
+    """Any part that computes statistics over a batch: in distributed training the engine sets ``gather``."""
+
+    gather: Gather
+
+
+@runtime_checkable
+class HasAuxiliaryLoss(Protocol):
+    """A latent with an auxiliary loss (commitment, dead units), added to the objective with weight 1 under its name."""
+
+    auxiliary_name: str
+
+    def auxiliary_loss(self, model: Model, trace: Trace) -> Tensor:
+        """The auxiliary loss per example, shape (B,)."""
+        ...
+
+
+@runtime_checkable
+class HasActivation(Protocol):
+    """A latent whose mean is an activation of the features, named as in :data:`isthmus.functional.ACTIVATIONS`."""
+
+    activation: str
+
+
+@runtime_checkable
+class OneHotCode(Protocol):
+    """A latent whose code consists of one-hot groups of ``classes`` values."""
+
+    classes: int
+
+
+@runtime_checkable
+class Discrete(Protocol):
+    """A likelihood that is a mass function if ``discrete`` is true, so that bits per dimension are defined."""
+
+    discrete: bool
+
+
+@runtime_checkable
+class UsesPrior(Protocol):
+    """A penalty or fidelity that compares the code with a prior, from which new codes can then be sampled."""
+
+    prior: Prior
+
+
+@runtime_checkable
+class Divergence(Protocol):
+    """A penalty that measures the divergence of posterior and prior, which the importance bound already contains."""
+
+    is_divergence: bool
+
+
+@runtime_checkable
+class Adversary(Protocol):
+    """A penalty that trains a critic; the value of the penalty has no gradient with respect to the critic."""
+
+    critic: nn.Module
+    critic_lr_ratio: float
+
+    def critic_loss(self, model: Model, trace: Trace) -> Tensor:
+        """The critic's loss on detached codes, shape (B,)."""
+        ...
+
+
+@runtime_checkable
+class RestrictsLatent(Protocol):
+    """A prior that requires capabilities of the latent."""
+
+    requires: frozenset[Capability]
+
+
+@runtime_checkable
+class HasClosedFormKL(Protocol):
+    """A posterior whose KL divergence from some priors has a closed form."""
+
+    def kl_to(self, prior: Distribution) -> Tensor | None:
+        """KL divergence per example, in nats, shape (B,); ``None`` if no closed form is known."""
+        ...
+
+
+@runtime_checkable
+class HasFeatureLogProb(Protocol):
+    """An output distribution of independent values, with the log-likelihood of each value."""
+
+    def log_prob_by_feature(self, x: Tensor) -> Tensor:
+        """Log-likelihood of each value, in nats, of the shape of ``x``."""
+        ...
+
+
+class MeanAndCovariance(NamedTuple):
+    """Mean (D,) and covariance (D, D) of flattened examples, in float64."""
+
+    mean: Tensor
+    covariance: Tensor
+
+
+class CorruptionMoments(NamedTuple):
+    r"""Mean, covariance and cross-covariance of corrupted examples.
+
+    Attributes:
+        mean: :math:`\mathbb E[\tilde x]`, shape (D,).
+        cross: covariance of :math:`x` (rows) and :math:`\tilde x` (columns), shape (D, D).
+        covariance: covariance of :math:`\tilde x`, shape (D, D).
+    """
+
+    mean: Tensor
+    cross: Tensor
+    covariance: Tensor
+
+
+@runtime_checkable
+class HasMoments(Protocol):
+    """A corruption whose effect on mean and covariance has a closed form, and hence the optimal linear denoiser."""
+
+    def moments(self, clean: MeanAndCovariance) -> CorruptionMoments:
+        """Moments of corrupted examples, given those of clean examples.
+
+        Raises:
+            IncompatibleParts: the moments have no closed form.
+        """
+        ...
+
+
+def requirements_of(prior: Prior) -> frozenset[Capability]:
+    """The capabilities that a prior requires of the latent; none for most priors."""
+    return prior.requires if isinstance(prior, RestrictsLatent) else frozenset()

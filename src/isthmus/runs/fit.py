@@ -1,0 +1,377 @@
+"""Training: the recipe is built for the data, all options are checked, then the engine trains."""
+
+import contextlib
+import json
+import shutil
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load as load_bytes
+from safetensors.torch import save as save_bytes
+
+from isthmus import __version__, zoo
+from isthmus.data.loading import Data, as_stream, prepare, source_name
+from isthmus.data.preparing.prepared import PreparedData
+from isthmus.data.preparing.screening import screened
+from isthmus.errors import BadData, BadOption, Diverged, check_choice
+from isthmus.models.hardware import describe, threads
+from isthmus.models.objective import Objective
+from isthmus.models.recipe import Recipe
+from isthmus.models.seeding import check_seed, derive_seed, seeded
+from isthmus.options import PretrainingOptions
+from isthmus.pretraining.greedy import LayerRecord, LayerTask, finished_layers, plan_pretraining, pretrain
+from isthmus.runs.folder import RECORD, metadata_of
+from isthmus.runs.origin import signature
+from isthmus.runs.progress import shown_pretraining, shown_training
+from isthmus.runs.resume import (
+    CHECKPOINTS,
+    PLAN,
+    check_free,
+    check_resumable,
+    check_same,
+    open_working_folder,
+    plan_of,
+    unfinished_folder,
+    write_plan,
+)
+from isthmus.runs.run import Run
+from isthmus.runs.run import load as load_run
+from isthmus.training.checkpointing.files import CheckpointStore, checkpoint_from_bytes, checkpoint_to_bytes
+from isthmus.training.distributed import processes
+from isthmus.training.distributed.processes import STRATEGIES
+from isthmus.training.engine import Engine, Outcome
+from isthmus.training.history import copy_weights
+from isthmus.training.loggers import logging_to
+
+PRETRAINED = "pretraining"
+"""Folder of an unfinished run that holds its pretrained layers."""
+INITIAL_EXAMPLES = 10_000
+"""Examples of a streamed training set from which parts are initialized."""
+
+
+def fit(
+    what: Recipe | Objective | str,
+    data: Data | PreparedData,
+    *,
+    epochs: int | None = None,
+    seed: int = 0,
+    options: Mapping[str, object] | None = None,
+    out: Path | str | None = None,
+    overwrite: bool = False,
+    progress: bool = False,
+    tensorboard: bool = False,
+    resume: bool = False,
+    allow_different_results: bool = False,
+    strategy: str = "ddp",
+) -> Run:
+    """Train an autoencoder.
+
+    Unless the data brings its own, a test set (``data.test``, a tenth by default) and a validation set
+    (``data.validation``, a tenth of the rest) are held out at random; the validation set decides which epoch's weights
+    are kept.
+
+    Args:
+        what: a recipe, the name of one (``"vae"``), or an objective made from parts by hand.
+        data: the name of a data set, a path, an array or table with one row per example, a stream of arrays
+            (:class:`isthmus.data.preparing.streams.Stream`; an iterator works where ``training.steps`` is given), or
+            prepared data.
+        epochs: passes over the training set; the recipe's own by default.
+        seed: seed of the split, the weights, the batches and all sampling.
+        options: changes to the recipe by path, such as ``{"latent.size": 2}``; for an objective, those of ``training``
+            and ``data``.
+        out: folder for the run; nothing is written without one.
+        overwrite: replace an existing run.
+        progress: show a progress bar on standard error.
+        tensorboard: also write TensorBoard events into ``out/tensorboard``.
+        resume: continue the unfinished run in ``out``, bit-identically to an uninterrupted one; start it if there is
+            none, and load it if it is finished.
+        allow_different_results: with ``resume``, allow another torch version, another CPU or another number of
+            processes than the run was started with; results may differ.
+        strategy: how several processes, launched by torchrun or Slurm, hold the model: ``ddp`` (replicated) or
+            ``fsdp`` (sharded). Each batch is divided among all of them; the first process writes and prints.
+
+    Returns:
+        The trained run.
+
+    Raises:
+        IsthmusError: parts, options and data that are incompatible, before any training.
+        Diverged: the loss is no longer finite; with ``out``, the best weights before that are saved.
+
+    >>> from sklearn.datasets import load_digits
+    >>> run = fit("vae", load_digits().images[:200] / 16, epochs=1)
+    >>> run.encode(load_digits().images[:3] / 16).shape
+    (3, 16)
+    """
+    recipe = resolve_recipe(what, epochs, options)
+    check_seed(seed)
+    check_choice("strategy", strategy, STRATEGIES)
+    _check_out(out, tensorboard=tensorboard, resume=resume)
+    first = processes.number() == 0
+    folder = check_free(Path(out), overwrite=overwrite, resume=resume) if out is not None and first else None
+    prepared = data if isinstance(data, PreparedData) else prepare(as_stream(data, recipe.training), recipe.data, seed)
+    objective, prepared = _built(what, recipe, prepared, seed)
+    tasks = plan_pretraining(objective, recipe.pretraining, recipe)
+    check_data_fits(recipe, prepared, strategy)
+    engine = _engine(objective, recipe, prepared, seed, strategy)
+    recipe = recipe.with_options({"training.epochs": engine.epochs})
+    if prepared.streamed:
+        # on a machine with more memory the splits must stay the same
+        recipe = recipe.with_options({"data.memory": "stream"})
+    metadata = replace(metadata_of(prepared, seed, source_name(data)), by_hand=isinstance(what, Objective))
+    run = Run(recipe, objective, metadata, data=prepared)
+    done = folder is not None and resume and (folder / RECORD).is_file() and unfinished_folder(folder) is None
+    with processes.lost_process_errors():
+        if engine.processes.any(bool(done))[0]:
+            return finished(run, folder) if folder is not None else run
+        work = _started(run, engine, folder, resume=resume, allow_different_results=allow_different_results)
+    bars = {"progress": progress and first, "tensorboard": tensorboard and first}
+    return _trained(run, engine, folder, work, tasks, **bars)
+
+
+def _check_out(out: object, *, tensorboard: bool, resume: bool) -> None:
+    """Refuse options that need a folder if none is given."""
+    for name, wanted in (("tensorboard=True", tensorboard), ("resume=True", resume)):
+        if wanted and out is None:
+            raise BadOption(f"{name} needs out=..., the folder of the run. Pass a folder.")
+
+
+def _built(
+    what: Recipe | Objective | str, recipe: Recipe, data: PreparedData, seed: int
+) -> tuple[Objective, PreparedData]:
+    """The objective, built for the data and initialized from it; and the data, screened by the likelihood."""
+    with seeded(derive_seed(seed, "weights")):
+        objective = what if isinstance(what, Objective) else recipe.build(data.shape)
+    objective.dry_run(data.shape)
+    data = screened(data, objective.model.likelihood.check)
+    with seeded(derive_seed(seed, "weights", "data")):
+        objective.init_from_data(data.train.subsample(INITIAL_EXAMPLES, seed).tensor)
+    return objective, data
+
+
+def _engine(objective: Objective, recipe: Recipe, data: PreparedData, seed: int, strategy: str) -> Engine:
+    """The training loop for the data, in all launched processes."""
+    valid = None if data.valid is None else data.valid.tensor
+    with processes.lost_process_errors():
+        return Engine(
+            objective,
+            recipe.training,
+            data.train.x,
+            valid,
+            seed=seed,
+            dynamic=data.dynamic,
+            shift=recipe.data.random_shift,
+            strategy=strategy,
+        )
+
+
+def finished(run: Run, folder: Path) -> Run:
+    """The run in ``folder``, which is already finished; ``run`` is the requested one.
+
+    Raises:
+        BadRun: the two were started with different settings.
+    """
+    loaded = load_run(folder, run.objective if run.metadata.by_hand else None)
+    old = replace(loaded, metadata=replace(loaded.metadata, outcome={}, machine={}), data=run.data)
+    check_same(plan_of(old, {}), plan_of(run, {}), f"The run in {str(folder)!r}")
+    warnings.warn(f"The run in {str(folder)!r} is already finished, so it is loaded.", stacklevel=3)
+    loaded.data = run.data
+    return loaded
+
+
+def resolve_recipe(what: Recipe | Objective | str, epochs: int | None, options: Mapping[str, object] | None) -> Recipe:
+    """The recipe with all changes applied; for an objective, a recipe with training and data options only."""
+    if isinstance(what, Objective):
+        recipe = Recipe(name="by-hand")
+        for path in options or {}:
+            if not path.startswith(("training.", "data.")):
+                raise BadOption(
+                    f"Option {path!r} cannot be set on an objective, only training.* and data.* options can. Change "
+                    "the parts of the objective."
+                )
+    else:
+        recipe = zoo.recipe(what) if isinstance(what, str) else what
+    changes = dict(options or {})
+    if epochs is not None:
+        changes |= {"training.epochs": epochs, "training.steps": None}
+    return recipe.with_options(changes) if changes else recipe
+
+
+def check_data_fits(recipe: Recipe, data: PreparedData, strategy: str) -> None:
+    """Refuse options that are incompatible with the data or with the distributed strategy.
+
+    Raises:
+        BadData: pretraining on streamed data, or random shifts of a table.
+        BadOption: pretraining or a closed form with sharded layers, or pretraining options without pretraining.
+    """
+    if recipe.data.random_shift and not data.images:
+        raise BadData(
+            f"data.random_shift is {recipe.data.random_shift}, but the data is a table, not images. Leave it out."
+        )
+    if recipe.training.optimizer == "exact" and strategy == "fsdp":
+        raise BadOption(
+            "training.optimizer=exact needs unsharded layers, but strategy='fsdp' shards them. Use strategy='ddp'."
+        )
+    if recipe.pretraining.kind == "none":
+        usual = PretrainingOptions()
+        unused = [name for name, value in recipe.pretraining if value != getattr(usual, name)]
+        if unused:
+            raise BadOption(
+                f"pretraining.{unused[0]} is set, but pretraining.kind is none, so there is no pretraining. Set "
+                "pretraining.kind=rbm or the name of a recipe such as denoising, or leave it out."
+            )
+        return
+    if data.streamed:
+        raise BadData("Pretraining needs the data in memory, but it is streamed. Set data.memory=whole.")
+    if strategy == "fsdp":
+        raise BadOption("Pretraining needs unsharded layers, but strategy='fsdp' shards them. Use strategy='ddp'.")
+
+
+def _started(
+    run: Run, engine: Engine, folder: Path | None, *, resume: bool, allow_different_results: bool
+) -> Path | None:
+    """The working folder, with the plan of the run; a resumed run is restored from its newest checkpoint.
+
+    Only the first process reads the folder, and broadcasts its content.
+
+    Raises:
+        BadRun: the folder cannot be used, or holds a run that was started with other settings.
+    """
+    work, settings, found = None, engine.settings(), None
+    if folder is not None:
+        plan = plan_of(run, settings)
+        place = unfinished_folder(folder) if resume else None
+        if place is not None:
+            # checked before anything is moved
+            old = check_resumable(place, plan, allow_different_results=allow_different_results)
+            settings = old["settings"]
+        work = open_working_folder(folder, place)
+        if place is None:
+            write_plan(work, plan)
+        engine.checkpoints = CheckpointStore(work / CHECKPOINTS, run.recipe.training.checkpoint_interval, say=_warn)
+        found = engine.checkpoints.read() if resume else None
+    settings = json.loads(engine.processes.broadcast(json.dumps(settings).encode()))
+    engine.use(settings)
+    if engine.processes.world > 1:
+        found = checkpoint_from_bytes(engine.processes.broadcast(checkpoint_to_bytes(found)))
+    if found is not None:
+        engine.resume_from(found)
+    return work
+
+
+def _warn(sentence: str) -> None:
+    warnings.warn(sentence, stacklevel=3)
+
+
+def _trained(
+    run: Run,
+    engine: Engine,
+    folder: Path | None,
+    work: Path | None,
+    tasks: list[LayerTask],
+    *,
+    progress: bool,
+    tensorboard: bool,
+) -> Run:
+    """Train in ``work``, and move the result to ``folder``.
+
+    After a divergence or an interrupt the result holds the best weights so far; after any other exception ``work``
+    stays unchanged, so that the run can be resumed. If no weights were kept, ``work`` is removed and ``folder`` stays.
+    """
+    outcome: dict[str, Any] = {}
+    layers: list[LayerRecord] = []
+    try:
+        with contextlib.ExitStack() as stack:
+            if tasks:
+                layers = _pretrained(run, engine, work, tasks, progress=progress)
+            if progress:
+                stack.enter_context(shown_training(engine))
+            stack.enter_context(logging_to(engine, work, tensorboard))
+            try:
+                outcome = _outcome(engine.run()) | ({"pretraining": layers} if layers else {})
+            except (Diverged, KeyboardInterrupt) as error:
+                stopped = str(error) or f"interrupted in epoch {len(engine.history) + 1}"
+                outcome = {"stopped": stopped, "kept_epoch": "the best", "finished": isinstance(error, Diverged)}
+                raise
+            finally:
+                run.objective = engine.objective
+                _record(run, engine, outcome)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(_interrupted(run, engine, folder, work)) from None
+    finally:
+        if work is not None and folder is not None:
+            _move(run, engine, work, folder, good=bool(run.history) and bool(outcome))
+    return run
+
+
+def _record(run: Run, engine: Engine, outcome: dict[str, Any]) -> None:
+    """Record history, outcome, machine, and the invalid examples found by all processes."""
+    run.history = [record.to_dict() for record in engine.history]
+    machine = {"isthmus": __version__, **describe(), "source_signature": signature(run.metadata.source)}
+    run.metadata = replace(run.metadata, outcome=outcome, machine=machine)
+    if run.data is None:
+        return
+    bad = run.data.bad_examples
+    if outcome and engine.processes.world > 1:
+        # all processes take part: each read another portion of a streamed data set
+        bad.merge_states([json.loads(state) for state in engine.processes.exchange(json.dumps(bad.state()).encode())])
+    run.metadata = replace(run.metadata, bad_data=bad.to_dict())
+
+
+def _pretrained(
+    run: Run, engine: Engine, work: Path | None, tasks: list[LayerTask], *, progress: bool
+) -> list[LayerRecord]:
+    """Layer-wise pretraining; afterwards all processes have the weights of the first."""
+    assert run.data is not None
+    keep = None if work is None else work / PRETRAINED
+    if engine.step:
+        return finished_layers(tasks, keep)
+    broadcast, seed, x = engine.processes.broadcast, run.metadata.seed, run.data.train.tensor
+    with shown_pretraining() if progress else contextlib.nullcontext() as callback, threads(engine.threads):
+        try:
+            done = pretrain(tasks, x, seed=seed, keep=keep, callback=callback, broadcast=broadcast)
+        except Diverged as error:
+            raise Diverged(
+                f"Pretraining diverged: {str(error).partition('. ')[0]}. Lower pretraining.learning_rate, or set one "
+                "per layer, such as pretraining.learning_rate=0.05,0.05,0.001, and start again with overwrite=True."
+            ) from error
+    model = engine.objective.model
+    model.load_state_dict(load_bytes(broadcast(save_bytes(model.state_dict()))))
+    engine.best_weights.weights = copy_weights(engine.objective)
+    return done
+
+
+def _interrupted(run: Run, engine: Engine, folder: Path | None, work: Path | None) -> str:
+    """What an interrupted run has saved, and how to resume it."""
+    kept = f" The best weights so far are in {str(folder)!r}." if folder and run.history else ""
+    where = f"during epoch {len(run.history) + 1}" if engine.step else "before the first step"
+    remedy = " Resume with the same call and resume=True." if _can_resume(engine, work) else ""
+    return f"Interrupted {where}.{kept}{remedy}" + (" Nothing was saved." if not kept + remedy else "")
+
+
+def _can_resume(engine: Engine, work: Path | None) -> bool:
+    """Whether there is a checkpoint or a pretrained layer."""
+    kept = engine.checkpoints is not None and bool(engine.checkpoints.saved())
+    return kept or (work is not None and any((work / PRETRAINED).glob("layer-*")))
+
+
+def _move(run: Run, engine: Engine, work: Path, folder: Path, *, good: bool) -> None:
+    """Move a good run to its folder, leave another one where it can be resumed, or remove the working folder."""
+    assert engine.checkpoints is not None
+    if good:
+        run.save(work)
+        if run.metadata.outcome.get("finished"):
+            (work / PLAN).unlink(missing_ok=True)
+            shutil.rmtree(work / PRETRAINED, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        work.replace(folder)
+        run.folder = folder
+    elif not _can_resume(engine, work):
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    kept = {name: value for name, value in asdict(outcome).items() if name != "history"}
+    return kept | {"resumed_at": list(outcome.resumed_at), "finished": True}

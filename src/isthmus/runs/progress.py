@@ -1,0 +1,110 @@
+"""Progress of training on standard error: a bar with all losses on a terminal, plain lines otherwise."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from isthmus.pretraining.greedy import LayerCallback
+from isthmus.training.engine import Engine, TrainingCallback
+from isthmus.training.history import Epoch
+
+WIDE = 100
+"""Least width of a terminal, in columns, that shows a bar and the speed."""
+LINES = 10
+"""Lines that a run prints without a terminal."""
+
+
+def losses_line(record: Epoch) -> str:
+    """The losses of an epoch in one line, in nats per example: of the validation set, or else of the training set."""
+    losses = record.valid or record.train
+    order = sorted(losses, key=lambda name: (name != "loss", name != "reconstruction", name))
+    # for a loss of one term the two are the same number
+    order = ["loss"] if set(losses) == {"loss", "reconstruction"} else order
+    return "  ".join(f"{name} {losses[name]:.2f}" for name in order)
+
+
+@contextmanager
+def shown_training(engine: Engine, console: Console | None = None) -> Iterator[None]:
+    """Show the progress of ``engine`` while the block runs, on standard error."""
+    console = console or Console(stderr=True)
+    if engine.resumed_at:
+        console.print(f"Resuming after step {engine.step:,} of {engine.total:,}.", highlight=False)
+    if not console.is_terminal:
+        engine.callback = _lines(engine, console)
+        yield
+        return
+    columns: list[ProgressColumn] = [TextColumn("[bold]{task.description}"), TaskProgressColumn()]
+    if console.width >= WIDE:
+        columns.insert(1, BarColumn(bar_width=20))
+    columns += [TimeRemainingColumn(compact=True), TextColumn("{task.fields[losses]}")]
+    with Progress(*columns, console=console) as progress:
+        description = f"epoch {engine.at.epoch + 1}/{engine.epochs}"
+        task = progress.add_task(description, total=engine.total, completed=engine.step, losses="")
+
+        def update(_kind: str, what: Epoch | int) -> None:
+            if isinstance(what, Epoch):
+                speed = f"  [dim]{what.examples_per_second:,.0f}/s[/]" if console.width >= WIDE else ""
+                text = f"{losses_line(what)}{speed}"
+                following = min(what.epoch + 1, engine.epochs)
+                progress.update(
+                    task, completed=what.step, losses=text, description=f"epoch {following}/{engine.epochs}"
+                )
+            else:
+                progress.update(task, completed=what)
+
+        engine.callback = update
+        yield
+
+
+def _lines(engine: Engine, console: Console) -> TrainingCallback:
+    every = max(1, engine.epochs // LINES)
+
+    def update(_kind: str, what: Epoch | int) -> None:
+        if isinstance(what, Epoch) and (what.epoch == 1 or what.epoch % every == 0 or what.epoch == engine.epochs):
+            console.print(
+                f"epoch {what.epoch:>4}/{engine.epochs}  {losses_line(what)}  {what.examples_per_second:,.0f}/s",
+                highlight=False,
+                soft_wrap=True,
+            )
+
+    return update
+
+
+@contextmanager
+def shown_pretraining(console: Console | None = None) -> Iterator[LayerCallback]:
+    """Show the progress of layer-wise pretraining on standard error; yields the callback to call."""
+    console = console or Console(stderr=True)
+    if not console.is_terminal:
+        yield _layer_lines(console)
+        return
+    columns = [TextColumn("[bold]{task.description}"), BarColumn(bar_width=20), TaskProgressColumn()]
+    with Progress(*columns, TimeRemainingColumn(compact=True), console=console) as progress:
+        bars: dict[int, TaskID] = {}
+
+        def update(layer: int, layers: int, description: str, fraction: float) -> None:
+            if layer not in bars:
+                bars[layer] = progress.add_task(f"layer {layer}/{layers}  {description}", total=1.0)
+            progress.update(bars[layer], completed=fraction)
+
+        yield update
+
+
+def _layer_lines(console: Console) -> LayerCallback:
+    printed: set[int] = set()
+
+    def update(layer: int, layers: int, description: str, _fraction: float) -> None:
+        if layer not in printed:
+            console.print(f"layer {layer}/{layers}  {description}", highlight=False, soft_wrap=True)
+        printed.add(layer)
+
+    return update

@@ -1,0 +1,1 @@
+"""Checkpoints: the state of a run, and the files that contain it."""

@@ -1,0 +1,1 @@
+"""Training in several processes: communication between them, and replicated or sharded models."""

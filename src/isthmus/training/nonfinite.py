@@ -1,0 +1,40 @@
+"""Locating the source of a value that is not finite: the first weight, or the first layer and the term of the loss."""
+
+import torch
+from torch import Tensor, nn
+
+from isthmus.models.objective import Objective
+
+
+def finite(value: Tensor) -> bool:
+    """Whether all values are finite."""
+    return bool(torch.isfinite(value).all())
+
+
+def locate(objective: Objective, x: Tensor, step: int, total: int) -> str:
+    """A clause that names the first weight that is not finite, or else the first layer and the terms of the loss."""
+    for name, parameter in objective.named_parameters():
+        if not finite(parameter):
+            return f"the weights {name} are no longer finite (the gradient of an earlier batch overflowed)"
+    found: list[str] = []
+
+    def watch(name: str, layer: nn.Module) -> None:
+        def hook(_module: nn.Module, _inputs: object, output: object) -> None:
+            if isinstance(output, Tensor) and not found and not finite(output):
+                found.append(f"{name} ({type(layer).__name__})")
+
+        handles.append(layer.register_forward_hook(hook))
+
+    handles: list[torch.utils.hooks.RemovableHandle] = []
+    for name, layer in objective.model.named_modules():
+        if not list(layer.children()):
+            watch(name, layer)
+    try:
+        with torch.no_grad():
+            terms = objective(x, step=step, total=total, corrupt=True).terms
+    finally:
+        for handle in handles:
+            handle.remove()
+    bad = [f"{name} is {value.item()}" for name, value in terms.items() if not finite(value)]
+    where = f"first in layer {found[0]}" if found else "in no layer's output, so in the loss itself"
+    return f"the term {', '.join(bad)}, {where}" if bad else f"the sum of all terms is not finite, {where}"

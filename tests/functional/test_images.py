@@ -1,0 +1,111 @@
+"""Structural similarity equals scikit-image's, and the formula written out as loops."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from isthmus import functional as F
+from isthmus.errors import ShapeError
+
+RNG = np.random.default_rng(0)
+
+
+def pair(*shape: int) -> tuple[np.ndarray, np.ndarray]:
+    x = RNG.random((2, *shape))
+    return x, np.clip(x + RNG.normal(0, 0.2, x.shape), 0, 1)
+
+
+def by_hand(x: np.ndarray, y: np.ndarray, down: int, across: int, sigma: float) -> float:
+    """The index at every place where the window lies inside one channel (H, W), and its mean."""
+    rows, columns = (np.arange(n) - (n - 1) / 2 for n in (down, across))
+    weights = np.exp(-(rows[:, None] ** 2 + columns[None, :] ** 2) / (2 * sigma**2))
+    weights /= weights.sum()
+    values = []
+    for i in range(x.shape[0] - down + 1):
+        for j in range(x.shape[1] - across + 1):
+            a, b = (t[i : i + down, j : j + across] for t in (x, y))
+            ma, mb = (weights * a).sum(), (weights * b).sum()
+            va, vb = (weights * (a - ma) ** 2).sum(), (weights * (b - mb) ** 2).sum()
+            cov = (weights * (a - ma) * (b - mb)).sum()
+            top = (2 * ma * mb + 1e-4) * (2 * cov + 9e-4)
+            values.append(top / ((ma**2 + mb**2 + 1e-4) * (va + vb + 9e-4)))
+    return float(np.mean(values))
+
+
+@pytest.mark.parametrize("shape", [(1, 16, 13), (3, 24, 11), (1, 28, 28)])
+def test_ssim_is_that_of_scikit_image(shape: tuple[int, ...]) -> None:
+    """With the options under which it follows the paper: Gaussian weights, variances of the population."""
+    skimage = pytest.importorskip("skimage.metrics")
+    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1.0}
+    x, y = pair(*shape)
+    expected = [skimage.structural_similarity(a, b, channel_axis=0, **options) for a, b in zip(x, y, strict=True)]
+    # sums of 121 products of numbers below 1, divided by at least 9e-4: 121 eps / 9e-4 < 1e-10
+    assert F.ssim(torch.from_numpy(x), torch.from_numpy(y)).tolist() == pytest.approx(expected, abs=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("shape", "down", "across"),
+    [((1, 14, 12), 11, 11), ((2, 8, 8), 7, 7), ((1, 5, 20), 5, 11), ((1, 20, 6), 11, 5), ((1, 1, 1), 1, 1)],
+)
+def test_ssim_follows_its_formula_with_a_window_that_fits(shape: tuple[int, ...], down: int, across: int) -> None:
+    x, y = pair(*shape)
+    expected = [
+        np.mean([by_hand(a[c], b[c], down, across, 1.5) for c in range(len(a))]) for a, b in zip(x, y, strict=True)
+    ]
+    assert F.ssim(torch.from_numpy(x), torch.from_numpy(y)).tolist() == pytest.approx(expected, abs=1e-10)
+
+
+def test_ssim_takes_another_window() -> None:
+    x, y = pair(1, 9, 9)
+    found = F.ssim(torch.from_numpy(x), torch.from_numpy(y), window=5, sigma=0.7)
+    assert found.tolist() == pytest.approx(
+        [by_hand(a[0], b[0], 5, 5, 0.7) for a, b in zip(x, y, strict=True)], abs=1e-10
+    )
+
+
+def test_ssim_is_one_on_equal_images_symmetric_and_at_most_one() -> None:
+    x, y = (torch.from_numpy(t) for t in pair(3, 12, 15))
+    torch.testing.assert_close(F.ssim(x, x), torch.ones(2, dtype=torch.float64))
+    torch.testing.assert_close(F.ssim(x, y), F.ssim(y, x))
+    assert (F.ssim(x, y) < 1).all()
+    assert math.isclose(F.ssim(torch.zeros(1, 1, 12, 12), torch.ones(1, 1, 12, 12)).item(), 1e-4 / 1.0001, rel_tol=1e-5)
+
+
+def test_a_shift_moves_every_image_by_its_own_step_and_fills_with_zero():
+    x = torch.rand(4, 2, 5, 6)
+    by = torch.tensor([[0, 0], [2, -1], [-4, 5], [1, 1]])
+    moved = F.shifted(x, by)
+    for image, out, (down, right) in zip(x, moved, by.tolist(), strict=True):
+        for row in range(5):
+            for column in range(6):
+                a, b = row - down, column - right
+                inside = 0 <= a < 5 and 0 <= b < 6
+                expected = image[:, a, b] if inside else torch.zeros(2)
+                assert torch.equal(out[:, row, column], expected)
+
+
+def test_sharpness_is_the_variance_of_the_laplacian_by_hand() -> None:
+    x = RNG.random((3, 2, 6, 5))
+    gray = x.mean(1)
+    for image, found in zip(gray, F.sharpness(torch.from_numpy(x)), strict=True):
+        laplacian = [
+            image[i - 1, j] + image[i + 1, j] + image[i, j - 1] + image[i, j + 1] - 4 * image[i, j]
+            for i in range(1, 5)
+            for j in range(1, 4)
+        ]
+        assert found.item() == pytest.approx(np.var(laplacian), rel=1e-12)
+
+
+def test_an_even_slope_is_not_sharp_and_a_blurred_edge_is_less_sharp_than_the_edge() -> None:
+    slope = torch.arange(8.0).expand(1, 1, 8, 8) / 8
+    edge = (slope >= 0.5).float()
+    blurred = torch.nn.functional.avg_pool2d(edge, 3, stride=1, padding=1, count_include_pad=False)
+    assert F.sharpness(slope).item() == pytest.approx(0, abs=1e-12)
+    assert F.sharpness(edge).item() > 2 * F.sharpness(blurred).item() > 0
+
+
+def test_an_image_without_neighbors_has_no_sharpness() -> None:
+    with pytest.raises(ShapeError, match=r"requires images of at least 3x3 pixels, but they have 2x9\. Pass "):
+        F.sharpness(torch.zeros(1, 1, 2, 9))
