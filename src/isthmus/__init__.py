@@ -8,13 +8,7 @@ Names are imported when first used, so that importing the package, and the comma
 """
 
 import importlib
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
-
-try:
-    __version__ = version("isthmus")
-except PackageNotFoundError:  # run from a source tree that is not installed
-    __version__ = "unknown"
 
 if TYPE_CHECKING:
     from isthmus import boltzmann, errors, functional, zoo
@@ -82,11 +76,23 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     """Import a public name when it is first used."""
+    if name == "__version__":
+        return _version()
     if name in _CLASSES_AND_FUNCTIONS:
         return getattr(importlib.import_module(f"isthmus.{_CLASSES_AND_FUNCTIONS[name]}"), name)
     if name in _MODULES:
         return importlib.import_module(f"isthmus.{_MODULES[name]}")
     raise AttributeError(f"module 'isthmus' has no attribute {name!r}")
+
+
+def _version() -> str:
+    # importing it takes almost as long as all else that the command's help needs
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("isthmus")
+    except PackageNotFoundError:  # run from a source tree that is not installed
+        return "unknown"
 
 
 def __dir__() -> list[str]:

@@ -270,7 +270,7 @@ def test_version_and_help_answer(capsys: Capture) -> None:
 
 
 def test_help_and_import_load_neither_torch_nor_matplotlib() -> None:
-    heavy = ["torch", "matplotlib", "sklearn", "lightning_fabric", "pandas"]
+    heavy = ["torch", "matplotlib", "sklearn", "lightning_fabric", "pandas", "importlib.metadata"]
     program = f"import sys, isthmus, isthmus.cli.app; print([m for m in {heavy} if m in sys.modules])"
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"

@@ -290,7 +290,7 @@ def test_a_run_trained_by_this_user_finds_its_data_from_any_folder(trained_elsew
     assert data_for(load(trained_elsewhere)).test is not None
 
 
-@pytest.mark.parametrize("signature", ["", "0" * 64, None, 7])
+@pytest.mark.parametrize("signature", ["", "0" * 64, None, 7, "é" * 64, "\ud800"])
 def test_a_run_of_unknown_origin_needs_its_data_named(signature: object, trained_elsewhere: Path) -> None:
     run = unsigned(trained_elsewhere, signature)
     with pytest.raises(BadData, match=r"^The run was not trained by this user, .* Pass data=\.\.\. to name the data"):

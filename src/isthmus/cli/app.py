@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from isthmus import __version__
 from isthmus.cli import doctor, fit, inference, papers, show
 from isthmus.cli.usage import UsageError
 from isthmus.cli.wording import as_flags
@@ -45,6 +44,8 @@ for verb in (
 
 def _version(wanted: bool) -> None:
     if wanted:
+        from isthmus import __version__
+
         typer.echo(f"isthmus {__version__}")
         raise typer.Exit
 

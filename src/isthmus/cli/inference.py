@@ -121,9 +121,9 @@ def score(
     from isthmus.runs import inference
     from isthmus.runs.outputs import check_extension
 
-    if out is not None and data is None and not out.suffix:
-        raise BadOption(f"OUT is {str(out)!r}, which has no extension. To score a data set, use --data {out}.")
     if out is not None:
+        if data is None and not out.suffix:
+            raise BadOption(f"OUT is {str(out)!r}, which has no extension. To score a data set, use --data {out}.")
         check_extension(out)
     run = loaded(folder, on_bad_data)
     with shown("importance samples") if importance_samples else nullcontext() as callback:

@@ -1,4 +1,4 @@
-"""Names of options and kinds before version 0.2, which are refused with the new name as a suggestion."""
+"""Former names of options and kinds: no longer accepted; the error message gives the new name."""
 
 FORMER_OPTIONS: dict[str, str] = {
     "training.batch": "training.batch_size",

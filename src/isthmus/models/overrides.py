@@ -1,6 +1,5 @@
 """Changes to plain data by path, such as ``latent.size=2``: the path must exist, the value is parsed as JSON."""
 
-import contextlib
 import json
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -91,7 +90,7 @@ def override(
         if not isinstance(node, dict):
             raise BadOption(f"{'.'.join(groups[: depth + 1])} is {repr(node)[:60]} and has no option {last[:60]!r}.")
     if groups == ["penalties"] and last not in node and value not in (None, "null", "none"):
-        _check_is_no_kind(last, value, fresh)
+        _refuse_value_of_penalty(last, value, fresh)
     if last not in node and not inner:
         raise unknown("option", path, _siblings(groups, node), new_option(path))
     if groups == ["penalties"] and value in (None, "null", "none"):
@@ -105,18 +104,20 @@ def override(
         node[last] = read_value(value, node.get(last))
 
 
-def _check_is_no_kind(name: str, value: object, fresh: Callable[[str, str], Tree]) -> None:
-    """Raise where a penalty that does not exist yet is set to a value, as if it were its weight.
+def _refuse_value_of_penalty(name: str, value: object, fresh: Callable[[str, str], Tree]) -> None:
+    """Refuse a value for a penalty that could be added by one of its options; other names are unknown options.
 
     Raises:
         BadOption: ``name`` is a kind of penalty.
     """
-    with contextlib.suppress(UnknownName):
+    try:
         fresh("penalties", name)
-        raise BadOption(
-            f"penalties.{name} is a penalty, not a value. Set penalties.{name}.weight={str(value)[:60]} to add a "
-            "penalty of that kind, or one of its other options."
-        )
+    except UnknownName:
+        return
+    raise BadOption(
+        f"penalties.{name} is a penalty, not a value. Set penalties.{name}.weight={str(value)[:60]} to add a "
+        "penalty of that kind, or one of its other options."
+    )
 
 
 def _siblings(groups: list[str], node: Tree) -> list[str]:

@@ -28,7 +28,7 @@ from torch import nn
 from isthmus.errors import BadOption, IsthmusError, unknown
 from isthmus.files.untrusted import parse_json
 from isthmus.models.autoencoder import Autoencoder
-from isthmus.models.former_names import FORMER_KINDS, FORMER_OPTIONS, new_option
+from isthmus.models.former_names import FORMER_KINDS, new_option
 from isthmus.models.limits import check_pass, check_weights
 from isthmus.models.objective import Objective
 from isthmus.models.overrides import override
@@ -131,8 +131,8 @@ class Part(BaseModel):
         for name in options:
             if name not in model.model_fields:
                 known = [*model.model_fields, *(cls.common - {"kind"})]
-                instead = FORMER_OPTIONS.get(f"{cls.family}.{name}", "").rpartition(".")[2]
-                raise unknown(f"option of {cls.family} {kind!r} called", name, known, instead or None)
+                instead = (new_option(f"{cls.family}.{name}") or "").rpartition(".")[2] or None
+                raise unknown(f"option of {cls.family} {kind!r} called", name, known, instead)
         return mine | model.model_validate(options).model_dump(mode="json")
 
     def make(self, **supplied: Any) -> Any:

@@ -116,25 +116,32 @@ def _of_posterior(run: Run, x: Tensor) -> Iterator[Finding]:
     varying = F.active_units(q.loc, ACTIVE_VARIANCE).flatten() > 0
     used = int(((kl > INACTIVE_NATS) & varying).sum())
     penalty = next((name for name, p in run.objective.penalties.items() if _is_divergence(p)), "")
-    weight = f"penalties.{penalty}.weight"
-    warmup = f"Lower {weight}, use a warm-up ({weight}.shape=linear, {weight}.fraction=0.3), or free bits"
+    # a bound that contains the KL has no weight to lower
+    weight = f"penalties.{penalty}.weight" if penalty else ""
     if used == 0:
         yield Finding(
             "posterior collapse",
             "problem",
             f"None of the {kl.numel()} latents is active: none has a KL above {INACTIVE_NATS} nats and a posterior "
             f"mean with a variance above {ACTIVE_VARIANCE} (total KL: {kl.sum():.2g} nats). "
-            + (f"{warmup} (penalties.kl.free_bits=0.1)." if penalty else "Use a lower training.learning_rate."),
-            weight if penalty else "training.learning_rate",
+            + _against_collapse(weight),
+            weight or "training.learning_rate",
         )
     elif used < kl.numel() / 2:
         yield Finding(
             "unused latents",
             "hint",
             f"{used} of {kl.numel()} latents are active; the others have a KL below {INACTIVE_NATS} nats. Set "
-            f"latent.size={used}" + (f", or lower {weight} to use more of them." if penalty else "."),
+            f"latent.size={used}{f', or lower {weight} to use more of them' if weight else ''}.",
             "latent.size",
         )
+
+
+def _against_collapse(weight: str) -> str:
+    if not weight:
+        return "Use a lower training.learning_rate."
+    warmup = f"{weight}.shape=linear, {weight}.fraction=0.3"
+    return f"Lower {weight}, use a warm-up ({warmup}), or free bits (penalties.kl.free_bits=0.1)."
 
 
 def _is_divergence(penalty: object) -> bool:

@@ -61,10 +61,8 @@ def inputs_for(run: Run, source: str, *, clean: bool = True) -> tuple[Tensor | S
     """
     stored = _stored(run, source, clean=clean)
     if stored is not None:
-        labels = stored.source.labels(np.arange(len(stored)))
-        return stored, None if labels is None else encode_labels({"train": labels}, repr(stored.source.name))[0][
-            "train"
-        ]
+        raw = stored.source.labels(np.arange(len(stored)))
+        return stored, None if raw is None else encode_labels({"train": raw}, repr(stored.source.name))[0]["train"]
     dataset = load_dataset(source, _options(run), seed=run.metadata.seed)
     splits = [split for split in (dataset.train, dataset.valid, dataset.test) if split is not None]
     known = [split.labels for split in splits if split.labels is not None]

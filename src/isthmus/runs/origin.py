@@ -20,9 +20,8 @@ KEY = "run-signing-key"
 
 
 def signature(source: str) -> str:
-    """The signature of a data source by this user; empty if no key can be stored."""
-    key = _key(create=True)
-    return hmac.new(key, source.encode(), hashlib.sha256).hexdigest() if key else ""
+    """The signature of a data source by this user; empty if it is not a path, or if no key can be stored."""
+    return "" if not source or is_named(source) else _sign(source, _key(create=True))
 
 
 def may_open(source: str, signed: object, folder: Path | None) -> bool:
@@ -33,12 +32,15 @@ def may_open(source: str, signed: object, folder: Path | None) -> bool:
     """
     if is_named(source) or folder is None:
         return True
-    key = _key(create=False)
-    if key and isinstance(signed, str):
-        return hmac.compare_digest(hmac.new(key, source.encode(), hashlib.sha256).hexdigest(), signed) or _is_local(
-            source, folder
-        )
-    return _is_local(source, folder)
+    own = _sign(source, _key(create=False))
+    # as bytes: compare_digest raises an error for text that is not ASCII, and anybody may have written this one
+    claimed = signed.encode(errors="replace") if isinstance(signed, str) else b""
+    trained_here = bool(own) and hmac.compare_digest(own.encode(), claimed)
+    return trained_here or _is_local(source, folder)
+
+
+def _sign(source: str, key: bytes) -> str:
+    return hmac.new(key, source.encode(), hashlib.sha256).hexdigest() if key else ""
 
 
 def _is_local(source: str, folder: Path) -> bool:
