@@ -83,7 +83,7 @@ def anonymous() -> int:
 def measure(path: Path, memory: str, folder: Path) -> dict[str, Any]:
     """Train one epoch and encode, in this process."""
     from isthmus import fit
-    from isthmus.runs import inference
+    from isthmus.runs import writing
 
     watch, processor = Watch(), timed_training()
     started = time.perf_counter()
@@ -105,7 +105,7 @@ def measure(path: Path, memory: str, folder: Path) -> dict[str, Any]:
         bare = round(len(x) / (time.perf_counter() - started), 1)
     run.data = None
     started = time.perf_counter()
-    _, shape = inference.encode(run, str(path), folder / "codes.npy")
+    _, shape = writing.encode(run, str(path), folder / "codes.npy")
     seconds = time.perf_counter() - started
     epoch = run.history[-1]
     return {

@@ -57,6 +57,23 @@ def floor(module: str) -> int:
     return found[0]
 
 
+DEFERRED = {"runs.run"}
+"""Modules whose methods import what they call: a run has the verbs of the command, which are functions above it."""
+
+
+def without_deferred(tree: ast.Module) -> ast.Module:
+    """A module without the imports inside its methods, and without those for type checkers only."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            for method in node.body:
+                if isinstance(method, ast.FunctionDef):
+                    method.body = [line for line in method.body if not isinstance(line, ast.ImportFrom)]
+    tree.body = [
+        line for line in tree.body if not (isinstance(line, ast.If) and "TYPE_CHECKING" in ast.dump(line.test))
+    ]
+    return tree
+
+
 def imported(tree: ast.AST) -> set[str]:
     """Modules of ours that a file imports, anywhere in it."""
     names: set[str] = set()
@@ -81,7 +98,10 @@ def _module(name: str, known: dict[str, Path]) -> str | None:
 
 def graph() -> dict[str, set[str]]:
     """The modules that each module imports."""
-    return {name: imported(ast.parse(path.read_text())) - {name} for name, path in modules().items()}
+    trees = {name: ast.parse(path.read_text()) for name, path in modules().items()}
+    return {
+        name: imported(without_deferred(tree) if name in DEFERRED else tree) - {name} for name, tree in trees.items()
+    }
 
 
 def closure(module: str, edges: dict[str, set[str]]) -> set[str]:

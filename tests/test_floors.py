@@ -6,14 +6,14 @@ import statistics
 from pathlib import Path
 
 import pytest
-from house import FLOORS, GENERATED, PACKAGE, ROOT, closure, document, floor, graph, modules, room
+from house import DEFERRED, FLOORS, GENERATED, PACKAGE, ROOT, closure, document, floor, graph, modules, room
 
 KINDS = {"nets", "latents", "likelihoods", "corruptions", "priors", "penalties", "fidelities"}
 SHARED = {"protocols", "hooks", "schedules", "__init__"}
 """Files of ``parts`` that all kinds may import."""
 MOST_LINES, MOST_FUNCTION_LINES, MEDIAN_LINES = 400, 40, 200
 MOST_ENTRIES = 22
-TRAINS = {"runs.fit", "runs.resume", "runs.progress"}
+TRAINS = {"runs.setup", "runs.fit", "runs.resume", "runs.progress"}
 """The files of a run's life that train it."""
 USES = {"metrics", "plots", "runs", "reports"}
 """Rooms that use a trained run."""
@@ -37,6 +37,18 @@ def test_no_kind_of_part_sees_another(module: str) -> None:
     others = {part_of(other) for other in GRAPH[module] if room(other) == "parts"} - SHARED - {part_of(module)}
     assert not others, f"{module} imports {others}: what it needs from another kind is supplied where parts are joined"
     assert part_of(module) in KINDS | SHARED, f"{module} is of no known kind of part"
+
+
+def test_methods_of_a_run_that_import_what_they_call_do_nothing_else() -> None:
+    assert {"runs.run"} == DEFERRED
+    (run,) = [n for n in ast.parse(modules()["runs.run"].read_text()).body if getattr(n, "name", "") == "Run"]
+    methods = [node for node in ast.walk(run) if isinstance(node, ast.FunctionDef)]
+    verbs = {m.name: m.body for m in methods if any(isinstance(line, ast.ImportFrom) for line in m.body)}
+    assert {"encode", "score", "plot", "report"} <= verbs.keys()
+    for name, body in verbs.items():
+        _docstring, *imports, last = body
+        assert all(isinstance(line, ast.ImportFrom) for line in imports), name
+        assert isinstance(last, ast.Return), name
 
 
 def test_there_are_no_circles() -> None:

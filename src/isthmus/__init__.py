@@ -12,24 +12,29 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from isthmus import boltzmann, errors, functional, zoo
-    from isthmus.metrics.evaluation import evaluate
     from isthmus.models import exact
+    from isthmus.models.assembly import autoencoder
     from isthmus.models.autoencoder import Autoencoder
     from isthmus.models.objective import Objective
     from isthmus.models.recipe import Recipe
     from isthmus.parts import corruptions, fidelities, latents, likelihoods, nets, penalties, priors
     from isthmus.parts.schedules import Schedule
     from isthmus.runs.fit import fit
+    from isthmus.runs.inference import evaluate
     from isthmus.runs.run import Run, load
     from isthmus.training import supervised
+    from isthmus.training.callbacks import Callback, LivePlot
 
 _CLASSES_AND_FUNCTIONS = {
     "Autoencoder": "models.autoencoder",
+    "Callback": "training.callbacks",
+    "LivePlot": "training.callbacks",
     "Objective": "models.objective",
     "Recipe": "models.recipe",
     "Run": "runs.run",
     "Schedule": "parts.schedules",
-    "evaluate": "metrics.evaluation",
+    "autoencoder": "models.assembly",
+    "evaluate": "runs.inference",
     "fit": "runs.fit",
     "load": "runs.run",
 }
@@ -51,10 +56,13 @@ _MODULES = {
 
 __all__ = [
     "Autoencoder",
+    "Callback",
+    "LivePlot",
     "Objective",
     "Recipe",
     "Run",
     "Schedule",
+    "autoencoder",
     "boltzmann",
     "corruptions",
     "errors",

@@ -113,6 +113,10 @@ class TrainingOptions(Options):
             (nonlinear conjugate gradients) and ``lbfgs`` use line searches and no learning rate; use batches of 1,000
             examples or more. ``exact`` sets the weights in closed form where one is known (:mod:`isthmus.exact`).
         learning_rate: float > 0, default 1e-3. Peak learning rate.
+        width_scaling: int >= 1, default 1024. Layers with more inputs learn at ``learning_rate * width_scaling /
+            inputs``: Adam changes every weight by about the learning rate, so the output of a layer changes in
+            proportion to its number of inputs, and layers over large images or dictionaries would diverge at rates
+            that suit others. None trains all layers with the same rate.
         schedule: {"constant", "cosine"}, default "constant". Learning rate after the warmup: constant, or half a
             cosine down to 0.
         warmup: float in [0, 1), default 0. Fraction of the run over which the learning rate rises linearly from 0.
@@ -140,6 +144,7 @@ class TrainingOptions(Options):
     batch_size: int = Field(default=128, ge=1)
     optimizer: Literal["adam", "adamw", "sgd", "nesterov", "muon", "cg", "lbfgs", "exact"] = "adam"
     learning_rate: float = Field(default=1e-3, gt=0, description="peak learning rate")
+    width_scaling: int | None = Field(default=1024, ge=1, description="inputs above which a layer learns more slowly")
     schedule: Literal["constant", "cosine"] = "constant"
     warmup: float = Field(default=0.0, ge=0, lt=1, description="fraction of the run over which the learning rate rises")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="of sgd and nesterov")

@@ -177,13 +177,13 @@ def test_what_cannot_be_done_is_one_sentence(vae: Path, conv: Path, capsys: Capt
     assert "at least 0" in refusal(capsys, "evaluate", str(vae), "--importance-samples", "-1")
     assert "at least 0" in refusal(capsys, "score", str(vae), "--importance-samples", "-1")
     assert "Importance sampling requires" in refusal(capsys, "score", str(conv), "--importance-samples", "5")
-    assert "which is not supported for output" in refusal(capsys, "score", str(vae), "scores.png")
+    assert "which is not supported for output" in refusal(capsys, "score", str(vae), "digits", "scores.png")
     assert "which is not supported for output" in refusal(capsys, "denoise", str(vae), "digits", "clean.txt")
     assert "--corrupt needs a run" in refusal(capsys, "denoise", str(vae), "digits", "x.npy", "--corrupt")
     assert "seed must be at least 0" in refusal(capsys, "score", str(vae), "--seed", "-1")
     assert "seed must be at least 0" in refusal(capsys, "denoise", str(vae), "digits", "x.npy", "--seed", "-1")
     np.save("bright.npy", np.full((3, 8, 8), 7.0))
-    assert "in [0, 1]" in refusal(capsys, "score", str(vae), "--data", "bright.npy")
+    assert "in [0, 1]" in refusal(capsys, "score", str(vae), "bright.npy")
     assert not Path("x.npy").exists()
 
 

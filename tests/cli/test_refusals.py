@@ -117,7 +117,7 @@ CASES: dict[str, tuple[Make, str]] = {
     "missing file": (fit("vae", "--data", "no/such.npy"), "no/such.npy"),
     "unknown ending": (fit_file("data.xyz", lambda p: p.write_text("")), "xyz"),
     "unknown option": (fit("vae", "--set", "latent.sise=2"), "did you mean 'latent.size'"),
-    "unknown part": (fit("vae", "--set", "latnt.size=2"), "did you mean 'latent'"),
+    "unknown part": (fit("vae", "--set", "latnt.size=2"), "did you mean 'latent.size'"),
     "unknown kind": (fit("vae", "--set", "latent.kind=gausian"), "did you mean 'gaussian'"),
     "unknown activation": (fit("deep", "--set", "net.activation=rellu"), "did you mean 'relu'"),
     "option of the wrong type": (

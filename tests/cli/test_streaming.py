@@ -10,7 +10,8 @@ from sklearn.datasets import load_digits
 import isthmus as it
 from isthmus.cli.app import main
 from isthmus.data.streaming import choice
-from isthmus.runs.data import data_for, evaluate_run
+from isthmus.runs.data import data_for
+from isthmus.runs.inference import evaluate_split
 from isthmus.runs.run import Run, load
 
 X = np.tile((load_digits().images * 15).astype(np.uint8), (2, 1, 1))
@@ -46,12 +47,12 @@ def test_figures_and_codes_of_the_disk_are_those_of_memory(
     run = load(out)
     other = tmp_path / "other.npy"
     np.save(other, X[:1300])
-    memory, _ = evaluate_run(run, data_for(run, other))
+    memory, _ = evaluate_split(run, data_for(run, other))
     codes = run.encode(np.load(other, mmap_mode="r"))
     monkeypatch.setattr(choice, "LARGEST", 0)
     ready = data_for(run, other)
     assert ready.streamed
-    disk, part = evaluate_run(run, ready)
+    disk, part = evaluate_split(run, ready)
     assert disk == pytest.approx(memory, rel=1e-5, abs=1e-7)
     assert part == "all examples of other.npy, 1,300 examples"
     np.testing.assert_array_equal(run.encode(np.load(other, mmap_mode="r")), codes)

@@ -92,7 +92,7 @@ def test_a_fact_about_an_option_stays_as_it_is(message: str) -> None:
         ("Pass data=... to name the data.", "Pass --data to name the data."),
         ("Pass max_restarts=2, or leave it out.", "Pass --max-restarts 2, or leave it out."),
         ("Set importance_samples=0.", "Use --importance-samples 0."),
-        ("Try isthmus.fit('vae', 'digits', out='RUN').", "Try isthmus fit vae --data digits --out RUN."),
+        ("Try isthmus.fit('vae', 'digits', out='RUN').", "Try isthmus fit vae digits --out RUN."),
     ],
 )
 def test_an_argument_becomes_its_flag(message: str, expected: str) -> None:
@@ -111,5 +111,5 @@ def test_the_command_prints_messages_and_warnings_with_flags(capsys: pytest.Capt
     assert main(["evaluate", "nowhere"]) == 2
     assert capsys.readouterr().err == (
         "isthmus: 'nowhere' is not a run folder: it does not exist. Train a run first, for example with isthmus fit "
-        "vae --data digits --out RUN.\n"
+        "vae digits --out RUN.\n"
     )

@@ -25,7 +25,7 @@ from isthmus.models.overrides import parse_pairs
 from isthmus.models.recipe import PARTS, Recipe
 from isthmus.options import DataOptions
 from isthmus.runs import fit, run
-from isthmus.runs.inference import read_codes
+from isthmus.runs.writing import read_codes
 from isthmus.training.checkpointing.files import CheckpointStore
 
 LIMITS = {

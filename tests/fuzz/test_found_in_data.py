@@ -16,7 +16,7 @@ from fuzz.judge import judge
 from isthmus.data.loading import prepare
 from isthmus.data.readers import read_path
 from isthmus.options import DataOptions
-from isthmus.runs.inference import read_codes
+from isthmus.runs.writing import read_codes
 
 
 def gray(width: int = 4) -> Image.Image:

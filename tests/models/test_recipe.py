@@ -207,6 +207,11 @@ def test_the_penalties_come_with_their_weights_and_the_prior_of_the_recipe():
         ({"ratio": 2.0}, (1, 8, 8), 128),
         ({"ratio": 0.5}, (7,), 4),  # 3.5, to the even
         ({"ratio": 0.001}, (7,), 1),
+        ({"default_size": 3}, (7,), 3),
+        ({"default_size": 4}, (7,), 3),
+        ({"default_size": 4}, (1,), 1),
+        ({"default_size": 4, "size": 9}, (7,), 9),
+        ({"default_size": 4, "ratio": 2.0}, (7,), 14),
         ({}, (7,), None),
     ],
 )
@@ -222,7 +227,11 @@ def test_the_size_of_a_code_is_given_or_a_share_of_the_values_of_an_example(opti
     [
         ({"latent.size": "3"}, "latent.size", 3),
         ({"latent.size": 3}, "latent.size", 3),
-        ({"latent.size": "null", "latent.ratio": "0.5"}, "latent", {"kind": "gaussian", "size": None, "ratio": 0.5}),
+        (
+            {"latent.size": "null", "latent.ratio": "0.5"},
+            "latent",
+            {"kind": "gaussian", "size": None, "ratio": 0.5, "default_size": 16},
+        ),
         ({"net.widths": "512,256"}, "net.widths", [512, 256]),
         ({"net.widths": "[512, 256]"}, "net.widths", [512, 256]),
         ({"net.widths": [7]}, "net.widths", [7]),
@@ -269,7 +278,7 @@ def test_the_size_of_a_code_is_given_or_a_share_of_the_values_of_an_example(opti
         (
             {"latent": "deterministic", "penalties.kl": "null"},
             "latent",
-            {"kind": "deterministic", "size": 16, "ratio": None, "activation": "linear"},
+            {"kind": "deterministic", "size": None, "ratio": None, "default_size": 16, "activation": "linear"},
         ),
     ],
 )
@@ -301,7 +310,7 @@ def test_a_change_of_kind_keeps_the_options_that_both_kinds_have():
     assert (net["kind"], net["channels"]) == ("conv", [16, 8, 8])
     assert "widths" not in net
     latent = recipe("simple").with_options({"latent.kind": "gaussian"}).to_dict()["latent"]
-    assert latent == {"kind": "gaussian", "size": 32, "ratio": None}
+    assert latent == {"kind": "gaussian", "size": None, "ratio": None, "default_size": 32}
 
 
 def test_a_penalty_may_be_added_where_there_was_none_and_then_removed():
@@ -322,7 +331,7 @@ def test_a_penalty_may_be_added_where_there_was_none_and_then_removed():
         (
             {"laten.size": 3},
             UnknownName,
-            r"^There is no option 'laten'; did you mean 'latent'\? Known: corruption, data",
+            r"^There is no option 'laten'; did you mean 'latent\.size'\? Known: corruption, data",
         ),
         ({"training.optimiser": "adam"}, UnknownName, r"^There is no option 'training\.optimiser'; did you mean 'trai"),
         ({"net.channels": "4"}, UnknownName, r"^There is no option 'net\.channels'"),
@@ -374,7 +383,7 @@ def test_a_penalty_may_be_added_where_there_was_none_and_then_removed():
         ({"data.validation": "1"}, BadOption, r"^data\.validation cannot be 1: it should be less than 1\.$"),
         ({"training": "3"}, BadOption, r"^training cannot be 3: it should be a valid dictionary"),
         ({"penalties": "kl"}, BadOption, r"^penalties cannot be 'kl': it should be a valid dictionary\.$"),
-        ({"latent.size.x": 1}, BadOption, r"^latent\.size is 16 and has no option 'x'\.$"),
+        ({"latent.size.x": 1}, BadOption, r"^latent\.size is None and has no option 'x'\.$"),
         ({"name.x": 1}, BadOption, r"^name is 'vae' and has no option 'x'\.$"),
         ({"net.kind.x": 1}, BadOption, r"^net\.kind is 'mlp' and has no option 'x'\.$"),
         ({"penalties.kl.weight.value.x": 1}, BadOption, r"^penalties\.kl\.weight\.value is 1\.0 and has no option 'x"),
@@ -393,7 +402,7 @@ def test_a_change_without_meaning_is_refused_in_one_sentence(changes, error, mes
     ("changes", "error", "message"),
     [
         (
-            {"latent.size": "null"},
+            {"latent.default_size": "null"},
             BadOption,
             r"^A fully connected net requires a vector code, but latent\.size is not set\. Set lat",
         ),
@@ -683,7 +692,7 @@ def test_a_refusal_stays_short_where_what_came_is_long():
         ),
         (
             '{"latent": {"kind": "gaussian", "activation": "relu"}}',
-            r"^There is no option of latent 'gaussian' called 'activation'.* Known: ratio, size\.$",
+            r"^There is no option of latent 'gaussian' called 'activation'.* Known: default_size, ratio, size\.$",
         ),
         (
             '{"prior": {"kind": "standard_normal", "x": 1}}',

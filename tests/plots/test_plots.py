@@ -243,6 +243,31 @@ def test_epochs_without_validation_are_passed_over():
     assert list(plots.curves(rows).axes[0].lines[1].get_xdata()) == [2, 3, 4, 5]
 
 
+def curve(losses: list[float]) -> Figure:
+    return plots.curves([{"epoch": n + 1, "train": {"loss": value}} for n, value in enumerate(losses)])
+
+
+def test_first_epochs_that_flatten_the_rest_are_off_the_scale_and_the_panel_says_so():
+    falling = [10 - n / 10 for n in range(20)]
+    panel = curve([500.0, *falling]).axes[0]
+    assert panel.get_title("left") == "loss (epoch 1 off the scale)"
+    low, high = panel.get_ylim()
+    assert low < min(falling) < max(falling) < high < 11
+    # the line itself keeps all epochs
+    assert panel.lines[0].get_ydata()[0] == 500
+    assert curve([900.0, 400.0, *falling]).axes[0].get_title("left") == "loss (epochs 1 to 2 off the scale)"
+    rising = curve([0.0, *[90 + n / 10 for n in range(20)]]).axes[0]
+    assert rising.get_ylim()[0] > 80
+
+
+@pytest.mark.parametrize("losses", [[9.0 / n for n in range(1, 8)], [5.0] * 8, [500.0, 1.0, 0.9, 0.8], [7.0]])
+def test_a_curve_that_is_not_flattened_shows_all_epochs(losses: list[float]):
+    panel = curve(losses).axes[0]
+    assert panel.get_title("left") == "loss"
+    low, high = panel.get_ylim()
+    assert low < min(losses) <= max(losses) < high
+
+
 def test_a_history_without_numbers_is_refused():
     with pytest.raises(BadData, match="holds no loss"):
         plots.curves([])

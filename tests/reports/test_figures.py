@@ -77,7 +77,7 @@ def test_the_grid_without_a_prior_spans_the_codes_in_use() -> None:
 def test_a_walk_is_the_decoded_straight_line() -> None:
     run, ready = made("simple", **{"latent.size": 4})
     a, b = ready.train.x[:2], ready.train.x[2:4]
-    walk = figures.interpolate(run, a, b, 5)
+    walk = figures.lines_between(run, a, b, 5)
     middle = run.model.decode((run.model.encode(a) + run.model.encode(b)) / 2)
     assert walk.shape == (2, 5, 1, 8, 8)
     torch.testing.assert_close(walk[:, 2], middle)

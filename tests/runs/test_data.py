@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ import torch
 from isthmus import fit, load
 from isthmus.cli.app import main
 from isthmus.errors import BadData, BadOption, Diverged, ShapeError
-from isthmus.runs.data import data_for, evaluate_run, inputs_for
+from isthmus.runs.data import data_for, inputs_for
+from isthmus.runs.inference import evaluate_split
 from isthmus.runs.run import Run
 from isthmus.training.engine import Engine
 
@@ -52,7 +54,7 @@ def test_further_data_is_binarized_as_the_run_s_own(tmp_path: Path) -> None:
     run = fit("vae", GREY, epochs=1, options={"data.binarize": "static"})
     x, _ = inputs_for(run, str(tmp_path / "gray.npy"))
     assert set(x.unique().tolist()) == {0.0, 1.0}
-    figures, _ = evaluate_run(run, data_for(run, tmp_path / "gray.npy"))
+    figures, _ = evaluate_split(run, data_for(run, tmp_path / "gray.npy"))
     assert figures["cross_entropy_floor"] == 0.0
 
 
@@ -75,7 +77,7 @@ def test_what_is_only_input_is_neither_binarized_nor_held_against_the_likelihood
 def test_importance_samples_are_drawn_where_they_are_asked_for(tmp_path: Path) -> None:
     run = fit("vae", GREY, epochs=1)
     heard: list[float] = []
-    figures, part = evaluate_run(run, data_for(run), importance_samples=3, callback=heard.append)
+    figures, part = evaluate_split(run, data_for(run), importance_samples=3, callback=heard.append)
     assert "nll" in figures
     assert heard[-1] == 1.0
     assert part == "the held-out test set of array, 6 examples"
@@ -83,7 +85,7 @@ def test_importance_samples_are_drawn_where_they_are_asked_for(tmp_path: Path) -
 
 def test_a_single_further_example_can_be_measured(tmp_path: Path) -> None:
     np.save(tmp_path / "one.npy", GREY[:1])
-    figures, part = evaluate_run(run := fit("vae", GREY, epochs=1), data_for(run, tmp_path / "one.npy"))
+    figures, part = evaluate_split(run := fit("vae", GREY, epochs=1), data_for(run, tmp_path / "one.npy"))
     assert figures["n"] == 1
     assert part == "all examples of one.npy, 1 example"
 
@@ -97,8 +99,8 @@ def test_a_minmax_table_whose_other_parts_leave_the_range_gets_advice_that_helps
 @pytest.mark.parametrize("shape", [(8, 8, 8), (3, 5, 5), (1, 1, 1), (8,)])
 @pytest.mark.parametrize("suffix", [".npy", ".npz", ".csv"])
 def test_codes_of_any_shape_are_read_back(shape: tuple[int, ...], suffix: str, tmp_path: Path) -> None:
-    from isthmus.runs.inference import read_codes
     from isthmus.runs.outputs import write_array
+    from isthmus.runs.writing import read_codes
 
     codes = np.random.default_rng(0).normal(size=(4, *shape)).astype(np.float32)
     write_array(tmp_path / f"codes{suffix}", codes, name="z", labels=np.arange(4))
@@ -218,10 +220,8 @@ def test_the_model_and_data_move_to_the_device_of_the_engine(monkeypatch: pytest
     from isthmus import zoo
     from isthmus.training import engine
 
-    class Elsewhere:
-        device, world_size, global_rank = torch.device("meta"), 1, 0
-
-    monkeypatch.setattr(engine, "fabric", Elsewhere)
+    elsewhere = SimpleNamespace(device=torch.device("meta"), world_size=1, global_rank=0)
+    monkeypatch.setattr(engine, "fabric", lambda _device: elsewhere)
     recipe = zoo.recipe("vae").with_options({"training.precision": "32"})
     made = engine.Engine(recipe.build((1, 6, 5)), recipe.training, torch.rand(8, 1, 6, 5))
     assert {p.device.type for p in made.objective.parameters()} == {"meta"}
@@ -261,7 +261,7 @@ def test_arrays_of_another_shape_are_refused() -> None:
 def test_other_data_is_measured_on_its_own_test_part_where_it_has_one(tmp_path: Path) -> None:
     np.savez(tmp_path / "other.npz", x_train=GREY[:40], x_test=GREY[40:])
     run = fit("simple", GREY, epochs=1)
-    figures, part = evaluate_run(run, data_for(run, tmp_path / "other.npz"))
+    figures, part = evaluate_split(run, data_for(run, tmp_path / "other.npz"))
     assert part == "the test set of other.npz, 20 examples"
     assert figures == run.evaluate(GREY[40:])
 

@@ -4,42 +4,45 @@ import os
 import re
 import sys
 import warnings
+from itertools import chain
 from typing import Annotated
 
 import typer
 
 from isthmus.cli import doctor, fit, inference, papers, show
+from isthmus.cli.suggestions import command_like, option_like
 from isthmus.cli.usage import UsageError
 from isthmus.cli.wording import as_flags
 from isthmus.errors import Diverged, IsthmusError
 
+HELP_NAMES = {"help_option_names": ["-h", "--help"]}
+
 app = typer.Typer(
     name="isthmus",
-    help="Train, evaluate and explore autoencoders.\n\nStart with: isthmus fit vae --data digits",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
+    context_settings=HELP_NAMES,
+    rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
 
-for verb in (
-    fit.fit,
-    show.evaluate,
-    inference.encode,
-    inference.decode,
-    inference.reconstruct,
-    inference.denoise,
-    inference.score,
-    inference.sample,
-    inference.interpolate,
-    show.plot,
-    doctor.doctor,
-    show.recipes,
-    papers.cite,
-    papers.reproduce,
-    show.data,
-):
-    app.command()(verb)
+VERBS = {
+    "Train": (fit.fit,),
+    "Use a run": (
+        inference.encode,
+        inference.decode,
+        inference.reconstruct,
+        inference.denoise,
+        inference.score,
+        inference.sample,
+        inference.interpolate,
+    ),
+    "Examine a run": (show.evaluate, show.plot, doctor.doctor),
+    "Look up": (show.recipes, show.data, papers.cite, papers.reproduce),
+}
+"""The commands by the panel of the help that lists them."""
+
+for panel, verbs in VERBS.items():
+    for verb in verbs:
+        app.command(context_settings=HELP_NAMES, rich_help_panel=panel)(verb)
 
 
 def _version(wanted: bool) -> None:
@@ -50,13 +53,19 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def root(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Train, evaluate and explore autoencoders."""
+    """Train, evaluate and explore autoencoders.
+
+    Start with: isthmus fit vae digits
+    """
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -69,22 +78,36 @@ def main(arguments: list[str] | None = None) -> int:
     except IsthmusError as error:
         return _say(as_flags(str(error)), 2)
     except UsageError as error:
-        return _say(_usage(error), 2)
+        return _say(_usage(error, sys.argv[1:] if arguments is None else arguments), 2)
     except (KeyboardInterrupt, typer.Abort):
         return _say("Interrupted.", 130)
     except BrokenPipeError:
         return 0
+    except OSError as error:
+        # such as a full disk
+        what = "The output cannot be written" if error.filename is None else f"{error.filename!r} cannot be used"
+        return _say(f"{what}: {error.strerror or error}.", 2)
     return code if isinstance(code, int) else 0
 
 
-def _usage(error: UsageError) -> str:
-    """A usage error with the remedy: the help of the command in question, or a forgotten ``--set``."""
+def _usage(error: UsageError, arguments: list[str]) -> str:
+    """A usage error with the remedy: what was probably meant, and the help of the command in question."""
     message, context = error.format_message().rstrip("."), getattr(error, "ctx", None)
+    verb = arguments[0] if arguments and arguments[0] in {verb.__name__ for verb in chain(*VERBS.values())} else ""
     extra = re.fullmatch(r"Got unexpected extra argument(?:s|\(s\))? \(([a-z_]+\.\S+=\S+)\)", message)
+    option = re.match(r"No such option: (-\S+)", message)
+    command = re.fullmatch(r"No such command '([^']*)'.*", message)
+    meant = None
     if extra:
-        return f"{message}. Use --set {extra[1]}."
-    verb = context.info_name if context is not None and context.parent is not None else ""
-    return f"{message}. Try {f'isthmus {verb}'.rstrip()} --help."
+        meant = f"Use --set {extra[1]}."
+    elif option and context is not None:
+        known = [name for parameter in context.command.params for name in parameter.opts]
+        found = option_like(option[1], known)
+        message, meant = f"No such option: {option[1]}", found and f"Did you mean {found}?"
+    elif command and context is not None:
+        found = command_like(command[1], context.command.commands)
+        message, meant = f"No such command: {command[1]!r}", found and f"Did you mean isthmus {found}?"
+    return " ".join(part for part in (f"{message}.", meant, f"Try {f'isthmus {verb}'.rstrip()} --help.") if part)
 
 
 def script() -> None:

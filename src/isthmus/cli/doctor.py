@@ -5,13 +5,20 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from isthmus.cli.shared import Data, Json, RunFolder, print_json
+from isthmus.cli.inference import loaded
+from isthmus.cli.shared import AllowImport, DataOption, Json, OwnInput, RunFolder, own_input, print_json
 
 if TYPE_CHECKING:
     from isthmus.reports.diagnosis import Finding
 
 
-def doctor(folder: RunFolder, data: Data = None, as_json: Json = False) -> None:
+def doctor(
+    folder: RunFolder,
+    source: OwnInput = None,
+    data: DataOption = None,
+    allow_import: AllowImport = False,
+    as_json: Json = False,
+) -> None:
     """Diagnose common problems of a run.
 
     Checks for posterior collapse, dead or saturated units, values outside the output range, and an unsuitable learning
@@ -19,12 +26,8 @@ def doctor(folder: RunFolder, data: Data = None, as_json: Json = False) -> None:
     """
     from dataclasses import asdict
 
-    from isthmus.reports.diagnosis import diagnose
-    from isthmus.runs.data import data_for
-    from isthmus.runs.run import load
-
-    run = load(folder)
-    found = diagnose(run, data_for(run, data))
+    given = own_input("doctor RUN", source, data)
+    found = loaded(folder, allow_import=allow_import).doctor(given)
     if as_json:
         print_json({"run": str(folder), "findings": [asdict(finding) for finding in found]})
     elif found:

@@ -1,5 +1,7 @@
 """The command that trains a run: fit."""
 
+import re
+import sys
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,29 +9,74 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from isthmus.cli import launch
-from isthmus.cli.shared import Changes, Json, OnBadData, Seed, print_json
+from isthmus.cli.shared import (
+    Changes,
+    Device,
+    Json,
+    OnBadData,
+    Seed,
+    complete_data,
+    complete_recipe,
+    own_input,
+    print_json,
+)
 from isthmus.errors import BadOption
 
 if TYPE_CHECKING:
     from isthmus.models.recipe import Recipe
     from isthmus.runs.run import Run
 
+OPTION = re.compile(r"[a-z_]+(\.[a-z_0-9]+)+=\S*")
+"""What belongs behind ``--set``."""
+OFTEN, RESUMING, DISTRIBUTED = "Training", "Resuming and replacing", "Several processes"
+"""Panels of the help."""
+
 
 def fit(
     recipe: Annotated[
-        str, typer.Argument(metavar="RECIPE", help="Name of a recipe, or a recipe.json.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="RECIPE",
+            help="Name of a recipe, a recipe.json, or MODULE:FUNCTION that returns an objective.",
+            show_default=False,
+            autocompletion=complete_recipe,
+        ),
     ],
-    data: Annotated[str, typer.Option(help="Name of a data set, or a path.")] = "digits",
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="DATA",
+            help="Name of a data set, or a path; digits by default.",
+            show_default=False,
+            autocompletion=complete_data,
+        ),
+    ] = None,
+    data: Annotated[str | None, typer.Option("--data", help="Another way to give DATA.", show_default=False)] = None,
+    valid: Annotated[
+        str | None,
+        typer.Option(help="Validation set: name or path; by default a part of DATA is held out.", show_default=False),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the run; runs/RECIPE-DATA by default.", show_default=False)
     ] = None,
-    changes: Changes = None,
     epochs: Annotated[
-        int | None, typer.Option(help="Passes over the training set.", show_default="the recipe's")
+        int | None,
+        typer.Option(help="Passes over the training set.", show_default="the recipe's", rich_help_panel=OFTEN),
     ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Examples per step.", show_default="the recipe's", rich_help_panel=OFTEN)
+    ] = None,
+    lr: Annotated[
+        float | None, typer.Option(help="Learning rate.", show_default="the recipe's", rich_help_panel=OFTEN)
+    ] = None,
+    changes: Changes = None,
     seed: Seed = 0,
+    device: Device = "auto",
     precision: Annotated[
-        str | None, typer.Option(help="Precision of matrix products: auto, 32 or bf16.", show_default="the recipe's")
+        str | None,
+        typer.Option(
+            help="Precision of matrix products: auto, 32 or bf16.", show_default="the recipe's", rich_help_panel=OFTEN
+        ),
     ] = None,
     pretrain: Annotated[
         str | None,
@@ -37,12 +84,20 @@ def fit(
             metavar="KIND",
             help="Layer-wise pretraining: rbm (Boltzmann machines), sparse, or a recipe such as denoising.",
             show_default=False,
+            rich_help_panel=OFTEN,
         ),
     ] = None,
     on_bad_data: OnBadData = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing run in --out.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing run in --out.", rich_help_panel=RESUMING)
+    ] = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue an unfinished run in --out, bit-identically; else start it.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Continue an unfinished run in --out, bit-identically; else start it.",
+            rich_help_panel=RESUMING,
+        ),
     ] = False,
     allow_different_results: Annotated[
         bool,
@@ -50,28 +105,47 @@ def fit(
             "--allow-different-results",
             help="With --resume: allow another torch version or CPU; results may differ. Also allows another number of "
             "processes.",
+            rich_help_panel=RESUMING,
         ),
     ] = False,
-    devices: Annotated[int, typer.Option(help="Processes per node; each batch is divided among them.")] = 1,
-    nodes: Annotated[int, typer.Option(help="Number of nodes; run the same command on each.")] = 1,
-    strategy: Annotated[str, typer.Option(help="Distributed strategy: ddp (replicated) or fsdp (sharded).")] = "ddp",
-    max_restarts: Annotated[int, typer.Option(min=0, help="Number of restarts after a lost process.")] = 0,
+    devices: Annotated[
+        int,
+        typer.Option(help="Processes per node; each batch is divided among them.", rich_help_panel=DISTRIBUTED),
+    ] = 1,
+    nodes: Annotated[
+        int, typer.Option(help="Number of nodes; run the same command on each.", rich_help_panel=DISTRIBUTED)
+    ] = 1,
+    strategy: Annotated[
+        str,
+        typer.Option(help="Distributed strategy: ddp (replicated) or fsdp (sharded).", rich_help_panel=DISTRIBUTED),
+    ] = "ddp",
+    max_restarts: Annotated[
+        int, typer.Option(min=0, help="Number of restarts after a lost process.", rich_help_panel=DISTRIBUTED)
+    ] = 0,
     rendezvous: Annotated[
-        str | None, typer.Option(help="HOST:PORT of one node; the same on every node.", show_default=False)
+        str | None,
+        typer.Option(
+            help="HOST:PORT of one node; the same on every node.", show_default=False, rich_help_panel=DISTRIBUTED
+        ),
     ] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard events.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Train an autoencoder; write figures and a report."""
+    """Train an autoencoder; write figures and a report.
+
+    Unless the data has its own test and validation set, a tenth of it is held out for each.
+    """
     from isthmus.models.overrides import parse_pairs
     from isthmus.runs.fit import fit as train
     from isthmus.training.distributed import processes
 
-    given = {"training.precision": precision, "pretraining.kind": pretrain, "data.on_bad_data": on_bad_data}
-    options = parse_pairs(changes or []) | {path: value for path, value in given.items() if value is not None}
-    chosen = _recipe(recipe)
-    usual = Path("runs") / f"{chosen.name}-{Path(data).name.split('.')[0].replace(':', '-')}"
-    resume = resume or allow_different_results
+    data = _data(source, data)
+    given = {"batch_size": batch_size, "learning_rate": lr, "precision": precision}
+    others = {"pretraining.kind": pretrain, "data.on_bad_data": on_bad_data}
+    flags = {f"training.{name}": value for name, value in given.items()} | others
+    options = parse_pairs(changes or []) | {path: value for path, value in flags.items() if value is not None}
+    chosen, resume = _recipe(recipe), resume or allow_different_results
+    usual = _usual_folder(chosen, data)
     folder = out or (usual if resume else _free(usual))
     if launch.wanted(devices, nodes):
         arguments = launch.arguments_with(folder)
@@ -83,9 +157,11 @@ def fit(
         run = train(
             chosen,
             data,
+            valid=valid,
             epochs=epochs,
             seed=seed,
             options=options,
+            device=device,
             out=folder,
             overwrite=overwrite,
             progress=not as_json,
@@ -98,6 +174,18 @@ def fit(
         raise _interrupted(str(interrupt)) from None
     if processes.number() == 0:
         _show(run, folder, as_json)
+
+
+def _data(source: str | None, data: str | None) -> str:
+    """The data, given by position or by ``--data``.
+
+    Raises:
+        BadOption: it is given twice, or it is an option without ``--set``.
+    """
+    chosen = own_input("fit RECIPE", source, data, "DATA") or "digits"
+    if OPTION.fullmatch(chosen) and not Path(chosen).exists():
+        raise BadOption(f"There is no data called {chosen}. Use --set {chosen}.")
+    return chosen
 
 
 def _interrupted(message: str) -> typer.Exit:
@@ -116,46 +204,52 @@ def _show(run: "Run", folder: Path, as_json: bool) -> None:
 
     from isthmus.cli.doctor import print_findings
     from isthmus.cli.show import print_metrics
-    from isthmus.reports.diagnosis import diagnose
-    from isthmus.reports.figures import draw
-    from isthmus.reports.report import write
-    from isthmus.runs.data import data_for, evaluate_run
+    from isthmus.reports import report
 
-    data = data_for(run)
-    metrics, split = evaluate_run(run, data)
-    drawn = draw(run, data, folder / "figures")
-    report = write(run, metrics, drawn, split=split, folder=folder)
-    outcome = run.metadata.outcome
-    found = diagnose(run, data)
+    written = report.make(run, folder)
+    outcome, found = run.metadata.outcome, run.doctor()
     if as_json:
-        written = {"figures": [str(path) for _, path in drawn], "report": str(report)}
         findings = [asdict(finding) for finding in found]
-        content = {"run": str(folder), "split": split, "metrics": metrics, "outcome": outcome, "findings": findings}
-        print_json({**content, **written})
+        content = {"run": str(folder), "split": written.split, "metrics": written.metrics, "outcome": outcome}
+        files = {"figures": [str(path) for _, path in written.figures], "report": str(written.path)}
+        print_json({**content, "findings": findings, **files})
         return
     typer.echo(f"Stopped: {outcome['stopped']}; kept the weights of epoch {outcome['kept_epoch']}.")
-    print_metrics(metrics, split)
+    print_metrics(written.metrics, written.split)
     typer.echo("Figures:")
-    for figure, path in drawn:
+    for figure, path in written.figures:
         typer.echo(f"  {path}  {figure.title.lower()}")
-    typer.echo(f"Report:\n  {report}")
     print_findings([finding for finding in found if finding.severity == "problem"], err=True)
+    typer.echo(f"Open this page in a browser:\n  {written.path}")
 
 
-def _recipe(name: str) -> "Recipe":
-    """The recipe of a name or of a JSON file."""
+def _recipe(name: str) -> "Recipe | str":
+    """The recipe of a name or of a JSON file; the import path of an objective as it is."""
     from isthmus import zoo
+    from isthmus.models.imported import is_import_path
     from isthmus.models.recipe import Recipe
 
     path = Path(name)
     if path.suffix != ".json":
-        return zoo.recipe(name)
+        if not is_import_path(name):
+            return zoo.recipe(name)
+        # a module of the user lies in the current folder, which Python does not search for an installed command
+        sys.path.insert(0, str(Path.cwd()))
+        return name
     if not path.is_file():
         raise BadOption(f"There is no recipe file {name!r}. Write one with isthmus recipes vae > recipe.json.")
     try:
         return Recipe.from_json(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise BadOption(f"The recipe file {name!r} cannot be read as text. Use a JSON file.") from error
+
+
+def _usual_folder(recipe: "Recipe | str", data: str) -> Path:
+    """The folder of a run by its recipe and data."""
+    name = recipe.rpartition(":")[2] if isinstance(recipe, str) else recipe.name
+    # of a path such as "." the name of the folder
+    stem = Path(data).name or Path(data).resolve().name
+    return Path("runs") / f"{name}-{stem.split('.')[0].replace(':', '-') or 'data'}"
 
 
 def _free(folder: Path) -> Path:

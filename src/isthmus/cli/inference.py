@@ -1,5 +1,6 @@
 """Commands that use a trained model: encode, decode, reconstruct, denoise, score, sample, interpolate."""
 
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,16 +8,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from isthmus.cli.shared import (
-    Data,
+    AllowImport,
+    DataOption,
+    Device,
     ImportanceSamples,
     Input,
     Json,
     OnBadData,
+    OutOption,
     Output,
+    OwnInput,
     RunFolder,
     Sample,
     Seed,
     number,
+    places,
     print_json,
     print_table,
 )
@@ -26,20 +32,33 @@ if TYPE_CHECKING:
     from isthmus.runs.run import Run
 
 
-def loaded(folder: Path, on_bad_data: str | None) -> "Run":
-    """A run, with ``on_bad_data`` as its policy for invalid examples unless that is ``None``."""
+def loaded(folder: Path, on_bad_data: str | None = None, device: str = "auto", *, allow_import: bool = False) -> "Run":
+    """A run on a device, with ``on_bad_data`` as its policy for invalid examples unless that is ``None``."""
     from isthmus.runs.run import load
 
-    run = load(folder)
+    if allow_import:
+        # a module of the user lies in the current folder, which Python does not search for an installed command
+        sys.path.insert(0, str(Path.cwd()))
+    run = load(folder, device=device, allow_import=allow_import)
     if on_bad_data is not None:
         run.recipe = run.recipe.with_options({"data.on_bad_data": on_bad_data})
     return run
 
 
+def _both(verb: str, source: str | None, out: str | None, data: str | None, to: Path | None) -> tuple[str, Path]:
+    """INPUT and OUTPUT of a command that needs both."""
+    found, target = places(verb, source, out, data, to)
+    assert found is not None
+    assert target is not None
+    return found, target
+
+
 def encode(
     folder: RunFolder,
-    source: Input,
-    out: Output,
+    source: Input = None,
+    out: Output = None,
+    data: DataOption = None,
+    to: OutOption = None,
     sample: Sample = False,
     precision: Annotated[
         str,
@@ -48,87 +67,122 @@ def encode(
         ),
     ] = "32",
     on_bad_data: OnBadData = None,
+    device: Device = "auto",
+    allow_import: AllowImport = False,
     seed: Seed = 0,
 ) -> None:
     """Write latent codes (.npy, .npz or .csv).
 
     Rows of skipped invalid examples are NaN.
     """
-    from isthmus.runs import inference
+    from isthmus.runs import writing
 
-    _say_written(
-        inference.encode(loaded(folder, on_bad_data), source, out, sample=sample, seed=seed, precision=precision)
-    )
+    given, target = _both("encode", source, out, data, to)
+    run = loaded(folder, on_bad_data, device, allow_import=allow_import)
+    _say_written(writing.encode(run, given, target, sample=sample, seed=seed, precision=precision))
 
 
 def decode(
     folder: RunFolder,
-    codes: Annotated[Path, typer.Argument(metavar="CODES", help="Codes as written by encode (.npy, .npz, .csv).")],
-    out: Output,
+    codes: Annotated[
+        str | None,
+        typer.Argument(metavar="INPUT", help="Codes as written by encode (.npy, .npz, .csv).", show_default=False),
+    ] = None,
+    out: Output = None,
+    data: DataOption = None,
+    to: OutOption = None,
+    device: Device = "auto",
+    allow_import: AllowImport = False,
 ) -> None:
     """Decode latent codes (.npy, .npz, .csv or .png)."""
-    from isthmus.runs import inference
-    from isthmus.runs.run import load
+    from isthmus.runs import writing
 
-    _say_written(inference.decode(load(folder), codes, out))
+    given, target = _both("decode", codes, out, data, to)
+    _say_written(writing.decode(loaded(folder, device=device, allow_import=allow_import), Path(given), target))
 
 
 def reconstruct(
-    folder: RunFolder, source: Input, out: Output, sample: Sample = False, on_bad_data: OnBadData = None, seed: Seed = 0
+    folder: RunFolder,
+    source: Input = None,
+    out: Output = None,
+    data: DataOption = None,
+    to: OutOption = None,
+    sample: Sample = False,
+    on_bad_data: OnBadData = None,
+    device: Device = "auto",
+    allow_import: AllowImport = False,
+    seed: Seed = 0,
 ) -> None:
     """Write reconstructions (.npy, .npz, .csv or .png)."""
-    from isthmus.runs import inference
+    from isthmus.runs import writing
 
-    _say_written(inference.reconstruct(loaded(folder, on_bad_data), source, out, sample=sample, seed=seed))
+    given, target = _both("reconstruct", source, out, data, to)
+    _say_written(
+        writing.reconstruct(
+            loaded(folder, on_bad_data, device, allow_import=allow_import), given, target, sample=sample, seed=seed
+        )
+    )
 
 
 def denoise(
     folder: RunFolder,
-    source: Input,
-    out: Output,
+    source: Input = None,
+    out: Output = None,
+    data: DataOption = None,
+    to: OutOption = None,
     corrupt: Annotated[
         bool, typer.Option("--corrupt", help="Apply the corruption of the run to clean examples first.")
     ] = False,
     on_bad_data: OnBadData = None,
+    device: Device = "auto",
+    allow_import: AllowImport = False,
     seed: Seed = 0,
 ) -> None:
     """Denoise examples (.npy, .npz, .csv or .png).
 
     Works best with a run that was trained with a corruption.
     """
-    from isthmus.runs import inference
+    from isthmus.runs import writing
 
-    _say_written(inference.denoise(loaded(folder, on_bad_data), source, out, corrupt=corrupt, seed=seed))
+    given, target = _both("denoise", source, out, data, to)
+    _say_written(
+        writing.denoise(
+            loaded(folder, on_bad_data, device, allow_import=allow_import), given, target, corrupt=corrupt, seed=seed
+        )
+    )
 
 
 def score(
     folder: RunFolder,
-    out: Annotated[
-        Path | None, typer.Argument(metavar="OUT", help="File to write (.npy, .npz or .csv).", show_default=False)
-    ] = None,
-    data: Data = None,
+    source: OwnInput = None,
+    out: Output = None,
+    data: DataOption = None,
+    to: OutOption = None,
     importance_samples: ImportanceSamples = 0,
     on_bad_data: OnBadData = None,
+    device: Device = "auto",
+    allow_import: AllowImport = False,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
     """Compute anomaly scores (.npy, .npz or .csv).
 
-    Scores are negative log-likelihoods; higher is more anomalous. Without --data the test set of the run is scored;
+    Scores are negative log-likelihoods; higher is more anomalous. Without INPUT the test set of the run is scored;
     with it all examples of the data, in order.
     """
     from isthmus.cli.progress import shown
-    from isthmus.runs import inference
-    from isthmus.runs.outputs import check_extension
+    from isthmus.runs import inference, writing
+    from isthmus.runs.outputs import EXTENSIONS, check_extension
 
-    if out is not None:
-        if data is None and not out.suffix:
-            raise BadOption(f"OUT is {str(out)!r}, which has no extension. To score a data set, use --data {out}.")
-        check_extension(out)
-    run = loaded(folder, on_bad_data)
+    given, target = places("score", source, out, data, to, alone="INPUT")
+    if target is not None:
+        check_extension(target)
+    elif given is not None and Path(given).suffix.lower() in EXTENSIONS and not Path(given).exists():
+        raise BadOption(f"There is no file {given!r} to score. Use --out {given} to write the scores of the test set.")
+    run = loaded(folder, on_bad_data, device, allow_import=allow_import)
     with shown("importance samples") if importance_samples else nullcontext() as callback:
-        scored = inference.score(run, data, seed=seed, importance_samples=importance_samples, callback=callback)
-    written = None if out is None else inference.write_scores(scored, out)
+        scored = inference.score(run, given, seed=seed, importance_samples=importance_samples, callback=callback)
+    written = None if target is None else writing.write_scores(scored, target)
     if as_json:
         content = {"run": str(folder), "split": scored.split, "meaning": scored.meaning, **scored.summary()}
         print_json(content | {"highest": scored.highest(), "written": None if written is None else str(written[0])})
@@ -143,32 +197,59 @@ def score(
 
 def sample(
     folder: RunFolder,
-    out: Output,
+    out: Output = None,
+    to: OutOption = None,
     number: Annotated[int, typer.Option("-n", "--number", help="Number of samples.")] = 64,
+    device: Device = "auto",
+    allow_import: AllowImport = False,
     seed: Seed = 0,
 ) -> None:
     """Sample new examples (.npy, .npz, .csv or .png)."""
-    from isthmus.runs import inference
-    from isthmus.runs.run import load
+    from isthmus.runs import writing
 
-    _say_written(inference.sample(load(folder), out, number=number, seed=seed))
+    target = _output("sample", None if out is None else Path(out), to)
+    _say_written(
+        writing.sample(loaded(folder, device=device, allow_import=allow_import), target, number=number, seed=seed)
+    )
 
 
 def interpolate(
     folder: RunFolder,
-    out: Output,
-    data: Data = None,
+    source: OwnInput = None,
+    out: Output = None,
+    data: DataOption = None,
+    to: OutOption = None,
     rows: Annotated[int, typer.Option(help="Pairs of examples.")] = 6,
     steps: Annotated[int, typer.Option(help="Points per interpolation, both ends included.")] = 11,
+    device: Device = "auto",
+    allow_import: AllowImport = False,
 ) -> None:
     """Interpolate between examples (.npy, .npz, .csv or .png).
 
     Decodes points on the straight lines between the codes of pairs of examples.
     """
-    from isthmus.runs import inference
-    from isthmus.runs.run import load
+    from isthmus.runs import writing
 
-    _say_written(inference.write_interpolations(load(folder), out, data=data, rows=rows, steps=steps))
+    given, found = places("interpolate", source, out, data, to, alone="OUTPUT")
+    target = _output("interpolate", found, None)
+    _say_written(
+        writing.interpolate(
+            loaded(folder, device=device, allow_import=allow_import), target, data=given, rows=rows, steps=steps
+        )
+    )
+
+
+def _output(verb: str, out: Path | None, to: Path | None) -> Path:
+    """OUTPUT, given by position or by ``--out``.
+
+    Raises:
+        BadOption: it is missing or given twice.
+    """
+    if (out is None) == (to is None):
+        fault = "missing, the file to write" if out is None else "given twice"
+        inputs = " [INPUT]" if verb == "interpolate" else ""
+        raise BadOption(f"OUTPUT is {fault}. Use isthmus {verb} RUN{inputs} OUTPUT.")
+    return out or to or Path()
 
 
 def _say_written(written: tuple[Path, tuple[int, ...]]) -> None:

@@ -82,8 +82,8 @@ def cite(
     """Print BibTeX entries of a recipe or run and its parts."""
     from isthmus.models.overrides import parse_pairs
     from isthmus.runs.run import load
-    from isthmus.zoo import RECIPES, recipe
+    from isthmus.zoo import ALIASES, RECIPES, recipe
     from isthmus.zoo.citations import bibtex, keys
 
-    chosen = recipe(what) if what in RECIPES or not Path(what).is_dir() else load(what).recipe
+    chosen = recipe(what) if what in {**RECIPES, **ALIASES} or not Path(what).is_dir() else load(what).recipe
     typer.echo(bibtex(keys(chosen.with_options(parse_pairs(changes or [])))), nl=False)

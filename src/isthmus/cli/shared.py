@@ -8,11 +8,47 @@ from typing import Annotated
 
 import typer
 
+from isthmus.errors import BadOption
+
+
+def complete_recipe(typed: str) -> list[str]:
+    """Names of recipes for the completion of a shell."""
+    from isthmus.zoo import RECIPES
+
+    return [name for name in RECIPES if name.startswith(typed)]
+
+
+def complete_data(typed: str) -> list[str]:
+    """Names of data sets for the completion of a shell."""
+    from isthmus.data.catalogue.table import CATALOGUE
+
+    return [name for name in CATALOGUE if name.startswith(typed)]
+
+
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.", show_default=False)]
-Input = Annotated[str, typer.Argument(metavar="DATA", help="Name of a data set, or a path.", show_default=False)]
-Output = Annotated[Path, typer.Argument(metavar="OUT", help="File to write.", show_default=False)]
-Data = Annotated[
-    str | None, typer.Option(help="Data set or path; by default the test set of the run.", show_default=False)
+Input = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="INPUT", help="Name of a data set, or a path.", show_default=False, autocompletion=complete_data
+    ),
+]
+OwnInput = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="INPUT", help="Name of a data set, or a path; by default the test set of the run.", show_default=False
+    ),
+]
+Output = Annotated[str | None, typer.Argument(metavar="OUTPUT", help="File to write.", show_default=False)]
+DataOption = Annotated[str | None, typer.Option("--data", help="Another way to give INPUT.", show_default=False)]
+OutOption = Annotated[Path | None, typer.Option("--out", help="Another way to give OUTPUT.", show_default=False)]
+AllowImport = Annotated[
+    bool,
+    typer.Option(
+        "--allow-import", help="Import the module that made the model of the run, which runs its code; for own models."
+    ),
+]
+Device = Annotated[
+    str, typer.Option(help="Device: auto (a GPU if there is one), cpu, cuda, cuda:N or mps.", show_default=True)
 ]
 Changes = Annotated[
     list[str] | None,
@@ -38,6 +74,51 @@ ImportanceSamples = Annotated[
         help="Estimate -log p(x) from K codes per example; 5000 is usual, 0 for none.",
     ),
 ]
+
+
+def places(
+    verb: str, first: str | None, second: str | None, data: str | None, out: Path | None, *, alone: str = ""
+) -> tuple[str | None, Path | None]:
+    """INPUT and OUTPUT of a command, given by position or by ``--data`` and ``--out``.
+
+    Args:
+        verb: the command.
+        first: first positional argument after RUN.
+        second: second one.
+        data: value of ``--data``.
+        out: value of ``--out``.
+        alone: what a single positional argument is where neither option is given, ``INPUT`` or ``OUTPUT``; empty where
+            both are required.
+
+    Raises:
+        BadOption: an argument is missing or given twice.
+    """
+    given = [word for word in (first, second) if word is not None]
+    names = ["INPUT"] * (data is None) + ["OUTPUT"] * (out is None)
+    usage = f"Use isthmus {verb} RUN {'INPUT OUTPUT' if not alone else '[INPUT] OUTPUT'}."
+    if len(given) > len(names):
+        raise BadOption(f"{' and '.join({'INPUT', 'OUTPUT'} - set(names))} is given twice. {usage}")
+    if alone and len(given) == 1 and len(names) == 2:
+        names = [alone]
+    found = dict(zip(names, given, strict=False))
+    source, target = data or found.get("INPUT"), out or found.get("OUTPUT")
+    if not alone:
+        for name, value in (("INPUT", source), ("OUTPUT", target)):
+            if value is None:
+                what = "the data" if name == "INPUT" else "the file to write"
+                raise BadOption(f"{name} is missing, {what}. {usage}")
+    return source, None if target is None else Path(target)
+
+
+def own_input(usage: str, source: str | None, data: str | None, name: str = "INPUT") -> str | None:
+    """INPUT of a command, given by position or by ``--data``; ``None`` for the run's own data.
+
+    Raises:
+        BadOption: it is given twice.
+    """
+    if source is not None and data is not None:
+        raise BadOption(f"{name} is given twice, as {source!r} and as {data!r}. Use isthmus {usage} [{name}].")
+    return data or source
 
 
 def print_json(content: Mapping[str, object] | list[dict[str, object]]) -> None:

@@ -9,13 +9,17 @@ import typer
 
 from isthmus.cli.inference import loaded
 from isthmus.cli.shared import (
+    AllowImport,
     Changes,
-    Data,
+    DataOption,
+    Device,
     ImportanceSamples,
     Json,
     OnBadData,
+    OwnInput,
     RunFolder,
     number,
+    own_input,
     print_json,
     print_table,
 )
@@ -23,20 +27,25 @@ from isthmus.cli.shared import (
 
 def evaluate(
     folder: RunFolder,
-    data: Data = None,
+    source: OwnInput = None,
+    data: DataOption = None,
     importance_samples: ImportanceSamples = 0,
     on_bad_data: OnBadData = None,
+    device: Device = "auto",
+    allow_import: AllowImport = False,
     as_json: Json = False,
 ) -> None:
     """Evaluate a run on its test set, or on other data."""
     from isthmus.cli.progress import shown
     from isthmus.metrics.variational import kl_by_latent
-    from isthmus.runs.data import data_for, evaluate_run, evaluation_split
+    from isthmus.runs.data import data_for, evaluation_split
+    from isthmus.runs.inference import evaluate_split
 
-    run = loaded(folder, on_bad_data)
-    prepared = data_for(run, data)
+    given = own_input("evaluate RUN", source, data)
+    run = loaded(folder, on_bad_data, device, allow_import=allow_import)
+    prepared = data_for(run, given)
     with shown("importance samples") if importance_samples else nullcontext() as callback:
-        metrics, split = evaluate_run(run, prepared, importance_samples=importance_samples, callback=callback)
+        metrics, split = evaluate_split(run, prepared, None, importance_samples, callback)
     if not as_json:
         print_metrics(metrics, split)
         return
@@ -55,30 +64,27 @@ def print_metrics(metrics: Mapping[str, float], split: str) -> None:
 
 def plot(
     folder: RunFolder,
-    data: Data = None,
+    source: OwnInput = None,
+    data: DataOption = None,
     only: Annotated[str | None, typer.Option(help="Draw this figure only.", show_default=False)] = None,
+    allow_import: AllowImport = False,
     as_json: Json = False,
 ) -> None:
     """Draw the figures of a run and write its report again."""
-    from isthmus.errors import unknown
-    from isthmus.reports.figures import draw, run_figures
-    from isthmus.reports.report import write
-    from isthmus.runs.data import data_for, evaluate_run
-    from isthmus.runs.run import load
+    from isthmus.reports import report
+    from isthmus.reports.figures import draw
+    from isthmus.runs.data import data_for
 
-    run = load(folder)
-    prepared = data_for(run, data)
-    if only is not None:
-        names = [figure.name for figure in run_figures(run, prepared)]
-        if only not in names:
-            raise unknown("figure of this run named", only, names)
+    given = own_input("plot RUN", source, data)
+    run = loaded(folder, allow_import=allow_import)
+    prepared = data_for(run, given)
     # figures of other data do not replace those of the run
-    place = folder if data is None else folder / f"on-{Path(prepared.name).stem.replace(':', '-')}"
-    drawn = draw(run, prepared, place / "figures", only=only)
-    paths = [str(path) for _, path in drawn]
+    place = folder if given is None else folder / f"on-{Path(prepared.name).stem.replace(':', '-')}"
     if only is None:
-        metrics, split = evaluate_run(run, prepared)
-        paths.append(str(write(run, metrics, drawn, split=split, folder=place)))
+        written = report.make(run, place, prepared)
+        paths = [str(path) for _, path in written.figures] + [str(written.path)]
+    else:
+        paths = [str(path) for _, path in draw(run, prepared, place / "figures", only=only)]
     if as_json:
         print_json({"run": str(folder), "written": paths})
     else:
@@ -92,7 +98,7 @@ def recipes(
     as_json: Json = False,
 ) -> None:
     """List the recipes, or print one as JSON."""
-    from isthmus.zoo import RECIPES, recipe
+    from isthmus.zoo import ALIASES, RECIPES, recipe
 
     if name is not None:
         typer.echo(recipe(name).to_json(), nl=False)
@@ -113,7 +119,8 @@ def recipes(
         return
     rows = [(key, e.summary, e.formula, e.paper) for key, e in RECIPES.items()]
     print_table(dict.fromkeys(("recipe", "description", "objective (minimized)", "paper"), "left"), rows)
-    typer.echo("Train: isthmus fit vae --data digits      Options: isthmus recipes vae")
+    typer.echo("Short names: " + ", ".join(f"{alias} for {name}" for alias, name in ALIASES.items()))
+    typer.echo("Train: isthmus fit vae digits      Options: isthmus recipes vae")
 
 
 def data(

@@ -6,17 +6,17 @@ The library speaks Python (``resume=True``, ``data.scale=minmax``) because most 
 import re
 
 PHRASES = {
-    "isthmus.fit('vae', 'digits', out='RUN')": "isthmus fit vae --data digits --out RUN",
+    "isthmus.fit('vae', 'digits', out='RUN')": "isthmus fit vae digits --out RUN",
     "the same call": "the same command",
     "data.on_bad_data=skip": "--on-bad-data skip",
 }
 """Phrases of the library whose counterpart in the command is more than a flag."""
 ARGUMENT = re.compile(
-    r"(?<![\w.=-])(resume|overwrite|allow_different_results|tensorboard|strategy|max_restarts|out|data|corrupt|"
-    r"importance_samples|rows|steps)=(?:True\b|\.\.\.|'([^']*)'|([^\s,;)]*[^\s,;).]))?"
+    r"(?<![\w.=-])(resume|overwrite|allow_different_results|allow_import|tensorboard|strategy|max_restarts|out|data|"
+    r"valid|device|corrupt|importance_samples|rows|steps)=(?:True\b|\.\.\.|'([^']*)'|([^\s,;)]*[^\s,;).]))?"
 )
 """An argument of the library that is an option of the command: a switch, or one with ``...`` or a value."""
-NAMED = re.compile(r"^(rows|steps|strategy)(?= (?:must|cannot) be )")
+NAMED = re.compile(r"^(rows|steps|strategy|device)(?= (?:must|cannot) be )")
 """An argument at the start of a message about its range."""
 REMEDY = re.compile(r"\b(?:[Ss]et|[Uu]se|[Tt]ry|[Pp]ass|[Ss]uch as|(?<!but )[Ww]ith) ")
 OPTION = re.compile(

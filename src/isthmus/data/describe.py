@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from isthmus.data.base import Dataset, SourceFile
+from isthmus.data.base import Array, Dataset, SourceFile
 from isthmus.data.streaming.choice import bytes_in_memory
 from isthmus.data.streaming.sources import Source, read_rows
 
@@ -23,7 +23,8 @@ def described(dataset: Dataset) -> dict[str, object]:
         "shape": " x ".join(map(str, x.shape[1:])),
         "examples": ", ".join(f"{len(split):,} {name}" for name, split in splits.items() if split is not None),
         "type": f"{x.dtype}, {'images' if dataset.images else 'table'}",
-        "range": f"{x.min():g} to {x.max():g}",
+        "range": _range(x),
+        "not finite": _not_finite(x),
         "classes": 0 if labels is None else len(set(labels.tolist())),
         "files": _files(dataset.provenance.files),
         "terms": dataset.provenance.terms,
@@ -42,11 +43,25 @@ def described_source(source: Source) -> dict[str, object]:
         "shape": " x ".join(map(str, source.shape)),
         "examples": f"{len(source):,}, all streamed in training except those held out",
         "type": f"{source.dtype}, {'table' if len(source.shape) == 1 else 'images'}",
-        "range": f"{np.nanmin(x):g} to {np.nanmax(x):g} in {len(rows):,} of the examples",
+        "range": f"{_range(x)} in {len(rows):,} of the examples",
+        "not finite": _not_finite(x),
         "memory": f"{bytes_in_memory(source) / 2**30:,.1f} GiB as 32-bit numbers, so it stays on disk",
         "bad": f"{len(faults)} of the {len(rows):,} cannot be decoded" if faults else "",
         "files": _files(files[:SHOWN]) + (f" and {len(files) - SHOWN} more" if len(files) > SHOWN else ""),
     }
+
+
+def _range(x: Array) -> str:
+    """The smallest and the largest finite value."""
+    finite = x[np.isfinite(x)]
+    return f"{finite.min():g} to {finite.max():g}" if finite.size else "no finite value"
+
+
+def _not_finite(x: Array) -> str:
+    """The number of values that are NaN or infinite, and of examples with such values; empty for none."""
+    bad = ~np.isfinite(x)
+    rows = int(bad.reshape(len(x), -1).any(1).sum())
+    return f"{int(bad.sum()):,} values (NaN or infinite) in {rows:,} of {len(x):,} examples" if rows else ""
 
 
 def _files(files: Sequence[SourceFile]) -> str:

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.distributions import Distribution
+from torch.nn.parameter import UninitializedParameter
 
 from isthmus.errors import BadOption, IncompatibleParts, ShapeError
 from isthmus.models.inputs import CHUNK, as_inputs, shaped, tensor_of
@@ -80,6 +81,11 @@ class Autoencoder(nn.Module):
         if shape is not None:
             with inference(self), seeded(0):
                 self.dry_run(shape)
+
+    def materialize(self, shape: Shape) -> None:
+        """Initialize lazy layers, such as ``nn.LazyLinear``, for examples of ``shape``; other models are unchanged."""
+        if any(isinstance(p, UninitializedParameter) for p in self.parameters()):
+            self.dry_run(shape)
 
     def dry_run(self, shape: Shape) -> Trace:
         """Pass two blank examples of ``shape`` through all parts, and set ``shape`` and ``code_shape``.

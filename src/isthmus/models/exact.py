@@ -146,7 +146,7 @@ def _denoiser(clean: MeanAndCovariance, d: int, corruption: Corruption) -> Affin
     :math:`V V^\top B`.
     """
     width = len(clean.mean)
-    check_range("The number of components", d, 1, width)
+    check_range("latent.size, the number of components,", d, 1, width)
     if isinstance(corruption, Identity):
         values, vectors = _spectrum(clean.covariance)
         encoder, mean_in, explained = vectors[:, :d].T, clean.mean, values[:d].sum()

@@ -31,6 +31,46 @@ def tune_allocator() -> bool:
     return bool(done)
 
 
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def parse_device(device: str) -> tuple[str, int | None]:
+    """The kind of a device and its index, if one is given.
+
+    Raises:
+        BadOption: an unknown device, or one that this machine does not have.
+
+    >>> parse_device("cpu"), parse_device("auto")
+    (('cpu', None), ('auto', None))
+    """
+    kind, colon, index = device.partition(":")
+    check_choice("device", kind, DEVICES)
+    if colon and not (kind == "cuda" and index.isdecimal()):
+        raise BadOption(f"device cannot be {device!r}. Use {', '.join(DEVICES)}, or cuda:N with the number of a GPU.")
+    gpus = torch.cuda.device_count() if kind == "cuda" else 0
+    if (kind == "cuda" and not gpus) or (kind == "mps" and not torch.backends.mps.is_available()):
+        raise BadOption(f"device={device!r} is not available on this machine. Use device='auto', or leave it out.")
+    if colon and int(index) >= gpus:
+        raise BadOption(f"device={device!r} is not available: this machine has {gpus} GPUs, counted from 0.")
+    return kind, int(index) if colon else None
+
+
+def torch_device(device: str) -> torch.device:
+    """A device by name; ``auto`` is a GPU if this machine has one.
+
+    Raises:
+        BadOption: an unknown device, or one that this machine does not have.
+    """
+    kind, index = parse_device(device)
+    if kind == "auto":
+        kind = next((name for name, module in GPUS.items() if module.is_available()), "cpu")
+    return torch.device(kind) if index is None else torch.device(kind, index)
+
+
+GPUS = {"cuda": torch.cuda, "mps": torch.backends.mps}
+"""Kinds of GPUs, the preferred one first, with the module that says whether one is available."""
+
+
 def has_bf16(device: torch.device) -> bool:
     """Whether this device supports bfloat16 products in hardware, not by emulation."""
     if device.type == "cuda":

@@ -6,6 +6,7 @@ from typing import Any
 
 from isthmus.errors import BadOption, UnknownName, unknown
 from isthmus.models.former_names import new_option
+from isthmus.models.near_options import near_option
 
 Tree = dict[str, Any]
 SCHEDULE_FIELDS = ("value", "shape", "start", "fraction", "steps")
@@ -71,6 +72,8 @@ def override(
         UnknownName: the path or the kind does not exist.
         BadOption: the path goes inside a plain value.
     """
+    if path in families and _is_number(value):
+        raise BadOption(f"{path} is a part, not a number. {_number_for(path, value)}")
     *groups, last = (f"{path}.kind" if path in families - {"penalties"} else path).split(".")
     node: Any = tree
     inner = next((f"{name}." for name in free if path.startswith(f"{name}.")), "")
@@ -85,14 +88,15 @@ def override(
         if groups[:depth] == ["penalties"] and key not in node:
             node[key] = fresh("penalties", str(value) if last == "kind" else key)
         if key not in node:
-            raise unknown("option", ".".join(groups[: depth + 1]), _siblings(groups[:depth], node))
+            near = new_option(path) or near_option(path, tree)
+            raise unknown("option", ".".join(groups[: depth + 1]), _siblings(groups[:depth], node), near)
         node = node[key]
         if not isinstance(node, dict):
             raise BadOption(f"{'.'.join(groups[: depth + 1])} is {repr(node)[:60]} and has no option {last[:60]!r}.")
-    if groups == ["penalties"] and last not in node and value not in (None, "null", "none"):
-        _refuse_value_of_penalty(last, value, fresh)
+    if groups == ["penalties"] and value not in (None, "null", "none"):
+        _refuse_value_of_penalty(last, value, fresh, known=last in node)
     if last not in node and not inner:
-        raise unknown("option", path, _siblings(groups, node), new_option(path))
+        raise unknown("option", path, _siblings(groups, node), new_option(path) or near_option(path, tree))
     if groups == ["penalties"] and value in (None, "null", "none"):
         del node[last]
     elif last == "kind" and groups[0] in families:
@@ -104,20 +108,37 @@ def override(
         node[last] = read_value(value, node.get(last))
 
 
-def _refuse_value_of_penalty(name: str, value: object, fresh: Callable[[str, str], Tree]) -> None:
-    """Refuse a value for a penalty that could be added by one of its options; other names are unknown options.
+def _refuse_value_of_penalty(name: str, value: object, fresh: Callable[[str, str], Tree], *, known: bool) -> None:
+    """Refuse a value for a penalty that the recipe has, or that could be added by one of its options.
 
     Raises:
-        BadOption: ``name`` is a kind of penalty.
+        BadOption: ``name`` is a penalty of the recipe, or a kind of penalty.
     """
     try:
-        fresh("penalties", name)
+        if not known:
+            fresh("penalties", name)
     except UnknownName:
         return
+    added = "" if known else " to add a penalty of that kind"
     raise BadOption(
-        f"penalties.{name} is a penalty, not a value. Set penalties.{name}.weight={str(value)[:60]} to add a "
-        "penalty of that kind, or one of its other options."
+        f"penalties.{name} is a penalty, not a value. Set penalties.{name}.weight={str(value)[:60]}{added}, or one of "
+        "its other options."
     )
+
+
+def _is_number(value: object) -> bool:
+    try:
+        float(str(value))
+    except ValueError:
+        return False
+    return True
+
+
+def _number_for(family: str, value: object) -> str:
+    """What to set to a number instead of a part."""
+    if family == "latent":
+        return f"Set latent.size={value} for the size of the code, or latent.kind for the kind of latent."
+    return f"Set one of its options, or {family}.kind."
 
 
 def _siblings(groups: list[str], node: Tree) -> list[str]:

@@ -152,23 +152,27 @@ class NetPart(Part):
 
 
 class LatentPart(Part):
-    """The latent head and the size of the code: ``size`` values, or ``ratio`` times the number of values of an example.
+    """The latent head and the size of the code.
 
-    ``size`` takes precedence; with neither, the code is the feature map of a convolutional net.
+    ``size`` values; else ``ratio`` times the number D of values of an example; else ``default_size``, but at most half
+    of D, so that a recipe fits narrow tables. With none of them the code is the feature map of a convolutional net.
     """
 
     family = "latent"
     table = LATENTS
-    common = frozenset({"kind", "size", "ratio"})
+    common = frozenset({"kind", "size", "ratio", "default_size"})
 
     size: int | None = Field(default=None, ge=1, le=1 << 20)
     ratio: float | None = Field(default=None, gt=0, le=1000)
+    default_size: int | None = Field(default=None, ge=1, le=1 << 20)
 
     def width(self, shape: Shape) -> int | None:
         """The size of the code for examples of ``shape``."""
-        if self.size is not None or self.ratio is None:
+        if self.size is not None:
             return self.size
-        return max(1, round(self.ratio * math.prod(shape)))
+        if self.ratio is not None:
+            return max(1, round(self.ratio * math.prod(shape)))
+        return None if self.default_size is None else min(self.default_size, max(1, math.prod(shape) // 2))
 
 
 class LikelihoodPart(Part):

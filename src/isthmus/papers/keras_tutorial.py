@@ -22,8 +22,8 @@ from isthmus.metrics.evaluation import evaluate
 from isthmus.models.recipe import Recipe
 from isthmus.papers.reproduction import Paper, Reproduction, Row, images_of
 from isthmus.reports import figures
-from isthmus.runs.inference import denoising_figure
 from isthmus.runs.run import Run
+from isthmus.runs.writing import denoising_figure
 from isthmus.zoo import conv, deep, simple, sparse_l1, vae
 
 PIXELS = 28 * 28

@@ -32,7 +32,7 @@ from isthmus.models.autoencoder import Autoencoder
 from isthmus.models.recipe import Recipe
 from isthmus.models.seeding import seeded
 from isthmus.papers.reproduction import Paper, Reproduction, Row, images_of, mean_and_spread
-from isthmus.runs.interpolation import end_points, interpolate
+from isthmus.runs.interpolation import end_points, lines_between
 from isthmus.runs.run import Run
 from isthmus.zoo import vae, wae_gan, wae_mmd
 
@@ -189,7 +189,7 @@ def _draw(reproduction: Reproduction, data: PreparedData, models: dict[str, Run]
     samples = {
         kind: torch.split(run.model.sample(3 * SHOWN, seed=reproduction.seed), SHOWN) for kind, run in models.items()
     }
-    paths = {kind: interpolate(run, *ends, SHOWN) for kind, run in models.items()}
+    paths = {kind: lines_between(run, *ends, SHOWN) for kind, run in models.items()}
     strips = {
         "samples": (
             "Samples from the prior",

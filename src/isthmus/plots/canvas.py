@@ -79,9 +79,17 @@ def displayed(images: Array) -> Array:
     return gray
 
 
+class Canvas(Figure):
+    """A figure that a notebook shows as a PNG, although ``pyplot`` does not know it."""
+
+    def _repr_png_(self) -> bytes:
+        """The picture, by the name of the hook of IPython."""
+        return png(self, DPI)
+
+
 def canvas(width: float, height: float) -> Figure:
     """An empty figure of ``width`` x ``height`` inches with a constrained layout."""
-    return Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
+    return Canvas(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
 
 
 def entitle(axes: Axes, title: str) -> None:
@@ -277,9 +285,15 @@ def save(figure: Figure, path: str | Path, *, dpi: int = DPI) -> Path:
     Returns:
         ``path``, as a ``Path``.
     """
+    content = png(figure, dpi)
+    with replacing(Path(path)) as temporary:
+        temporary.write_bytes(content)
+    return Path(path)
+
+
+def png(figure: Figure, dpi: int) -> bytes:
+    """``figure`` as a PNG."""
     buffer = io.BytesIO()
     # The name of the software holds a version, so equal figures would differ between versions.
     figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight", pad_inches=0.12, metadata={"Software": None})
-    with replacing(Path(path)) as temporary:
-        temporary.write_bytes(buffer.getvalue())
-    return Path(path)
+    return buffer.getvalue()

@@ -25,6 +25,11 @@ from isthmus.plots.canvas import (
 Row = Mapping[str, Any]
 STYLES = {"train": (BLUE, "-", "o"), "valid": (VERMILION, "--", "s")}
 
+MARGIN = 0.12
+"""Free space above and below the values of a panel, as a fraction of their range."""
+FEWEST = 5
+"""Epochs of a run below which all are shown."""
+
 
 def curves(history: Sequence[Row], *, title: str = "Training") -> Figure:
     """The loss and each of its terms against the epoch, one panel each, the loss first.
@@ -36,7 +41,7 @@ def curves(history: Sequence[Row], *, title: str = "Training") -> Figure:
 
     Returns:
         A figure with training losses solid and validation losses dashed; the epoch of the best validation loss is
-        marked.
+        marked. Where the first epochs would flatten the rest of a curve they lie off the scale, and the panel says so.
     """
     terms = _term_names(history)
     columns = min(3, len(terms))
@@ -77,11 +82,40 @@ def _panel(axes: Axes, history: Sequence[Row], term: str) -> None:
         if epochs:
             shown = marker if len(epochs) <= 10 else ""
             axes.plot(epochs, values, line, color=color, lw=1.6, marker=shown, ms=3.5, label=split)
-    axes.set_title(term, loc="left", fontsize=LABEL_SIZE, color=INK, parse_math=False)
+    hidden, low, high = _scale(history, term)
+    first = f"epochs 1 to {hidden}" if hidden > 1 else "epoch 1"
+    title = f"{term} ({first} off the scale)" if hidden else term
+    axes.set_title(title, loc="left", fontsize=LABEL_SIZE, color=INK, parse_math=False)
     quiet(axes)
-    axes.margins(y=0.12)
+    axes.margins(y=MARGIN)
+    if hidden:
+        axes.set_ylim(low - MARGIN * (high - low), high + MARGIN * (high - low))
     axes.ticklabel_format(axis="y", useOffset=False)
     whole_ticks(axes, x=True)
+
+
+def _scale(history: Sequence[Row], term: str) -> tuple[int, float, float]:
+    """The number of first epochs that lie off the scale, and the smallest and largest value of the others.
+
+    Epochs are left out where all after the first fifth span less than a quarter of the range; as few as possible, so
+    that the others span at most twice the range of those four fifths.
+    """
+    pairs = [pair for split in STYLES for pair in zip(*_series(history, split, term), strict=True)]
+    last = max((int(epoch) for epoch, _ in pairs), default=0)
+
+    def span(after: int) -> tuple[float, float]:
+        values = [value for epoch, value in pairs if epoch > after]
+        return (min(values), max(values)) if values else (0.0, 0.0)
+
+    def width(after: int) -> float:
+        low, high = span(after)
+        return high - low
+
+    settled = max(1, last // 5)
+    if last < FEWEST or not 0 < width(settled) < width(0) / 4:
+        return (0, *span(0))
+    hidden = next(n for n in range(settled + 1) if width(n) <= 2 * width(settled))
+    return (hidden, *span(hidden))
 
 
 def _mark_best(axes: Axes, history: Sequence[Row], term: str) -> None:

@@ -18,13 +18,13 @@ from isthmus import functional as F
 from isthmus import plots
 from isthmus.data.base import Array
 from isthmus.data.preparing.prepared import PreparedData, PreparedSplit
-from isthmus.errors import BadData
+from isthmus.errors import BadData, unknown
 from isthmus.metrics.denoising import corrupted, is_denoising
 from isthmus.metrics.variational import INACTIVE_NATS, is_standard, kl_by_latent
-from isthmus.runs.data import evaluation_split
-from isthmus.runs.inference import SHOWN, denoising_figure
-from isthmus.runs.interpolation import end_points, has_real_code, interpolate
+from isthmus.runs.data import NewData, data_for, evaluation_split
+from isthmus.runs.interpolation import end_points, has_real_code, lines_between
 from isthmus.runs.run import Run
+from isthmus.runs.writing import SHOWN, denoising_figure
 
 ROWS, STEPS, SIDE = 6, 11, 20
 """Rows of interpolations, steps in a row, and images along each side of a decoded grid."""
@@ -80,7 +80,7 @@ def run_figures(run: Run, data: PreparedData) -> Iterator[RunFigure]:
             "interpolation",
             "Interpolations",
             "Decoded points on the straight line between the codes of two examples.",
-            lambda: plots.interpolation(run.to_plot(interpolate(run, *end_points(split, ROWS), STEPS))),
+            lambda: plots.interpolation(run.to_plot(lines_between(run, *end_points(split, ROWS), STEPS))),
         )
     yield from _of_plane(run, split)
     yield from _of_prior(run, split)
@@ -242,12 +242,31 @@ def _array(x: Tensor) -> Array:
     return x.detach().cpu().numpy()
 
 
+def plot(run: Run, name: str | None = None, data: NewData | None = None) -> Figure | dict[str, Figure]:
+    """The figure called ``name``, or all figures of a run by name.
+
+    Raises:
+        UnknownName: the run has no such figure.
+    """
+    known = {figure.name: figure for figure in run_figures(run, data_for(run, data))}
+    if name is None:
+        return {key: figure.draw() for key, figure in known.items()}
+    if name not in known:
+        raise unknown("figure of this run named", name, known)
+    return known[name].draw()
+
+
 def draw(run: Run, data: PreparedData, folder: Path, *, only: str | None = None) -> list[tuple[RunFigure, Path]]:
-    """Draw the figures of ``run`` into ``folder``, or ``only`` one of them; returns each with its file."""
+    """Draw the figures of ``run`` into ``folder``, or ``only`` one of them; returns each with its file.
+
+    Raises:
+        UnknownName: the run has no figure called ``only``.
+    """
+    known = {figure.name: figure for figure in run_figures(run, data)}
+    if only is not None and only not in known:
+        raise unknown("figure of this run named", only, known)
     drawn = []
-    for figure in run_figures(run, data):
-        if only is not None and figure.name != only:
-            continue
+    for figure in known.values() if only is None else [known[only]]:
         try:
             drawn.append((figure, plots.save(figure.draw(), folder / f"{figure.name}.png")))
         except BadData as error:

@@ -3,13 +3,43 @@
 import json
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from isthmus.data.preparing.prepared import PreparedData
+from isthmus.errors import BadRun
 from isthmus.metrics.evaluation import MEANINGS
-from isthmus.reports.figures import RunFigure
+from isthmus.reports.figures import RunFigure, draw
 from isthmus.reports.html import FigureEntry, Report, write_report
+from isthmus.runs.data import NewData, data_for
+from isthmus.runs.inference import evaluate_split
 from isthmus.runs.run import Run
 from isthmus.zoo import RECIPES
+
+
+@dataclass(frozen=True)
+class Written:
+    """A report and what it shows: its path, the metrics, the split they are of, and the figures with their files."""
+
+    path: Path
+    metrics: dict[str, float]
+    split: str
+    figures: list[tuple[RunFigure, Path]]
+
+
+def make(run: Run, folder: Path | str | None = None, data: NewData | PreparedData | None = None) -> Written:
+    """Evaluate a run, draw its figures and write its report, into ``folder`` or by default the folder of the run.
+
+    Raises:
+        BadRun: no ``folder`` is given, and the run was not saved.
+    """
+    if folder is None and run.folder is None:
+        raise BadRun("The run was not saved, so its report has no folder. Pass one, or save the run first.")
+    place = Path(folder or run.folder or "")
+    prepared = data if isinstance(data, PreparedData) else data_for(run, data)
+    metrics, split = evaluate_split(run, prepared)
+    drawn = draw(run, prepared, place / "figures")
+    return Written(write(run, metrics, drawn, split=split, folder=place), metrics, split, drawn)
 
 
 def write(

@@ -9,7 +9,7 @@ from torch import Tensor
 from isthmus.data.base import Array, Dataset, Examples, Provenance
 from isthmus.data.catalogue.table import load_dataset
 from isthmus.data.formats.arrays import encode_labels
-from isthmus.data.loading import as_path, prepare, source_name
+from isthmus.data.loading import as_path, dataset_from_array, prepare, source_name
 from isthmus.data.preparing.new_data import draw_binary, lazy_like_training
 from isthmus.data.preparing.prepared import PreparedData, PreparedSplit
 from isthmus.data.preparing.screening import screened
@@ -17,14 +17,15 @@ from isthmus.data.streaming.choice import open_source, source_if_streamed
 from isthmus.data.streaming.lazy import StoredTensor
 from isthmus.data.streaming.sources import ArraySource, Source
 from isthmus.errors import BadData
-from isthmus.metrics.evaluation import evaluate
-from isthmus.metrics.importance import ProgressCallback
 from isthmus.options import DataOptions
 from isthmus.runs.origin import may_open
 from isthmus.runs.run import Run
 
+NewData = str | Path | Array | Tensor
+"""Data for a trained run: the name of a data set, a path, or an array or tensor in the units of the training data."""
 
-def data_for(run: Run, data: str | Path | None = None) -> PreparedData:
+
+def data_for(run: Run, data: NewData | None = None) -> PreparedData:
     """The data of a run, split as for training; or other ``data`` of the same shape, transformed in the same way.
 
     The test set of the result is that of the other data, or all of it if it has none.
@@ -34,8 +35,9 @@ def data_for(run: Run, data: str | Path | None = None) -> PreparedData:
             outside the permitted folders, or the likelihood cannot describe the data.
         ShapeError: other data of another shape.
     """
-    if data is None or source_name(data) == run.metadata.source:
-        return run.data if run.data is not None else _own_data(run, named=data is not None)
+    named = isinstance(data, str | Path)
+    if data is None or (named and source_name(data) == run.metadata.source):
+        return run.data if run.data is not None else _own_data(run, named=named)
     split, dataset = _other_data(run, data)
     own = dataset is not None and dataset.test is not None
     return PreparedData(
@@ -46,31 +48,34 @@ def data_for(run: Run, data: str | Path | None = None) -> PreparedData:
         scaling=run.scaling,
         images=run.metadata.images,
         dynamic=False,
-        name=Path(data).name if dataset is None else dataset.name,
-        provenance=Provenance(str(data)) if dataset is None else dataset.provenance,
+        name=dataset.name if dataset is not None else Path(data).name if isinstance(data, str | Path) else "array",
+        provenance=Provenance(source_name(data) or "array") if dataset is None else dataset.provenance,
         held_out="test set" if own else "none",
         label_names=() if dataset is None else dataset.label_names,
     )
 
 
-def inputs_for(run: Run, source: str, *, clean: bool = True) -> tuple[Tensor | StoredTensor, Array | None]:
+def inputs_for(
+    run: Run, data: NewData, *, clean: bool = True, target: bool = True
+) -> tuple[Tensor | StoredTensor, Array | None]:
     """Model inputs of all examples of a data set: training, validation and test set in order; and their labels.
 
-    Data that is not ``clean`` is only an input, never a target: it is neither binarized nor checked against the
-    likelihood. Large data is read lazily, and so is data whose invalid examples are skipped: each keeps its row.
+    Data that is not a ``target`` is an input only, so it need not lie in the support of the likelihood; if it is not
+    ``clean`` either, it is not binarized. Large data is read lazily, and so is data whose invalid examples are skipped:
+    each keeps its row.
     """
-    stored = _stored(run, source, clean=clean)
+    stored = _stored(run, data, clean=clean, target=target)
     if stored is not None:
         raw = stored.source.labels(np.arange(len(stored)))
         return stored, None if raw is None else encode_labels({"train": raw}, repr(stored.source.name))[0]["train"]
-    dataset = load_dataset(source, _options(run), seed=run.metadata.seed)
+    dataset = _dataset(run, data)
     splits = [split for split in (dataset.train, dataset.valid, dataset.test) if split is not None]
     known = [split.labels for split in splits if split.labels is not None]
     labels = np.concatenate(known) if len(known) == len(splits) else None
     if run.recipe.data.on_bad_data == "skip":
         every = ArraySource(np.concatenate([split.x for split in splits]), dataset.name, file=dataset.name)
-        return _on_disk(run, every, clean=clean), labels
-    return torch.cat([_in_memory(run, split, dataset, clean=clean) for split in splits]), labels
+        return _on_disk(run, every, clean=clean, target=target), labels
+    return torch.cat([_in_memory(run, split, dataset, clean=clean, target=target) for split in splits]), labels
 
 
 def evaluation_split(data: PreparedData) -> PreparedSplit:
@@ -86,15 +91,6 @@ def describe_split(data: PreparedData) -> str:
     if data.test is None:
         which = "the validation set" if data.valid is not None else "the training set (nothing is held out)"
     return f"{which} of {data.name}, {len(split):,} example{'s' if len(split) > 1 else ''}"
-
-
-def evaluate_run(
-    run: Run, data: PreparedData, *, importance_samples: int = 0, callback: ProgressCallback | None = None
-) -> tuple[dict[str, float], str]:
-    """The metrics of a run on the split that is evaluated, and the name of that split."""
-    x, seed = evaluation_split(data).x, run.metadata.seed
-    metrics = evaluate(run.objective, x, seed=seed, importance_samples=importance_samples, callback=callback)
-    return metrics, describe_split(data)
 
 
 def _own_data(run: Run, *, named: bool) -> PreparedData:
@@ -117,12 +113,12 @@ def _own_data(run: Run, *, named: bool) -> PreparedData:
     return screened(data, run.model.likelihood.check)
 
 
-def _other_data(run: Run, data: str | Path) -> tuple[PreparedSplit, Dataset | None]:
+def _other_data(run: Run, data: NewData) -> tuple[PreparedSplit, Dataset | None]:
     """The split of other data that is evaluated, and its data set if that is in memory."""
     stored = _stored(run, data)
     if stored is not None:
         return PreparedSplit(stored), None
-    dataset = load_dataset(data, _options(run), seed=run.metadata.seed)
+    dataset = _dataset(run, data)
     examples = dataset.test or dataset.train
     if run.recipe.data.on_bad_data == "skip":
         return PreparedSplit(_on_disk(run, ArraySource(examples.x, dataset.name, file=dataset.name))), dataset
@@ -140,31 +136,39 @@ def _options(run: Run) -> DataOptions:
     return run.recipe.data.model_copy(update={"memory": "auto", "on_bad_data": "stop"})
 
 
-def _stored(run: Run, data: str | Path, *, clean: bool = True) -> StoredTensor | None:
+def _dataset(run: Run, data: NewData) -> Dataset:
+    """Other data in memory."""
+    if isinstance(data, str | Path):
+        return load_dataset(data, _options(run), seed=run.metadata.seed)
+    return dataset_from_array(data, _options(run))
+
+
+def _stored(run: Run, data: NewData, *, clean: bool = True, target: bool = True) -> StoredTensor | None:
     """Other data, read lazily if it is large or if invalid examples are skipped; else ``None``."""
     path, options = as_path(data), _options(run)
     source = source_if_streamed(path, options)
     if source is None and run.recipe.data.on_bad_data == "skip" and isinstance(path, Path):
         source = open_source(path, options)
-    return None if source is None else _on_disk(run, source, clean=clean)
+    return None if source is None else _on_disk(run, source, clean=clean, target=target)
 
 
-def _on_disk(run: Run, source: Source, *, clean: bool = True) -> StoredTensor:
+def _on_disk(run: Run, source: Source, *, clean: bool = True, target: bool = True) -> StoredTensor:
     """Other examples, read lazily and transformed as by :func:`_in_memory`."""
     options = run.recipe.data
     # loaded arrays have their shape already
     options = options.model_copy(update={"shape": None}) if isinstance(source, ArraySource) else options
     stored = lazy_like_training(source, run.metadata.shape, run.scaling, options, run.metadata.seed, clean=clean)
-    if clean:
+    if clean and target:
         stored.add_check(run.model.likelihood.check)
     return stored
 
 
-def _in_memory(run: Run, examples: Examples, dataset: Dataset, *, clean: bool = True) -> Tensor:
-    """Other examples, scaled as the training data; as targets also binarized and checked against the likelihood."""
+def _in_memory(run: Run, examples: Examples, dataset: Dataset, *, clean: bool = True, target: bool = True) -> Tensor:
+    """Other examples, scaled and binarized as the training data; targets are checked against the likelihood."""
     x = run.to_tensor(examples.x, pixels=dataset.pixels)
     if clean:
         x = draw_binary(x, run.recipe.data, run.metadata.seed, dataset.name)
+    if clean and target:
         run.model.likelihood.check(x)
     return x
 

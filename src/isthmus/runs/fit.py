@@ -4,7 +4,7 @@ import contextlib
 import json
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -12,16 +12,14 @@ from typing import Any
 from safetensors.torch import load as load_bytes
 from safetensors.torch import save as save_bytes
 
-from isthmus import __version__, zoo
-from isthmus.data.loading import Data, as_stream, prepare, source_name
+from isthmus import __version__
+from isthmus.data.base import Array
+from isthmus.data.loading import Data, source_name
 from isthmus.data.preparing.prepared import PreparedData
-from isthmus.data.preparing.screening import screened
-from isthmus.errors import BadData, BadOption, Diverged, check_choice
+from isthmus.errors import BadOption, Diverged, check_choice
 from isthmus.models.hardware import describe, threads
-from isthmus.models.objective import Objective
 from isthmus.models.recipe import Recipe
-from isthmus.models.seeding import check_seed, derive_seed, seeded
-from isthmus.options import PretrainingOptions
+from isthmus.models.seeding import check_seed
 from isthmus.pretraining.greedy import LayerRecord, LayerTask, finished_layers, plan_pretraining, pretrain
 from isthmus.runs.folder import RECORD, metadata_of
 from isthmus.runs.origin import signature
@@ -39,26 +37,39 @@ from isthmus.runs.resume import (
 )
 from isthmus.runs.run import Run
 from isthmus.runs.run import load as load_run
+from isthmus.runs.setup import (
+    Trainable,
+    built,
+    check_data_fits,
+    decided,
+    engine_for,
+    prepare_data,
+    resolve,
+    resolve_recipe,
+)
+from isthmus.training.callbacks import AnyCallback, Callback, calling, checked
 from isthmus.training.checkpointing.files import CheckpointStore, checkpoint_from_bytes, checkpoint_to_bytes
 from isthmus.training.distributed import processes
 from isthmus.training.distributed.processes import STRATEGIES
-from isthmus.training.engine import Engine, Outcome
-from isthmus.training.history import copy_weights
+from isthmus.training.engine import Engine
+from isthmus.training.history import Outcome, copy_weights
 from isthmus.training.loggers import logging_to
 
 PRETRAINED = "pretraining"
 """Folder of an unfinished run that holds its pretrained layers."""
-INITIAL_EXAMPLES = 10_000
-"""Examples of a streamed training set from which parts are initialized."""
 
 
 def fit(
-    what: Recipe | Objective | str,
+    what: Trainable,
     data: Data | PreparedData,
     *,
+    valid: Data | None = None,
+    labels: Array | str | None = None,
     epochs: int | None = None,
     seed: int = 0,
     options: Mapping[str, object] | None = None,
+    device: str = "auto",
+    callbacks: Sequence[AnyCallback] = (),
     out: Path | str | None = None,
     overwrite: bool = False,
     progress: bool = False,
@@ -69,19 +80,27 @@ def fit(
 ) -> Run:
     """Train an autoencoder.
 
-    Unless the data brings its own, a test set (``data.test``, a tenth by default) and a validation set
-    (``data.validation``, a tenth of the rest) are held out at random; the validation set decides which epoch's weights
-    are kept.
+    Not all examples are trained on: unless the data brings its own, a test set (``data.test``, a tenth by default) and
+    a validation set (``data.validation``, a tenth of the rest) are held out at random; the validation set decides which
+    epoch's weights are kept. With ``options={"data.test": 0, "data.validation": 0}`` nothing is held out.
 
     Args:
-        what: a recipe, the name of one (``"vae"``), or an objective made from parts by hand.
+        what: a recipe, the name of one (``"vae"``), an objective (:func:`isthmus.autoencoder`, or made from parts), a
+            function that returns one, or the import path of such a function (``"package.module:function"``). A run of a
+            function that can be imported is loaded again without passing its objective.
         data: the name of a data set, a path, an array or table with one row per example, a stream of arrays
             (:class:`isthmus.data.preparing.streams.Stream`; an iterator works where ``training.steps`` is given), or
             prepared data.
+        valid: validation set, in any of these forms; none is held out then.
+        labels: class of each example of ``data``, (N,) integers or strings; or the name of the column of a table that
+            holds them. Labels color the figures; no recipe trains on them.
         epochs: passes over the training set; the recipe's own by default.
         seed: seed of the split, the weights, the batches and all sampling.
         options: changes to the recipe by path, such as ``{"latent.size": 2}``; for an objective, those of ``training``
             and ``data``.
+        device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        callbacks: called after every epoch (functions) or also after every step (:class:`isthmus.Callback`), with the
+            losses by name; they may stop the run. :class:`isthmus.LivePlot` draws the training curves.
         out: folder for the run; nothing is written without one.
         overwrite: replace an existing run.
         progress: show a progress bar on standard error.
@@ -105,30 +124,34 @@ def fit(
     >>> run.encode(load_digits().images[:3] / 16).shape
     (3, 16)
     """
+    what, made_by = resolve(what)
     recipe = resolve_recipe(what, epochs, options)
     check_seed(seed)
     check_choice("strategy", strategy, STRATEGIES)
     _check_out(out, tensorboard=tensorboard, resume=resume)
+    listeners = checked(callbacks)
     first = processes.number() == 0
     folder = check_free(Path(out), overwrite=overwrite, resume=resume) if out is not None and first else None
-    prepared = data if isinstance(data, PreparedData) else prepare(as_stream(data, recipe.training), recipe.data, seed)
-    objective, prepared = _built(what, recipe, prepared, seed)
+    prepared, recipe = prepare_data(data, valid, labels, recipe, seed)
+    objective, prepared = built(what, recipe, prepared, seed)
     tasks = plan_pretraining(objective, recipe.pretraining, recipe)
     check_data_fits(recipe, prepared, strategy)
-    engine = _engine(objective, recipe, prepared, seed, strategy)
-    recipe = recipe.with_options({"training.epochs": engine.epochs})
-    if prepared.streamed:
-        # on a machine with more memory the splits must stay the same
-        recipe = recipe.with_options({"data.memory": "stream"})
-    metadata = replace(metadata_of(prepared, seed, source_name(data)), by_hand=isinstance(what, Objective))
+    engine = engine_for(objective, recipe, prepared, seed, strategy, device)
+    recipe = decided(recipe, engine, prepared)
+    metadata = replace(
+        metadata_of(prepared, seed, source_name(data)),
+        by_hand=not isinstance(what, Recipe | str),
+        made_by=made_by,
+        validation="" if valid is None else source_name(valid) or "array",
+    )
     run = Run(recipe, objective, metadata, data=prepared)
     done = folder is not None and resume and (folder / RECORD).is_file() and unfinished_folder(folder) is None
     with processes.lost_process_errors():
         if engine.processes.any(bool(done))[0]:
             return finished(run, folder) if folder is not None else run
         work = _started(run, engine, folder, resume=resume, allow_different_results=allow_different_results)
-    bars = {"progress": progress and first, "tensorboard": tensorboard and first}
-    return _trained(run, engine, folder, work, tasks, **bars)
+    shown = {"progress": progress and first, "tensorboard": tensorboard and first}
+    return _trained(run, engine, folder, work, tasks, listeners, **shown)
 
 
 def _check_out(out: object, *, tensorboard: bool, resume: bool) -> None:
@@ -136,35 +159,6 @@ def _check_out(out: object, *, tensorboard: bool, resume: bool) -> None:
     for name, wanted in (("tensorboard=True", tensorboard), ("resume=True", resume)):
         if wanted and out is None:
             raise BadOption(f"{name} needs out=..., the folder of the run. Pass a folder.")
-
-
-def _built(
-    what: Recipe | Objective | str, recipe: Recipe, data: PreparedData, seed: int
-) -> tuple[Objective, PreparedData]:
-    """The objective, built for the data and initialized from it; and the data, screened by the likelihood."""
-    with seeded(derive_seed(seed, "weights")):
-        objective = what if isinstance(what, Objective) else recipe.build(data.shape)
-    objective.dry_run(data.shape)
-    data = screened(data, objective.model.likelihood.check)
-    with seeded(derive_seed(seed, "weights", "data")):
-        objective.init_from_data(data.train.subsample(INITIAL_EXAMPLES, seed).tensor)
-    return objective, data
-
-
-def _engine(objective: Objective, recipe: Recipe, data: PreparedData, seed: int, strategy: str) -> Engine:
-    """The training loop for the data, in all launched processes."""
-    valid = None if data.valid is None else data.valid.tensor
-    with processes.lost_process_errors():
-        return Engine(
-            objective,
-            recipe.training,
-            data.train.x,
-            valid,
-            seed=seed,
-            dynamic=data.dynamic,
-            shift=recipe.data.random_shift,
-            strategy=strategy,
-        )
 
 
 def finished(run: Run, folder: Path) -> Run:
@@ -179,54 +173,6 @@ def finished(run: Run, folder: Path) -> Run:
     warnings.warn(f"The run in {str(folder)!r} is already finished, so it is loaded.", stacklevel=3)
     loaded.data = run.data
     return loaded
-
-
-def resolve_recipe(what: Recipe | Objective | str, epochs: int | None, options: Mapping[str, object] | None) -> Recipe:
-    """The recipe with all changes applied; for an objective, a recipe with training and data options only."""
-    if isinstance(what, Objective):
-        recipe = Recipe(name="by-hand")
-        for path in options or {}:
-            if not path.startswith(("training.", "data.")):
-                raise BadOption(
-                    f"Option {path!r} cannot be set on an objective, only training.* and data.* options can. Change "
-                    "the parts of the objective."
-                )
-    else:
-        recipe = zoo.recipe(what) if isinstance(what, str) else what
-    changes = dict(options or {})
-    if epochs is not None:
-        changes |= {"training.epochs": epochs, "training.steps": None}
-    return recipe.with_options(changes) if changes else recipe
-
-
-def check_data_fits(recipe: Recipe, data: PreparedData, strategy: str) -> None:
-    """Refuse options that are incompatible with the data or with the distributed strategy.
-
-    Raises:
-        BadData: pretraining on streamed data, or random shifts of a table.
-        BadOption: pretraining or a closed form with sharded layers, or pretraining options without pretraining.
-    """
-    if recipe.data.random_shift and not data.images:
-        raise BadData(
-            f"data.random_shift is {recipe.data.random_shift}, but the data is a table, not images. Leave it out."
-        )
-    if recipe.training.optimizer == "exact" and strategy == "fsdp":
-        raise BadOption(
-            "training.optimizer=exact needs unsharded layers, but strategy='fsdp' shards them. Use strategy='ddp'."
-        )
-    if recipe.pretraining.kind == "none":
-        usual = PretrainingOptions()
-        unused = [name for name, value in recipe.pretraining if value != getattr(usual, name)]
-        if unused:
-            raise BadOption(
-                f"pretraining.{unused[0]} is set, but pretraining.kind is none, so there is no pretraining. Set "
-                "pretraining.kind=rbm or the name of a recipe such as denoising, or leave it out."
-            )
-        return
-    if data.streamed:
-        raise BadData("Pretraining needs the data in memory, but it is streamed. Set data.memory=whole.")
-    if strategy == "fsdp":
-        raise BadOption("Pretraining needs unsharded layers, but strategy='fsdp' shards them. Use strategy='ddp'.")
 
 
 def _started(
@@ -271,6 +217,7 @@ def _trained(
     folder: Path | None,
     work: Path | None,
     tasks: list[LayerTask],
+    callbacks: Sequence[Callback] = (),
     *,
     progress: bool,
     tensorboard: bool,
@@ -287,8 +234,9 @@ def _trained(
             if tasks:
                 layers = _pretrained(run, engine, work, tasks, progress=progress)
             if progress:
-                stack.enter_context(shown_training(engine))
+                stack.enter_context(shown_training(engine, data=run.data))
             stack.enter_context(logging_to(engine, work, tensorboard))
+            stack.enter_context(calling(engine, callbacks))
             try:
                 outcome = _outcome(engine.run()) | ({"pretraining": layers} if layers else {})
             except (Diverged, KeyboardInterrupt) as error:

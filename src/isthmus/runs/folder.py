@@ -49,6 +49,8 @@ class RunMetadata:
     scaling: dict[str, Any]
     seed: int
     by_hand: bool = False
+    made_by: str = ""
+    validation: str = ""
     label_names: tuple[str, ...] = ()
     counts: dict[str, int] = field(default_factory=dict)
     held_out: str = "none"

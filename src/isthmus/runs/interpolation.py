@@ -14,7 +14,7 @@ def has_real_code(run: Run) -> bool:
     return Capability.REAL in run.model.latent.provides
 
 
-def interpolate(run: Run, start: Tensor, end: Tensor, steps: int) -> Tensor:
+def lines_between(run: Run, start: Tensor, end: Tensor, steps: int) -> Tensor:
     """Decoded points on the straight lines between pairs of codes, both ends included, (rows, steps, *shape)."""
     rows = min(len(start), len(end))
     a, b = run.model.encode(start[:rows]), run.model.encode(end[:rows])

@@ -14,12 +14,15 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from isthmus.data.preparing.prepared import PreparedData
 from isthmus.pretraining.greedy import LayerCallback
 from isthmus.training.engine import Engine, TrainingCallback
 from isthmus.training.history import Epoch
 
 WIDE = 100
 """Least width of a terminal, in columns, that shows a bar and the speed."""
+STEPS = 50
+"""Steps between two updates of the bar."""
 LINES = 10
 """Lines that a run prints without a terminal."""
 
@@ -33,10 +36,23 @@ def losses_line(record: Epoch) -> str:
     return "  ".join(f"{name} {losses[name]:.2f}" for name in order)
 
 
+def data_line(data: PreparedData) -> str:
+    """The data of a run in one line: the number of examples in each split, and where the held-out ones come from."""
+    splits = {"training": data.train, "validation": data.valid, "test": data.test}
+    counts = [f"{len(split):,} {name}" for name, split in splits.items() if split is not None]
+    listed = f"{', '.join(counts[:-1])} and {counts[-1]}" if len(counts) > 1 else counts[0]
+    origin = "; the test examples are held out (data.test)" if data.held_out == "held-out set" else ""
+    return f"{data.name}: {listed} examples{origin}"
+
+
 @contextmanager
-def shown_training(engine: Engine, console: Console | None = None) -> Iterator[None]:
-    """Show the progress of ``engine`` while the block runs, on standard error."""
+def shown_training(
+    engine: Engine, console: Console | None = None, *, data: PreparedData | None = None
+) -> Iterator[None]:
+    """Show the progress of ``engine`` while the block runs, on standard error, and first what ``data`` it trains on."""
     console = console or Console(stderr=True)
+    if data is not None:
+        console.print(data_line(data), highlight=False, markup=False, soft_wrap=True)
     if engine.resumed_at:
         console.print(f"Resuming after step {engine.step:,} of {engine.total:,}.", highlight=False)
     if not console.is_terminal:
@@ -59,7 +75,7 @@ def shown_training(engine: Engine, console: Console | None = None) -> Iterator[N
                 progress.update(
                     task, completed=what.step, losses=text, description=f"epoch {following}/{engine.epochs}"
                 )
-            else:
+            elif what % STEPS == 0:
                 progress.update(task, completed=what)
 
         engine.callback = update

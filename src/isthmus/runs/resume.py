@@ -21,7 +21,7 @@ from isthmus.runs.folder import METRICS, RECORD, read_json
 from isthmus.runs.run import Run
 
 PLAN, CHECKPOINTS = "plan.json", "checkpoints"
-BYTES = "the values of the data"
+BYTES, VALID_BYTES = "the values of the data", "the values of the validation set"
 FREE = frozenset({"training.checkpoint_interval"})
 """Options that do not affect results, and so may differ when a run is resumed."""
 MACHINE = {"torch": "version of torch", "processor": "kind of CPU", "processes": "number of processes"}
@@ -98,6 +98,8 @@ def plan_of(run: Run, settings: Mapping[str, Any]) -> dict[str, Any]:
     if not run.metadata.source and run.data is not None and isinstance(run.data.train.x, Tensor):
         # data that is only in memory can be compared in no other way
         metadata[BYTES] = hashlib.sha256(run.data.train.x.numpy().data).hexdigest()
+    if run.metadata.validation and run.data is not None and run.data.valid is not None:
+        metadata[VALID_BYTES] = hashlib.sha256(run.data.valid.tensor.numpy().data).hexdigest()
     content = {"recipe": run.recipe.to_dict(), "metadata": metadata, "settings": dict(settings)}
     return dict(json.loads(json.dumps(content)))
 
@@ -140,11 +142,12 @@ def check_same(old: Mapping[str, Any], plan: Mapping[str, Any], what: str) -> No
     """
     for section in ("recipe", "metadata"):
         before, now = _flat(old[section]), _flat(plan[section])
-        for name in sorted(before.keys() | now.keys(), key=lambda name: (name == BYTES, name)):
+        for name in sorted(before.keys() | now.keys(), key=lambda name: (name in (BYTES, VALID_BYTES), name)):
             if name in FREE or before.get(name) == now.get(name):
                 continue
-            other = "other values of the data" if name == BYTES else f"{name} = {_short(before.get(name))}"
-            requested = "this call has these" if name == BYTES else f"this call has {_short(now.get(name))}"
+            bytes_differ = name in (BYTES, VALID_BYTES)
+            other = f"other{name.removeprefix('the')}" if bytes_differ else f"{name} = {_short(before.get(name))}"
+            requested = "this call has these" if bytes_differ else f"this call has {_short(now.get(name))}"
             raise BadRun(
                 f"{what} was started with {other}, but {requested}. Use the same settings, or start again with "
                 "overwrite=True."

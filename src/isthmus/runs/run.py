@@ -1,8 +1,12 @@
-"""A run: a recipe, the trained model, its metadata and history, and inference with them."""
+"""A run: a recipe, the trained model, its metadata and history, and inference with them.
+
+The methods of :class:`Run` are the verbs of the command. Each calls a function of ``runs`` or ``reports``, which are
+imported when a method is called, because they import this module.
+"""
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -10,19 +14,15 @@ from torch import Tensor
 
 from isthmus.data.base import Array
 from isthmus.data.formats.arrays import is_8bit, standardize_layout
-from isthmus.data.preparing.new_data import lazy_like_training, transform_like_training
+from isthmus.data.preparing.new_data import transform_like_training
 from isthmus.data.preparing.prepared import PreparedData
-from isthmus.data.streaming.choice import source_if_streamed
-from isthmus.data.streaming.lazy import StoredTensor
 from isthmus.data.transforms.scaling import Scaling
 from isthmus.errors import BadRun
-from isthmus.metrics.evaluation import evaluate
 from isthmus.models.autoencoder import Autoencoder
-from isthmus.models.hardware import network_precision
-from isthmus.models.inputs import chunks
+from isthmus.models.hardware import network_precision, torch_device
+from isthmus.models.imported import Maker, import_maker, is_import_path, make_objective
 from isthmus.models.objective import Objective
 from isthmus.models.recipe import Recipe
-from isthmus.options import DataOptions
 from isthmus.runs.folder import (
     METRICS,
     RECIPE,
@@ -38,13 +38,19 @@ from isthmus.runs.folder import (
     write_run,
 )
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from isthmus.reports.diagnosis import Finding
+    from isthmus.runs.data import NewData
+
 
 @dataclass(repr=False)
 class Run:
     """A trained model with everything needed to use it again and to trace its origin.
 
-    ``encode``, ``decode``, ``reconstruct`` and ``sample`` take and return data in the units of the data passed to
-    ``fit``; the methods of ``model`` work in the units of its inputs.
+    Methods take and return NumPy arrays in the units of the data passed to ``fit``; ``model`` is a PyTorch module that
+    works in the units of its inputs.
 
     Attributes:
         recipe: the recipe, complete.
@@ -78,12 +84,14 @@ class Run:
         """The affine map from raw values to model inputs."""
         return Scaling.from_dict(self.metadata.scaling)
 
-    def encode(self, x: Array, *, sample: bool = False, precision: str = "32") -> Array:
+    def encode(self, x: "NewData", *, sample: bool = False, seed: int | None = None, precision: str = "32") -> Array:
         """Codes of examples, (N, *code): the mean of q(z | x), or a sample from it.
 
         Args:
-            x: examples in the units of the training data, (N, D), (N, H, W) or (N, H, W, C).
+            x: examples in the units of the training data, (N, D), (N, H, W) or (N, H, W, C); the name of a data set; or
+                a path. Of a data set with several splits, all examples are taken in order.
             sample: sample from q(z | x) instead of taking its mean.
+            seed: seed of the samples.
             precision: precision of the encoder's matrix products: ``32``, ``bf16`` (about four times as fast if the
                 hardware supports it; codes of a trained network differ by about 0.3 % in norm), or ``auto``, which is
                 bf16 where it is fast.
@@ -91,9 +99,118 @@ class Run:
         Raises:
             IsthmusError: examples of another shape, values that are not finite, or an unknown precision.
         """
-        dtype = self.network_dtype(precision)
-        codes = (self.model.encode(c, sample=sample, precision=dtype) for c in chunks(self.inputs(x)))
-        return np.concatenate([z.cpu().numpy() for z in codes])
+        from isthmus.runs import inference
+
+        return inference.encode(self, x, sample=sample, precision=precision).array(seed)
+
+    def decode(self, z: Array) -> Array:
+        """Decoded latent codes (N, *code), in the units of the data."""
+        return self.to_array(self.model.decode(torch.as_tensor(np.asarray(z, np.float32))))
+
+    def reconstruct(self, x: "NewData", *, sample: bool = False, seed: int | None = None) -> Array:
+        """Reconstructions of examples (as for :meth:`encode`), of the shape and in the units of the data."""
+        from isthmus.runs import inference
+
+        return inference.reconstruct(self, x, sample=sample).array(seed)
+
+    def denoise(self, x: "NewData", *, corrupt: bool = False, seed: int | None = None) -> Array:
+        """Denoised examples: reconstructions of noisy ones, whose values may lie outside the range of clean data.
+
+        Args:
+            x: noisy examples, as for :meth:`encode`.
+            corrupt: the examples are clean; apply the corruption of the run to them first.
+            seed: seed of the corruption.
+
+        Raises:
+            IsthmusError: examples of another shape, or ``corrupt`` for a run without a corruption.
+        """
+        from isthmus.runs import inference
+
+        return inference.denoise(self, x, corrupt=corrupt).array(seed)
+
+    def score(self, x: "NewData | None" = None, *, seed: int = 0, importance_samples: int = 0) -> Array:
+        """Anomaly scores (N,), in nats; higher is more anomalous (:func:`isthmus.metrics.scores.scores`).
+
+        Args:
+            x: examples, as for :meth:`encode`; the test set of the run by default.
+            seed: seed of the samples.
+            importance_samples: estimate -log p(x) from this many samples of z per example; 0 for the evidence lower
+                bound, or the reconstruction error of a model without one.
+        """
+        from isthmus.runs import inference
+
+        return inference.score(self, x, seed=seed, importance_samples=importance_samples).values
+
+    def sample(self, n: int, *, seed: int | None = None) -> Array:
+        """``n`` new examples, decoded from samples of the prior, in the units of the data."""
+        return self.to_array(self.model.sample(n, seed=seed))
+
+    def interpolate(
+        self, start: "NewData | None" = None, end: "NewData | None" = None, *, rows: int = 6, steps: int = 11
+    ) -> Array:
+        """Decoded points on straight lines between the codes of pairs of examples, (rows, steps, ...).
+
+        Args:
+            start: examples, as for :meth:`encode`; the test set of the run by default.
+            end: examples, one for each of ``start``. Without them ``rows`` pairs are chosen among ``start``.
+            rows: number of pairs that are chosen.
+            steps: points per line, both ends included.
+
+        Raises:
+            IncompatibleParts: the code is discrete.
+        """
+        from isthmus.runs import inference
+
+        return self.to_lines(inference.interpolate(self, start, end, rows=rows, steps=steps))
+
+    def evaluate(
+        self, x: "NewData | None" = None, *, seed: int | None = None, importance_samples: int = 0
+    ) -> dict[str, float]:
+        """Metrics by name; for meanings and units see :data:`isthmus.metrics.evaluation.MEANINGS`.
+
+        Args:
+            x: examples, as for :meth:`encode`; the test set of the run by default.
+            seed: seed of all samples; that of the run by default.
+            importance_samples: if K > 0, also compute ``nll`` from K samples of z per example.
+        """
+        from isthmus.runs import inference
+
+        return inference.evaluate(self, x, seed=seed, importance_samples=importance_samples)
+
+    def plot(self, name: str | None = None, data: "NewData | None" = None) -> "Figure | dict[str, Figure]":
+        """The figure called ``name``, such as ``samples``, or by default all figures of the run by name.
+
+        Args:
+            name: name of a figure; which ones a run has depends on its parts.
+            data: examples, as for :meth:`encode`; the test set of the run by default.
+
+        Raises:
+            UnknownName: the run has no such figure.
+        """
+        from isthmus.reports import figures
+
+        return figures.plot(self, name, data)
+
+    def doctor(self, data: "NewData | None" = None) -> "list[Finding]":
+        """Likely problems of the run, each with the option to change; empty if none was found."""
+        from isthmus.reports import diagnosis
+        from isthmus.runs.data import data_for
+
+        return diagnosis.diagnose(self, data_for(self, data))
+
+    def report(self, folder: Path | str | None = None, data: "NewData | None" = None) -> Path:
+        """Write ``report.html`` with the metrics and figures of the run; returns its path.
+
+        Args:
+            folder: folder of the report and its figures; the folder of the run by default.
+            data: examples, as for :meth:`encode`; the test set of the run by default.
+
+        Raises:
+            BadRun: no ``folder`` is given, and the run was not saved.
+        """
+        from isthmus.reports import report
+
+        return report.make(self, folder, data).path
 
     def network_dtype(self, precision: str) -> torch.dtype | None:
         """The dtype of matrix products for a precision (``auto``, ``32``, ``bf16``); ``None`` is float32.
@@ -102,33 +219,6 @@ class Run:
             BadOption: an unknown precision, or one that the device does not support.
         """
         return network_precision(precision, self.model.like.device)
-
-    def decode(self, z: Array) -> Array:
-        """Decoded latent codes (N, *code), in the units of the data."""
-        return self.to_array(self.model.decode(torch.as_tensor(np.asarray(z, np.float32))))
-
-    def reconstruct(self, x: Array, *, sample: bool = False) -> Array:
-        """Reconstructions of examples, of the shape and in the units of the data."""
-        outputs = (self.model.reconstruct(chunk, sample=sample) for chunk in chunks(self.inputs(x)))
-        return np.concatenate([self.to_array(y) for y in outputs])
-
-    def sample(self, n: int, *, seed: int | None = None) -> Array:
-        """``n`` new examples, decoded from samples of the prior, in the units of the data."""
-        return self.to_array(self.model.sample(n, seed=seed))
-
-    def evaluate(self, x: Array, *, seed: int = 0) -> dict[str, float]:
-        """Metrics of the run on raw examples; for units see :data:`isthmus.metrics.evaluation.MEANINGS`."""
-        inputs = self.inputs(x)
-        if isinstance(inputs, StoredTensor):
-            inputs.add_check(self.model.likelihood.check)
-        return evaluate(self.objective, inputs, seed=seed)
-
-    def inputs(self, x: Array) -> Tensor | StoredTensor:
-        """Model inputs of raw examples; large data, such as a memory-mapped file, is read chunk by chunk."""
-        source = source_if_streamed(x, DataOptions())
-        if source is None:
-            return self.to_tensor(x)
-        return lazy_like_training(source, self.metadata.shape, self.scaling, DataOptions(), self.metadata.seed)
 
     def to_tensor(self, x: Array, *, pixels: bool | None = None) -> Tensor:
         """Model inputs (N, D) or (N, C, H, W) of raw examples, transformed as the training data was.
@@ -160,6 +250,11 @@ class Run:
         images = self.scaling.invert(x) if self._rescaled else x
         return (images[:, 0] if images.shape[1] == 1 else images.movedim(1, -1)).contiguous().numpy()
 
+    def to_lines(self, x: Tensor) -> Array:
+        """Model outputs (rows, steps, *shape) as arrays like those of :meth:`to_array`, (rows, steps, ...)."""
+        outputs = self.to_array(x.flatten(0, 1))
+        return outputs.reshape(*x.shape[:2], *outputs.shape[1:])
+
     def save(self, folder: Path | str) -> Path:
         """Write the run into ``folder``; each file is written atomically."""
         self.folder = Path(folder)
@@ -167,31 +262,61 @@ class Run:
         return self.folder
 
 
-def load(folder: Path | str, objective: Objective | None = None) -> Run:
-    """Load a saved run. A run made from parts by hand needs its ``objective``, built again in the same way.
+def load(
+    folder: Path | str,
+    objective: Objective | Maker | None = None,
+    *,
+    allow_import: bool = False,
+    device: str = "auto",
+) -> Run:
+    """Load a saved run.
+
+    Args:
+        folder: folder of the run.
+        objective: for a run made from parts by hand, its objective, built again in the same way, or the function that
+            returns it.
+        allow_import: import the function that made the objective of the run, if its import path is known. This runs
+            the code of its module, so permit it only for runs that you trust.
+        device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
 
     Raises:
         BadRun: the folder is missing or damaged, or of another format.
+        BadOption: a device that is not available, or a function that cannot be imported.
     """
     folder = Path(folder)
     _check_is_run(folder)
+    place = torch_device(device)
     metadata = read_metadata(folder)
     recipe = Recipe.from_dict(read_json(folder / RECIPE))
     weights = plain_file(folder / WEIGHTS)
+    if objective is None and metadata.by_hand:
+        objective = _maker_of(folder, metadata, allow_import=allow_import)
     if objective is None:
-        if metadata.by_hand:
-            raise BadRun(
-                f"The run in {str(folder)!r} was made from parts by hand, which its files do not describe. Build the "
-                "same objective again and pass it to isthmus.load(folder, objective)."
-            )
         # a small recipe may describe a model of gibibytes: it is built only if the file holds its weights
         check_weights(recipe.draft(metadata.shape).model, weights)
         objective = recipe.build(metadata.shape)
+    if not isinstance(objective, Objective):
+        objective = make_objective(objective, metadata.shape)
     objective.dry_run(metadata.shape)
     check_weights(objective.model, weights)
     objective.model.load_state_dict(read_weights(weights))
-    objective.eval()
+    objective.eval().to(place)
     return Run(recipe, objective, metadata, read_history(folder / METRICS), folder)
+
+
+def _maker_of(folder: Path, metadata: RunMetadata, *, allow_import: bool) -> Maker:
+    """The function that made the objective of a run, if it may be imported."""
+    if not metadata.made_by or not is_import_path(metadata.made_by):
+        raise BadRun(
+            f"The run in {str(folder)!r} was made from parts by hand, which its files do not describe. Build the "
+            "same objective again and pass it to isthmus.load(folder, objective)."
+        )
+    if not allow_import:
+        raise BadRun(
+            f"The run in {str(folder)!r} was made by {metadata.made_by!r}, and loading it runs the code of that "
+            "module. Pass allow_import=True if you trust it."
+        )
+    return import_maker(metadata.made_by)
 
 
 def _check_is_run(folder: Path) -> None:

@@ -9,7 +9,6 @@ import math
 import platform
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -39,29 +38,17 @@ from isthmus.training.checkpointing.state import (
 )
 from isthmus.training.checks import check_batches, check_options, products, warn_of_unfinished_schedules
 from isthmus.training.distributed.processes import fabric, lost_process_errors, of
-from isthmus.training.history import BestWeights, Epoch
+from isthmus.training.history import BestWeights, Epoch, Outcome
 from isthmus.training.line_searches import METHODS, with_fixed_buffers
 from isthmus.training.nonfinite import locate
 from isthmus.training.optimizers import momentum_at, optimizers, rate_at, run_length, set_pace
 from isthmus.training.signals import Stop, interruptible
 
 LOOK = 50
-"""Steps between two checks of the loss, and between two progress reports."""
+"""Steps between two checks of the loss on an accelerator, and between two agreements of several processes."""
 
 TrainingCallback = Callable[[str, Epoch | int], None]
-"""Called with ``("step", n)`` every ``LOOK`` steps, and with ``("epoch", record)`` after each epoch."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Result of a run: all epochs, the epoch of the kept weights, why it stopped, and the steps where it resumed."""
-
-    history: list[Epoch]
-    kept_epoch: int
-    stopped: str
-    seconds: float
-    precision: str
-    resumed_at: tuple[int, ...] = ()
+"""Called with ``("step", n)`` after each step, and with ``("epoch", record)`` after each epoch."""
 
 
 class Engine:
@@ -78,6 +65,7 @@ class Engine:
         callback: called with the progress.
         checkpoints: where checkpoints are saved; none by default.
         strategy: whether several processes replicate (``ddp``) or shard (``fsdp``) the model.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
     """
 
     def __init__(
@@ -93,9 +81,10 @@ class Engine:
         callback: TrainingCallback | None = None,
         checkpoints: CheckpointStore | None = None,
         strategy: str = "ddp",
+        device: str = "auto",
     ) -> None:
         self.objective, self.options, self.seed = objective, options, seed
-        self.fabric = fabric()
+        self.fabric = fabric(device)
         self.processes = of(self.fabric)
         self.precision = network_precision(products(options), self.fabric.device)
         self.callback = callback or (lambda _kind, _what: None)
@@ -122,6 +111,8 @@ class Engine:
         self.history: list[Epoch] = []
         self.at = Position(sums=torch.zeros((), device=self.fabric.device))
         self.resumed_at: list[int] = []
+        self.ended: str | None = None
+        """Why a callback ended the run."""
         self._generators: dict[str, Tensor] = {}
         self._stop = Stop()
         self.threads = torch.get_num_threads()
@@ -217,21 +208,26 @@ class Engine:
         """The rest of an epoch over the training set, then validation; the reason for early stopping, or ``None``."""
         self._train()
         at = self.at
-        sums = self.processes.total(at.sums).tolist()
-        seen = at.seen * self.processes.world
-        train = {name: value / seen for name, value in zip(at.names, sums, strict=True)}
+        train = self.losses_so_far()
         valid = self._validate()
         self._check_finite(at.epoch, {"training": train, "validation": valid or {}})
         weights = self.objective.weights(at.step - 1, self.total)
-        speed = round(seen / at.seconds, 1)
+        speed = round(at.seen * self.processes.world / at.seconds, 1)
         self.history.append(Epoch(at.epoch + 1, at.step, train, valid, weights, at.learning_rate, at.seconds, speed))
         self.callback("epoch", self.history[-1])
         reason = self.best_weights.see(self.history[-1])
+        if self.processes.any(self.ended is not None)[0]:
+            reason = reason or self.ended or "a callback stopped it"
         at.follow()
         if reason is not None:
             return f"early, as {reason}"
         self._pause()
         return None
+
+    def losses_so_far(self) -> dict[str, float]:
+        """The named training losses of the current epoch, means over its examples so far."""
+        seen, sums = self.at.seen * self.processes.world, self.processes.total(self.at.sums).tolist()
+        return {name: value / seen for name, value in zip(self.at.names, sums, strict=True)}
 
     def _train(self) -> None:
         """Take the remaining steps of the current epoch."""
@@ -244,7 +240,7 @@ class Engine:
         try:
             # data in memory is on the device already
             for x in map(self._placed, self.batches.epoch(at.epoch, at.batch)):
-                if at.step >= self.total:
+                if at.step >= self.total or (self.ended and self.processes.world == 1):
                     break
                 at.learning_rate = rate_at(at.step, self.total, self.options)
                 set_pace(self.optimizers, at.learning_rate, momentum_at(at.step, self.options))
@@ -256,8 +252,7 @@ class Engine:
                 at.step += 1
                 at.batch += 1
                 at.seconds = time.perf_counter() - started
-                if at.step % LOOK == 0:
-                    self.callback("step", at.step)
+                self.callback("step", at.step)
                 self._pause()
         finally:
             self.objective.model.autocast = None

@@ -28,6 +28,18 @@ class Epoch:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """Result of a run: all epochs, the epoch of the kept weights, why it stopped, and the steps where it resumed."""
+
+    history: list[Epoch]
+    kept_epoch: int
+    stopped: str
+    seconds: float
+    precision: str
+    resumed_at: tuple[int, ...] = ()
+
+
 @dataclass
 class BestWeights:
     """The weights of the best epoch, and early stopping.

@@ -14,10 +14,6 @@ from isthmus.training.fused_adam import Adam
 from isthmus.training.line_searches import METHODS, LineSearches
 
 TARGET_STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 3000, 20, 1000
-WIDE = 1024
-"""Largest number of inputs of a layer that is trained with the full learning rate."""
-
-
 CRITIC_BETAS = (0.5, 0.9)
 """Decay rates of Adam for a critic: its target changes, so its averages are shorter (Kim & Mnih, 2018)."""
 
@@ -48,7 +44,7 @@ def _players(module: nn.Module) -> dict[str, list[nn.Parameter]]:
 
 def _chosen(options: TrainingOptions, module: nn.Module) -> list[Optimizer]:
     """The optimizers of the autoencoder; two for ``muon``, which is applied to hidden weight matrices only."""
-    parameters = groups(module)
+    parameters = groups(module, options.width_scaling)
     decay, rate = options.weight_decay, options.learning_rate
     if options.optimizer == "exact":
         return []
@@ -62,7 +58,7 @@ def _chosen(options: TrainingOptions, module: nn.Module) -> list[Optimizer]:
     if options.optimizer in METHODS:
         return [LineSearches(_players(module)[AUTOENCODER], options.optimizer, options.line_searches)]
     hidden = _hidden(module)
-    others = groups(module, leaving=hidden)
+    others = groups(module, options.width_scaling, leaving=hidden)
     made: list[Optimizer] = []
     if hidden:
         made.append(torch.optim.Muon(hidden, rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"))
@@ -91,8 +87,8 @@ def _of_networks(module: nn.Module) -> set[int]:
     return {id(p) for network in networks for p in network.parameters()}
 
 
-def groups(module: nn.Module, leaving: Sequence[nn.Parameter] = ()) -> list[dict[str, Any]]:
-    """Groups of trainable parameters with a factor (``share``) of the learning rate: 1, or ``WIDE`` / inputs if wider.
+def groups(module: nn.Module, width_scaling: int | None, leaving: Sequence[nn.Parameter] = ()) -> list[dict[str, Any]]:
+    """Groups of trainable parameters with a factor (``share``) of the learning rate: 1, or width_scaling / inputs.
 
     Parameters in ``leaving`` belong to another optimizer.
 
@@ -109,7 +105,8 @@ def groups(module: nn.Module, leaving: Sequence[nn.Parameter] = ()) -> list[dict
         if id(parameter) in excluded:
             continue
         inputs = parameter.shape[1] if parameter.ndim == 2 and id(parameter) in inside else 1
-        by_share.setdefault(min(1.0, WIDE / inputs), []).append(parameter)
+        share = 1.0 if width_scaling is None else min(1.0, width_scaling / inputs)
+        by_share.setdefault(share, []).append(parameter)
     return [{"params": members, "share": share} for share, members in by_share.items()]
 
 

@@ -37,7 +37,18 @@ RECIPES: dict[str, RecipeEntry] = (
 )
 """Known recipes by name."""
 
+ALIASES = {
+    "ae": "deep",
+    "autoencoder": "deep",
+    "dae": "denoising",
+    "sae": "sparse_l1",
+    "cae": "contractive",
+    "aae": "wae_gan",
+}
+"""Usual abbreviations: the recipe that each stands for."""
+
 __all__ = [
+    "ALIASES",
     "RECIPES",
     "RecipeEntry",
     "batch_top_k",
@@ -86,7 +97,7 @@ __all__ = [
 
 
 def recipe(name: str) -> Recipe:
-    """The recipe called ``name``, with its default options.
+    """The recipe called ``name`` (or by one of its :data:`ALIASES`, in any case), with its default options.
 
     Raises:
         UnknownName: there is no such recipe.
@@ -94,6 +105,8 @@ def recipe(name: str) -> Recipe:
     >>> recipe("vae").latent.kind
     'gaussian'
     """
-    if name not in RECIPES:
+    key = name if name in RECIPES else name.lower().replace("-", "_")
+    key = ALIASES.get(key, key)
+    if key not in RECIPES:
         raise unknown("recipe", name, RECIPES)
-    return RECIPES[name].make()
+    return RECIPES[key].make()

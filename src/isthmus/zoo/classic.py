@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from isthmus.models.recipe import LatentPart, LikelihoodPart, NetPart, Recipe
 from isthmus.options import TrainingOptions
-from isthmus.zoo.entries import RecipeEntry, part
+from isthmus.zoo.entries import RecipeEntry, code, part
 
 
-def linear(latent: int = 30, *, tied: bool = False) -> Recipe:
+def linear(latent: int | None = None, *, tied: bool = False) -> Recipe:
     r"""Linear autoencoder, :math:`\min \frac12\lVert x - W'(Wx + b) - b'\rVert^2`: PCA by gradient descent.
 
     At the optimum the decoder spans the subspace of the first ``latent`` principal components.
@@ -19,13 +19,13 @@ def linear(latent: int = 30, *, tied: bool = False) -> Recipe:
     return Recipe(
         name="linear",
         net=part(NetPart, "linear", tied=tied),
-        latent=part(LatentPart, "deterministic", size=latent),
+        latent=part(LatentPart, "deterministic", **code(latent, 30)),
         likelihood=part(LikelihoodPart, "gaussian"),
         training=TrainingOptions(learning_rate=2e-3, schedule="cosine", precision="32"),
     )
 
 
-def logistic_pca(latent: int = 30) -> Recipe:
+def logistic_pca(latent: int | None = None) -> Recipe:
     r"""Logistic PCA: a linear code with logistic outputs, :math:`p = \mathrm{Bernoulli}(W'(Wx+b)+b')`.
 
     References:
@@ -34,12 +34,12 @@ def logistic_pca(latent: int = 30) -> Recipe:
     return Recipe(
         name="logistic_pca",
         net=part(NetPart, "linear"),
-        latent=part(LatentPart, "deterministic", size=latent),
+        latent=part(LatentPart, "deterministic", **code(latent, 30)),
         training=TrainingOptions(learning_rate=2e-3, schedule="cosine"),
     )
 
 
-def simple(latent: int = 32) -> Recipe:
+def simple(latent: int | None = None) -> Recipe:
     r"""Shallow autoencoder with a ReLU code, D-32-D: :math:`z = \mathrm{relu}(Wx + b)`, cross-entropy.
 
     References:
@@ -48,12 +48,12 @@ def simple(latent: int = 32) -> Recipe:
     return Recipe(
         name="simple",
         net=part(NetPart, "linear"),
-        latent=_relu(latent),
+        latent=_relu(latent, 32),
         training=TrainingOptions(learning_rate=2e-3, schedule="cosine"),
     )
 
 
-def deep(latent: int = 32, hidden: Sequence[int] = (128, 64)) -> Recipe:
+def deep(latent: int | None = None, hidden: Sequence[int] = (128, 64)) -> Recipe:
     r"""Deep autoencoder, D-128-64-32-64-128-D with ReLU and a linear code: :math:`z = f_3(f_2(f_1(x)))`, cross-entropy.
 
     In a ReLU code (``latent.activation=relu``) some units die and receive no gradient any more.
@@ -65,12 +65,12 @@ def deep(latent: int = 32, hidden: Sequence[int] = (128, 64)) -> Recipe:
     return Recipe(
         name="deep",
         net=part(NetPart, "mlp", widths=list(hidden)),
-        latent=part(LatentPart, "deterministic", size=latent),
+        latent=part(LatentPart, "deterministic", **code(latent, 32)),
         training=TrainingOptions(learning_rate=5e-3, schedule="cosine"),
     )
 
 
-def tied(latent: int = 32, hidden: Sequence[int] = (256,)) -> Recipe:
+def tied(latent: int | None = None, hidden: Sequence[int] = (256,)) -> Recipe:
     r"""Deep autoencoder with tied weights: each decoder matrix is a transposed encoder matrix, :math:`W' = W^\top`.
 
     References:
@@ -79,7 +79,7 @@ def tied(latent: int = 32, hidden: Sequence[int] = (256,)) -> Recipe:
     return Recipe(
         name="tied",
         net=part(NetPart, "mlp", widths=list(hidden), tied=True),
-        latent=part(LatentPart, "deterministic", size=latent),
+        latent=part(LatentPart, "deterministic", **code(latent, 32)),
         training=TrainingOptions(schedule="cosine"),
     )
 
@@ -116,7 +116,7 @@ def conv(channels: Sequence[int] = (16, 8, 8)) -> Recipe:
     )
 
 
-def transposed_conv(latent: int = 64, channels: Sequence[int] = (32, 64, 128, 128)) -> Recipe:
+def transposed_conv(latent: int | None = None, channels: Sequence[int] = (32, 64, 128, 128)) -> Recipe:
     r"""Convolutional autoencoder: four strided convolutions, a dense code, four transposed convolutions.
 
     References:
@@ -127,13 +127,13 @@ def transposed_conv(latent: int = 64, channels: Sequence[int] = (32, 64, 128, 12
     return Recipe(
         name="transposed_conv",
         net=part(NetPart, "conv", channels=list(channels), downsampling="stride", upsampling="transposed"),
-        latent=part(LatentPart, "deterministic", size=latent),
+        latent=part(LatentPart, "deterministic", **code(latent, 64)),
         training=TrainingOptions(schedule="cosine"),
     )
 
 
-def _relu(latent: int) -> LatentPart:
-    return part(LatentPart, "deterministic", size=latent, activation="relu")
+def _relu(latent: int | None, default: int) -> LatentPart:
+    return part(LatentPart, "deterministic", **code(latent, default), activation="relu")
 
 
 ENTRIES: dict[str, RecipeEntry] = {

@@ -2,12 +2,12 @@ r"""Linear autoencoders with closed-form weights: baselines for trained models."
 
 from isthmus.models.recipe import CorruptionPart, LatentPart, LikelihoodPart, NetPart, PenaltyPart, Recipe
 from isthmus.options import TrainingOptions
-from isthmus.zoo.entries import RecipeEntry, part
+from isthmus.zoo.entries import RecipeEntry, code, part
 
 EXACT = TrainingOptions(optimizer="exact")
 
 
-def pca(latent: int = 30) -> Recipe:
+def pca(latent: int | None = None) -> Recipe:
     r"""Principal component analysis: :math:`z = V^\top (x - \bar x)`, :math:`\hat x = Vz + \bar x`.
 
     The optimum of ``linear``, with orthonormal directions ordered by explained variance.
@@ -19,13 +19,13 @@ def pca(latent: int = 30) -> Recipe:
     return Recipe(
         name="pca",
         net=part(NetPart, "linear"),
-        latent=part(LatentPart, "deterministic", size=latent),
+        latent=part(LatentPart, "deterministic", **code(latent, 30)),
         likelihood=part(LikelihoodPart, "gaussian"),
         training=EXACT,
     )
 
 
-def probabilistic_pca(latent: int = 30) -> Recipe:
+def probabilistic_pca(latent: int | None = None) -> Recipe:
     r"""Probabilistic PCA, the optimal linear variational autoencoder: :math:`x = Wz + \bar x + \sigma\epsilon`.
 
     The posterior is exact, so the bound equals the log-likelihood.
@@ -36,7 +36,7 @@ def probabilistic_pca(latent: int = 30) -> Recipe:
     return Recipe(
         name="probabilistic_pca",
         net=part(NetPart, "linear"),
-        latent=part(LatentPart, "gaussian", size=latent),
+        latent=part(LatentPart, "gaussian", **code(latent, 30)),
         likelihood=part(LikelihoodPart, "shared_gaussian"),
         penalties={"kl": PenaltyPart(kind="kl")},
         training=EXACT,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from isthmus.models.recipe import CorruptionPart, LatentPart, NetPart, Recipe
 from isthmus.options import TrainingOptions
-from isthmus.zoo.entries import RecipeEntry, part
+from isthmus.zoo.entries import RecipeEntry, code, part
 
 
 def denoising(latent: int = 512, hidden: Sequence[int] = (), *, fraction: float = 0.25) -> Recipe:
@@ -24,7 +24,7 @@ def denoising(latent: int = 512, hidden: Sequence[int] = (), *, fraction: float 
     )
 
 
-def dropout(latent: int = 64, hidden: Sequence[int] = (512,), *, p: float = 0.2) -> Recipe:
+def dropout(latent: int | None = None, hidden: Sequence[int] = (512,), *, p: float = 0.2) -> Recipe:
     r"""Deep autoencoder with dropout of hidden units during training, :math:`h \odot m / (1 - p)`.
 
     The input is not corrupted. Dropout with probability ``p`` reduces the co-adaptation of features.
@@ -35,7 +35,7 @@ def dropout(latent: int = 64, hidden: Sequence[int] = (512,), *, p: float = 0.2)
     return Recipe(
         name="dropout",
         net=part(NetPart, "mlp", widths=list(hidden), dropout=p),
-        latent=part(LatentPart, "deterministic", size=latent),
+        latent=part(LatentPart, "deterministic", **code(latent, 64)),
         training=TrainingOptions(learning_rate=2e-3, schedule="cosine"),
     )
 

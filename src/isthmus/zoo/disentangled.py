@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from isthmus.models.recipe import LatentPart, NetPart, PenaltyPart, Recipe
 from isthmus.options import TrainingOptions
 from isthmus.parts.schedules import Schedule
-from isthmus.zoo.entries import RecipeEntry, part
+from isthmus.zoo.entries import RecipeEntry, code, part
 
 
-def beta_tc_vae(latent: int = 10, beta: float = 6.0, hidden: Sequence[int] = (512,)) -> Recipe:
+def beta_tc_vae(latent: int | None = None, beta: float = 6.0, hidden: Sequence[int] = (512,)) -> Recipe:
     r"""Beta-TC VAE: :math:`\mathbb E_q[-\log p(x|z)] + \mathrm{KL} + (\beta - 1)\,\mathrm{TC}(q(z))`.
 
     The KL contains the total correlation TC with weight 1 already, so its total weight is :math:`\beta`; the other two
@@ -20,13 +20,13 @@ def beta_tc_vae(latent: int = 10, beta: float = 6.0, hidden: Sequence[int] = (51
     return Recipe(
         name="beta_tc_vae",
         net=part(NetPart, "mlp", widths=list(hidden)),
-        latent=part(LatentPart, "gaussian", size=latent),
+        latent=part(LatentPart, "gaussian", **code(latent, 10)),
         penalties={"kl": _kl(), "total_correlation": PenaltyPart(kind="total_correlation", weight=Schedule(beta - 1))},
         training=TrainingOptions(batch_size=128, learning_rate=2e-3, schedule="cosine"),
     )
 
 
-def factor_vae(latent: int = 10, gamma: float = 10.0, hidden: Sequence[int] = (512,)) -> Recipe:
+def factor_vae(latent: int | None = None, gamma: float = 10.0, hidden: Sequence[int] = (512,)) -> Recipe:
     r"""FactorVAE: :math:`\mathbb E_q[-\log p(x|z)] + \mathrm{KL} + \gamma\,\mathrm{TC}(q(z))`, TC from a critic.
 
     References:
@@ -37,13 +37,15 @@ def factor_vae(latent: int = 10, gamma: float = 10.0, hidden: Sequence[int] = (5
     return Recipe(
         name="factor_vae",
         net=part(NetPart, "mlp", widths=list(hidden)),
-        latent=part(LatentPart, "gaussian", size=latent),
+        latent=part(LatentPart, "gaussian", **code(latent, 10)),
         penalties={"kl": _kl(), "factor": factor},
         training=TrainingOptions(batch_size=128, learning_rate=2e-3, schedule="cosine", keep="last"),
     )
 
 
-def dip_vae(latent: int = 10, off_diagonal: float = 10.0, on: str = "mean", hidden: Sequence[int] = (512,)) -> Recipe:
+def dip_vae(
+    latent: int | None = None, off_diagonal: float = 10.0, on: str = "mean", hidden: Sequence[int] = (512,)
+) -> Recipe:
     r"""DIP-VAE: :math:`\mathbb E_q[-\log p(x|z)] + \mathrm{KL} +` the squared distance of the code covariance from I.
 
     ``on="mean"`` is DIP-VAE-I, ``on="code"`` DIP-VAE-II.
@@ -54,7 +56,7 @@ def dip_vae(latent: int = 10, off_diagonal: float = 10.0, on: str = "mean", hidd
     return Recipe(
         name="dip_vae",
         net=part(NetPart, "mlp", widths=list(hidden)),
-        latent=part(LatentPart, "gaussian", size=latent),
+        latent=part(LatentPart, "gaussian", **code(latent, 10)),
         penalties={"kl": _kl(), "dip": part(PenaltyPart, "dip", on=on, off_diagonal=off_diagonal)},
         training=TrainingOptions(batch_size=128, learning_rate=2e-3, schedule="cosine"),
     )

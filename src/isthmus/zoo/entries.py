@@ -32,6 +32,15 @@ class RecipeEntry:
         return short(self.cites[0]) if self.own_paper else "no paper: a mixture of parts"
 
 
+Code = dict[str, int]
+"""The size of a code, as an option of its latent."""
+
+
+def code(size: int | None, default: int) -> Code:
+    """The size of a code: ``size`` if given, else ``default``, but at most half the number of values of an example."""
+    return {"default_size": default} if size is None else {"size": size}
+
+
 def part(family: type[P], kind: str, **options: object) -> P:
     """A part with options; pydantic checks them."""
     try:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from isthmus.models.recipe import LatentPart, LikelihoodPart, NetPart, PenaltyPart, Recipe
 from isthmus.options import TrainingOptions
-from isthmus.zoo.entries import RecipeEntry, part
+from isthmus.zoo.entries import RecipeEntry, code, part
 
 
-def sigma_vae(latent: int = 16, hidden: Sequence[int] = (512,)) -> Recipe:
+def sigma_vae(latent: int | None = None, hidden: Sequence[int] = (512,)) -> Recipe:
     r"""VAE with a learned noise scale: :math:`|x - g(z)|^2/2\sigma^2 + D\log\sigma + \mathrm{KL}`.
 
     The scale adapts to the reconstruction error, so a KL weight of 1 is right for any units of the data.
@@ -20,7 +20,7 @@ def sigma_vae(latent: int = 16, hidden: Sequence[int] = (512,)) -> Recipe:
     return Recipe(
         name="sigma_vae",
         net=part(NetPart, "mlp", widths=list(hidden)),
-        latent=part(LatentPart, "gaussian", size=latent),
+        latent=part(LatentPart, "gaussian", **code(latent, 16)),
         likelihood=part(LikelihoodPart, "shared_gaussian"),
         penalties={"kl": PenaltyPart(kind="kl")},
         training=TrainingOptions(batch_size=100, learning_rate=2e-3, schedule="cosine"),

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 from isthmus.models.recipe import CorruptionPart, LatentPart, LikelihoodPart, NetPart, PenaltyPart, Recipe
 from isthmus.options import TrainingOptions
-from isthmus.zoo.entries import RecipeEntry, part
+from isthmus.zoo.entries import RecipeEntry, code, part
 
 
-def sparse_denoising_vae(latent: int = 16, hidden: Sequence[int] = (512,), *, fraction: float = 0.25) -> Recipe:
+def sparse_denoising_vae(
+    latent: int | None = None, hidden: Sequence[int] = (512,), *, fraction: float = 0.25
+) -> Recipe:
     r"""Denoising variational autoencoder with an L1 penalty: masking noise on the input of the encoder.
 
     .. math:: \mathbb E_{q(z|\tilde x)}[-\log p(x|z)] + \mathrm{KL}(q(z|\tilde x)\,\|\,\mathcal N(0, I))
@@ -20,14 +22,14 @@ def sparse_denoising_vae(latent: int = 16, hidden: Sequence[int] = (512,), *, fr
     return Recipe(
         name="sparse_denoising_vae",
         net=part(NetPart, "mlp", widths=list(hidden)),
-        latent=part(LatentPart, "gaussian", size=latent),
+        latent=part(LatentPart, "gaussian", **code(latent, 16)),
         corruption=part(CorruptionPart, "masking", fraction=fraction),
         penalties={"kl": part(PenaltyPart, "kl"), "l1": part(PenaltyPart, "l1", weight=0.1)},
         training=TrainingOptions(batch_size=100, learning_rate=2e-3, schedule="cosine"),
     )
 
 
-def robust_wae(latent: int = 8, hidden: Sequence[int] = (512, 512), *, fraction: float = 0.1) -> Recipe:
+def robust_wae(latent: int | None = None, hidden: Sequence[int] = (512, 512), *, fraction: float = 0.1) -> Recipe:
     r"""Wasserstein autoencoder for data with outliers: Student-t likelihood, salt-and-pepper noise on the input.
 
     .. math:: -\log t_\nu(x;\, g(f(\tilde x)),\, b) + \lambda\,\mathrm{MMD}^2(q(z), \mathcal N(0, I))
@@ -40,7 +42,7 @@ def robust_wae(latent: int = 8, hidden: Sequence[int] = (512, 512), *, fraction:
     return Recipe(
         name="robust_wae",
         net=part(NetPart, "mlp", widths=list(hidden)),
-        latent=part(LatentPart, "deterministic", size=latent),
+        latent=part(LatentPart, "deterministic", **code(latent, 8)),
         likelihood=part(LikelihoodPart, "student_t", df=4.0, scale=0.2),
         corruption=part(CorruptionPart, "salt_and_pepper", fraction=fraction),
         penalties={"mmd": part(PenaltyPart, "mmd", weight=1000.0)},

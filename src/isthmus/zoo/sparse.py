@@ -2,10 +2,10 @@ r"""Sparse autoencoders: few active units per example."""
 
 from isthmus.models.recipe import LatentPart, LikelihoodPart, NetPart, PenaltyPart, Recipe
 from isthmus.options import TrainingOptions
-from isthmus.zoo.entries import RecipeEntry, part
+from isthmus.zoo.entries import RecipeEntry, code, part
 
 
-def sparse_l1(latent: int = 32, weight: float = 0.0784) -> Recipe:
+def sparse_l1(latent: int | None = None, weight: float = 0.0784) -> Recipe:
     r"""One ReLU code layer with an L1 penalty: :math:`-\log p(x|z) + \lambda \sum_j |z_j|`, D-32-D, cross-entropy.
 
     The tutorial adds :math:`10^{-4} \sum_j |z_j|` to a cross-entropy averaged over 784 pixels; in nats per example,
@@ -17,7 +17,7 @@ def sparse_l1(latent: int = 32, weight: float = 0.0784) -> Recipe:
     return Recipe(
         name="sparse_l1",
         net=part(NetPart, "linear"),
-        latent=part(LatentPart, "deterministic", size=latent, activation="relu"),
+        latent=part(LatentPart, "deterministic", **code(latent, 32), activation="relu"),
         penalties={"l1": part(PenaltyPart, "l1", weight=weight)},
         training=TrainingOptions(learning_rate=2e-3, schedule="cosine"),
     )

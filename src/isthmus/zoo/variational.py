@@ -4,19 +4,19 @@ from collections.abc import Sequence
 
 from isthmus.models.recipe import FidelityPart, LatentPart, NetPart, PenaltyPart, PriorPart, Recipe
 from isthmus.options import TrainingOptions
-from isthmus.zoo.entries import RecipeEntry, part
+from isthmus.zoo.entries import Code, RecipeEntry, code, part
 
 
-def vae(latent: int = 16, hidden: Sequence[int] = (512,)) -> Recipe:
+def vae(latent: int | None = None, hidden: Sequence[int] = (512,)) -> Recipe:
     r"""Variational autoencoder: :math:`\mathbb E_q[-\log p(x|z)] + \mathrm{KL}(q(z|x)\,\|\,\mathcal N(0, I))`.
 
     References:
         Auto-encoding variational Bayes (Kingma & Welling, 2014)
     """
-    return _gaussian("vae", latent, hidden, kl=part(PenaltyPart, "kl"))
+    return _gaussian("vae", code(latent, 16), hidden, kl=part(PenaltyPart, "kl"))
 
 
-def beta_vae(latent: int = 16, hidden: Sequence[int] = (512,), *, beta: float = 4.0) -> Recipe:
+def beta_vae(latent: int | None = None, hidden: Sequence[int] = (512,), *, beta: float = 4.0) -> Recipe:
     r"""Beta-VAE: :math:`\mathbb E_q[-\log p(x|z)] + \beta\,\mathrm{KL}(q(z|x)\,\|\,\mathcal N(0, I))`.
 
     A nat of information is encoded only if it reduces the reconstruction loss by more than :math:`\beta` nats. On small
@@ -25,10 +25,10 @@ def beta_vae(latent: int = 16, hidden: Sequence[int] = (512,), *, beta: float = 
     References:
         beta-VAE: learning basic visual concepts with a constrained variational framework (Higgins et al., 2017)
     """
-    return _gaussian("beta_vae", latent, hidden, kl=part(PenaltyPart, "kl", weight=beta))
+    return _gaussian("beta_vae", code(latent, 16), hidden, kl=part(PenaltyPart, "kl", weight=beta))
 
 
-def capacity_vae(latent: int = 16, hidden: Sequence[int] = (512,), *, gamma: float = 4.0) -> Recipe:
+def capacity_vae(latent: int | None = None, hidden: Sequence[int] = (512,), *, gamma: float = 4.0) -> Recipe:
     r"""VAE with controlled capacity: :math:`\mathbb E_q[-\log p(x|z)] + \gamma\,|\mathrm{KL}(q\,\|\,p) - C|`.
 
     C increases to 25 nats over the first half of the run. The paper's :math:`\gamma = 1000` is for runs of 100,000
@@ -38,35 +38,35 @@ def capacity_vae(latent: int = 16, hidden: Sequence[int] = (512,), *, gamma: flo
     References:
         Understanding disentangling in beta-VAE (Burgess et al., 2018)
     """
-    return _gaussian("capacity_vae", latent, hidden, capacity=part(PenaltyPart, "capacity", weight=gamma))
+    return _gaussian("capacity_vae", code(latent, 16), hidden, capacity=part(PenaltyPart, "capacity", weight=gamma))
 
 
-def vamp_vae(latent: int = 16, hidden: Sequence[int] = (512,), *, components: int = 500) -> Recipe:
+def vamp_vae(latent: int | None = None, hidden: Sequence[int] = (512,), *, components: int = 500) -> Recipe:
     r"""VAE with a VampPrior, :math:`p(z) = \frac1K \sum_k q(z \mid u_k)` over learned pseudo-inputs :math:`u_k`.
 
     References:
         VAE with a VampPrior (Tomczak & Welling, 2018)
     """
-    made = _gaussian("vamp_vae", latent, hidden, kl=part(PenaltyPart, "kl"))
+    made = _gaussian("vamp_vae", code(latent, 16), hidden, kl=part(PenaltyPart, "kl"))
     return made.model_copy(update={"prior": part(PriorPart, "vamp", components=components)})
 
 
-def iwae(latent: int = 16, hidden: Sequence[int] = (512,), *, samples: int = 50) -> Recipe:
+def iwae(latent: int | None = None, hidden: Sequence[int] = (512,), *, samples: int = 50) -> Recipe:
     r"""Importance-weighted autoencoder: :math:`-\mathbb E \log \frac1K \sum_k p(x|z_k)\,p(z_k)/q(z_k|x)`, K = 50.
 
     References:
         Importance weighted autoencoders (Burda et al., 2016)
     """
-    made = _gaussian("iwae", latent, hidden)
+    made = _gaussian("iwae", code(latent, 16), hidden)
     return made.model_copy(update={"fidelity": part(FidelityPart, "importance", samples=samples)})
 
 
-def _gaussian(name: str, latent: int, hidden: Sequence[int], **penalties: PenaltyPart) -> Recipe:
+def _gaussian(name: str, latent: Code, hidden: Sequence[int], **penalties: PenaltyPart) -> Recipe:
     """A fully connected model with a diagonal Gaussian code."""
     return Recipe(
         name=name,
         net=part(NetPart, "mlp", widths=list(hidden)),
-        latent=part(LatentPart, "gaussian", size=latent),
+        latent=part(LatentPart, "gaussian", **latent),
         penalties=penalties,
         training=TrainingOptions(batch_size=100, learning_rate=4e-3, schedule="cosine"),
     )

@@ -11,19 +11,19 @@ from collections.abc import Sequence
 
 from isthmus.models.recipe import LatentPart, LikelihoodPart, NetPart, PenaltyPart, Recipe
 from isthmus.options import TrainingOptions
-from isthmus.zoo.entries import RecipeEntry, part
+from isthmus.zoo.entries import Code, RecipeEntry, code, part
 
 
-def wae_mmd(latent: int = 8, weight: float = 100.0, hidden: Sequence[int] = (512, 512)) -> Recipe:
+def wae_mmd(latent: int | None = None, weight: float = 100.0, hidden: Sequence[int] = (512, 512)) -> Recipe:
     r"""Wasserstein autoencoder with MMD: :math:`-\log p(x|z) + \lambda\,\mathrm{MMD}^2(q(z), \mathcal N)`.
 
     References:
         Wasserstein auto-encoders (Tolstikhin et al., 2018)
     """
-    return _wae("wae_mmd", latent, hidden, part(PenaltyPart, "mmd", weight=weight), keep="best")
+    return _wae("wae_mmd", code(latent, 8), hidden, part(PenaltyPart, "mmd", weight=weight), keep="best")
 
 
-def wae_gan(latent: int = 8, weight: float = 10.0, hidden: Sequence[int] = (512, 512)) -> Recipe:
+def wae_gan(latent: int | None = None, weight: float = 10.0, hidden: Sequence[int] = (512, 512)) -> Recipe:
     r"""Wasserstein autoencoder with a critic (adversarial autoencoder): :math:`-\log p(x|z) - \lambda \log D(z)`.
 
     References:
@@ -32,24 +32,24 @@ def wae_gan(latent: int = 8, weight: float = 10.0, hidden: Sequence[int] = (512,
     """
     # the last weights are kept: while the critic is trained too, a lower loss does not mean a better code
     penalty = part(PenaltyPart, "adversarial", weight=weight, critic_lr_ratio=0.5)
-    return _wae("wae_gan", latent, hidden, penalty, keep="last")
+    return _wae("wae_gan", code(latent, 8), hidden, penalty, keep="last")
 
 
-def sliced_wae(latent: int = 8, weight: float = 100.0, hidden: Sequence[int] = (512, 512)) -> Recipe:
+def sliced_wae(latent: int | None = None, weight: float = 100.0, hidden: Sequence[int] = (512, 512)) -> Recipe:
     r"""Sliced Wasserstein autoencoder: :math:`-\log p(x|z) + \lambda\,\mathrm{SW}_2^2(q(z), \mathcal N(0, I))`.
 
     References:
         Sliced Wasserstein auto-encoders (Kolouri et al., 2019)
     """
-    return _wae("sliced_wae", latent, hidden, part(PenaltyPart, "sliced", weight=weight), keep="best")
+    return _wae("sliced_wae", code(latent, 8), hidden, part(PenaltyPart, "sliced", weight=weight), keep="best")
 
 
-def _wae(name: str, latent: int, hidden: Sequence[int], penalty: PenaltyPart, keep: str) -> Recipe:
+def _wae(name: str, latent: Code, hidden: Sequence[int], penalty: PenaltyPart, keep: str) -> Recipe:
     """A deterministic code, a Gaussian likelihood of unit scale, and one penalty, named by its kind."""
     return Recipe(
         name=name,
         net=part(NetPart, "mlp", widths=list(hidden)),
-        latent=part(LatentPart, "deterministic", size=latent),
+        latent=part(LatentPart, "deterministic", **latent),
         likelihood=part(LikelihoodPart, "gaussian", scale=1.0),
         penalties={penalty.kind: penalty},
         training=TrainingOptions(batch_size=100, learning_rate=1e-3, schedule="cosine", keep=keep),

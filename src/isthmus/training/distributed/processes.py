@@ -17,6 +17,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from isthmus.errors import BadOption, LostProcess
+from isthmus.models.hardware import parse_device
 from isthmus.training.batches import Share
 
 if TYPE_CHECKING:
@@ -171,11 +172,11 @@ def _set(name: str) -> bool:
     return os.environ.get(name, "").isdigit()
 
 
-def fabric() -> "Fabric":
-    """Lightning Fabric on the best device and for all launched processes; its import takes seconds.
+def fabric(device: str = "auto") -> "Fabric":
+    """Lightning Fabric on a device (by default the best one) and for all launched processes; its import takes seconds.
 
     Raises:
-        BadOption: more processes than GPUs on this machine.
+        BadOption: a device that is not available, or more processes than GPUs on this machine.
     """
     import logging
 
@@ -183,18 +184,21 @@ def fabric() -> "Fabric":
 
     # the messages about connecting processes are not useful
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    kind, index = parse_device(device)
     world = launched()
     if world == 1:
-        single = Fabric(accelerator="auto", devices=1, precision="32-true")
+        single = Fabric(accelerator=kind, devices=1 if index is None else [index], precision="32-true")
         single.launch()
         return single
+    if index is not None:
+        raise BadOption(f"device={device!r} names one GPU, but {world} processes were launched. Use device='cuda'.")
     local_world = int(os.environ.get("LOCAL_WORLD_SIZE") or os.environ.get("SLURM_NTASKS_PER_NODE") or world)
-    if torch.cuda.is_available() and local_world > torch.cuda.device_count():
+    if kind != "cpu" and torch.cuda.is_available() and local_world > torch.cuda.device_count():
         raise BadOption(
             f"{local_world} processes were launched on this machine, but it has {torch.cuda.device_count()} GPUs. "
             "Launch one process per GPU."
         )
-    several = Fabric(accelerator="auto", devices=local_world, num_nodes=max(1, world // local_world), strategy="ddp")
+    several = Fabric(accelerator=kind, devices=local_world, num_nodes=max(1, world // local_world), strategy="ddp")
     several.launch()
     return several
 

@@ -1,0 +1,152 @@
+"""What happens before training: recipe, data and objective are joined and checked, and the loop is made."""
+
+from collections.abc import Mapping
+
+from torch import nn
+
+from isthmus import zoo
+from isthmus.data.base import Array
+from isthmus.data.loading import Data, as_stream, prepare, with_validation
+from isthmus.data.preparing.prepared import PreparedData
+from isthmus.data.preparing.screening import screened
+from isthmus.errors import BadData, BadOption
+from isthmus.models.imported import Maker, import_maker, is_import_path, make_objective, path_of
+from isthmus.models.objective import Objective
+from isthmus.models.recipe import Recipe
+from isthmus.models.seeding import derive_seed, seeded
+from isthmus.options import PretrainingOptions
+from isthmus.training.distributed import processes
+from isthmus.training.engine import Engine
+
+INITIAL_EXAMPLES = 10_000
+"""Examples of a streamed training set from which parts are initialized."""
+
+Trainable = Recipe | Objective | Maker | str
+"""What ``fit`` trains: a recipe or its name, an objective, or a function that returns one or its import path."""
+
+
+def resolve(what: Trainable) -> tuple[Trainable, str]:
+    """A function given by its import path, and the path of a function; other choices unchanged."""
+    if isinstance(what, str) and is_import_path(what):
+        return import_maker(what), what
+    if isinstance(what, Recipe | Objective | str):
+        return what, ""
+    if not callable(what) or isinstance(what, nn.Module):
+        raise BadOption(
+            f"A {type(what).__name__} cannot be trained as it is. Pass a recipe, the name of one, or an objective such "
+            "as isthmus.autoencoder(encoder, decoder, latent=16)."
+        )
+    return what, path_of(what)
+
+
+def resolve_recipe(what: Trainable, epochs: int | None, options: Mapping[str, object] | None) -> Recipe:
+    """The recipe with all changes applied; for an objective, a recipe with training and data options only."""
+    if not isinstance(what, Recipe | str):
+        recipe = Recipe(name="by-hand")
+        for path in options or {}:
+            if not path.startswith(("training.", "data.")):
+                raise BadOption(
+                    f"Option {path!r} cannot be set on an objective, only training.* and data.* options can. Change "
+                    "the parts of the objective."
+                )
+    else:
+        recipe = zoo.recipe(what) if isinstance(what, str) else what
+    changes = dict(options or {})
+    if epochs is not None:
+        changes |= {"training.epochs": epochs, "training.steps": None}
+    return recipe.with_options(changes) if changes else recipe
+
+
+def prepare_data(
+    data: Data | PreparedData, valid: Data | None, labels: Array | str | None, recipe: Recipe, seed: int
+) -> tuple[PreparedData, Recipe]:
+    """The data as model inputs, and the recipe with the data options that follow from the arguments of ``fit``."""
+    changes: dict[str, object] = {}
+    if isinstance(labels, str):
+        changes["data.labels"], labels = labels, None
+    if valid is not None:
+        # also when the data is read again for a loaded run
+        changes["data.validation"] = 0
+    recipe = recipe.with_options(changes) if changes else recipe
+    if isinstance(data, PreparedData):
+        return data, recipe
+    prepared = prepare(as_stream(data, recipe.training), recipe.data, seed, labels=labels)
+    return (prepared if valid is None else with_validation(prepared, valid, recipe.data, seed)), recipe
+
+
+def built(what: Trainable, recipe: Recipe, data: PreparedData, seed: int) -> tuple[Objective, PreparedData]:
+    """The objective, built for the data and initialized from it; and the data, screened by the likelihood."""
+    with seeded(derive_seed(seed, "weights")):
+        if isinstance(what, Objective):
+            objective = what
+        elif isinstance(what, Recipe | str):
+            objective = recipe.build(data.shape)
+        else:
+            objective = make_objective(what, data.shape)
+        objective.model.materialize(data.shape)
+    objective.dry_run(data.shape)
+    data = screened(data, objective.model.likelihood.check)
+    with seeded(derive_seed(seed, "weights", "data")):
+        objective.init_from_data(data.train.subsample(INITIAL_EXAMPLES, seed).tensor)
+    return objective, data
+
+
+def engine_for(
+    objective: Objective, recipe: Recipe, data: PreparedData, seed: int, strategy: str, device: str
+) -> Engine:
+    """The training loop for the data, in all launched processes."""
+    valid = None if data.valid is None else data.valid.tensor
+    with processes.lost_process_errors():
+        return Engine(
+            objective,
+            recipe.training,
+            data.train.x,
+            valid,
+            seed=seed,
+            dynamic=data.dynamic,
+            shift=recipe.data.random_shift,
+            strategy=strategy,
+            device=device,
+        )
+
+
+def decided(recipe: Recipe, engine: Engine, data: PreparedData) -> Recipe:
+    """The recipe with what was left open: the number of epochs, the size of the code, and where the data is held."""
+    changes: dict[str, object] = {"training.epochs": engine.epochs}
+    size = recipe.latent.width(data.shape)
+    if recipe.latent.default_size is not None and size is not None:
+        changes["latent.size"] = size
+    if data.streamed:
+        # on a machine with more memory the splits must stay the same
+        changes["data.memory"] = "stream"
+    return recipe.with_options(changes)
+
+
+def check_data_fits(recipe: Recipe, data: PreparedData, strategy: str) -> None:
+    """Refuse options that are incompatible with the data or with the distributed strategy.
+
+    Raises:
+        BadData: pretraining on streamed data, or random shifts of a table.
+        BadOption: pretraining or a closed form with sharded layers, or pretraining options without pretraining.
+    """
+    if recipe.data.random_shift and not data.images:
+        raise BadData(
+            f"data.random_shift is {recipe.data.random_shift}, but the data is a table, not images. Leave it out."
+        )
+    if recipe.training.optimizer == "exact" and strategy == "fsdp":
+        raise BadOption(
+            "training.optimizer=exact needs unsharded layers, but strategy='fsdp' shards them. Use strategy='ddp'."
+        )
+    if recipe.pretraining.kind == "none":
+        usual = PretrainingOptions()
+        unused = [name for name, value in recipe.pretraining if value != getattr(usual, name)]
+        if unused:
+            raise BadOption(
+                f"pretraining.{unused[0]} is set, but pretraining.kind is none, so there is no pretraining. Set "
+                "pretraining.kind=rbm or the name of a recipe such as denoising, or leave it out."
+            )
+        return
+    if data.streamed:
+        raise BadData("Pretraining needs the data in memory, but it is streamed. Set data.memory=whole.")
+    if strategy == "fsdp":
+        raise BadOption("Pretraining needs unsharded layers, but strategy='fsdp' shards them. Use strategy='ddp'.")
