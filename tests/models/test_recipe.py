@@ -94,7 +94,6 @@ def test_a_recipe_of_the_bare_minimum_is_filled_with_the_defaults_of_its_kinds()
         "kind": "conv",
         "channels": [16, 8, 8],
         "residual_blocks": 0,
-        "dense": [],
         "kernel_size": 3,
         "downsampling": "stride",
         "upsampling": "transposed",

@@ -27,7 +27,6 @@ NAMES = {
     "tied": [True],
     "unit_norm": [True],
     "residual_blocks": [1, 2],
-    "dense": [[6], [6, 5]],
     "dropout": [0.3],
     "kernel_size": [5],
     "widths": [[], [6], [12, 10]],

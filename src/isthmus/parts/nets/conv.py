@@ -134,7 +134,6 @@ def conv(
     norm: str = "none",
     init: str = "glorot",
     residual_blocks: int = 0,
-    dense: Sequence[int] = (),
 ) -> Pair:
     r"""A convolutional encoder and decoder with one stage per entry of ``channels``.
 
@@ -151,8 +150,6 @@ def conv(
         norm: normalization before the activation: ``none``, ``batch``, ``layer`` or ``group``.
         init: initial weights, one of :data:`isthmus.parts.nets.layers.INITIAL_WEIGHTS`.
         residual_blocks: number of residual blocks (two 3x3 convolutions each) per stage, in encoder and decoder.
-        dense: sizes of fully connected layers between the innermost feature map and a vector code; the decoder has them
-            in reverse order. Requires ``size``.
 
     Raises:
         ShapeError: the data is not images, or the images are too small for the number of stages.
@@ -164,7 +161,6 @@ def conv(
     """
     _check(shape, channels, kernel_size, downsampling, upsampling)
     check_range("net.residual_blocks", residual_blocks, 0, 100)
-    _check_dense(dense, size)
     sizes = _sizes(shape, kernel_size, len(channels), downsampling)
     inner = (channels[-1], *sizes[-1])
     flat = math.prod(inner)
@@ -186,24 +182,14 @@ def conv(
         decoder = [*between(channels[-1]), *decoder]
     if size is not None:
         check_range("latent.size", size, 1, 1 << 20)
-        widths = [flat, *dense]
-        encoder += [*before(last), nn.Flatten(), *_dense([*widths, latent.width(size)], norm, activation)]
-        upward = _dense([size, *reversed(widths)], norm, activation)
-        decoder = [*upward, nn.Unflatten(1, inner), *before(last), *decoder]
+        encoder += [*before(last), nn.Flatten(), nn.Linear(flat, latent.width(size))]
+        decoder = [nn.Linear(size, flat), nn.Unflatten(1, inner), *before(last), *decoder]
     pair = Pair(nn.Sequential(*encoder), nn.Sequential(*decoder), inner if size is None else (size,))
     for net in (pair.encoder, pair.decoder):
         initialize(net, init)
         for block in (m for m in net.modules() if isinstance(m, Residual)):
             block.silence()
     return pair
-
-
-def _dense(widths: Sequence[int], norm: str, activation: str) -> list[nn.Module]:
-    """Fully connected layers; the last one ends without normalization and activation."""
-    layers: list[nn.Module] = [nn.Linear(widths[0], widths[1])]
-    for a, b in pairwise(widths[1:]):
-        layers += [*normalization(norm, a, maps=False), Activation(activation), nn.Linear(a, b)]
-    return layers
 
 
 def _check(shape: Shape, channels: Sequence[int], kernel: int, down: str, up: str) -> None:
@@ -224,16 +210,6 @@ def _check(shape: Shape, channels: Sequence[int], kernel: int, down: str, up: st
             f"net.kernel_size={kernel} is even, but maxpool and upsample require an odd kernel size. Set "
             f"net.kernel_size={kernel + 1}, or net.downsampling=stride and net.upsampling=transposed."
         )
-
-
-def _check_dense(widths: Sequence[int], size: int | None) -> None:
-    if widths and size is None:
-        raise BadOption(
-            f"net.dense={','.join(map(str, widths))} requires a vector code, but latent.size is not set. Set "
-            "latent.size=16, or leave out net.dense."
-        )
-    for width in widths:
-        check_range("net.dense", width, 1, 1 << 16)
 
 
 def _sizes(shape: Shape, kernel: int, stages: int, down: str) -> list[tuple[int, int]]:
