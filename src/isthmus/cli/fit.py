@@ -138,7 +138,7 @@ def _show(run: "Run", folder: Path, as_json: bool) -> None:
     typer.echo("Figures:")
     for figure, path in drawn:
         typer.echo(f"  {path}  {figure.title.lower()}")
-    typer.echo(f"Report:\n  {report}")
+    typer.echo(f"Report, to open in a browser:\n  {report}")
     print_findings([finding for finding in found if finding.severity == "problem"], err=True)
 
 

@@ -34,11 +34,11 @@ FACES = (
 """The faces of the training set: files of matplotlib's folder of fonts."""
 TEST_FACES = ("DejaVuSansMono-Bold", "DejaVuSerif-Italic", "STIXGeneralItalic", "cmss10")
 """The faces of the test set, of other styles of the same families; Computer Modern Sans has no other style."""
-TURN, SLANT = 10.0, 0.15
+TURN, SLANT = 8.0, 0.1
 """Largest rotation, in degrees, and largest horizontal shear, in either direction."""
-WIDTH = (0.85, 1.1)
+WIDTH = (0.9, 1.1)
 """Bounds of the factor of the width."""
-SIZE = (21.0, 25.0)
+SIZE = (22.0, 25.0)
 """Bounds of the larger side of the ink, in pixels."""
 THICKNESS = (0.0, 0.6)
 """Bounds of the distance by which the strokes grow on each side, in pixels."""
