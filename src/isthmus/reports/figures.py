@@ -132,14 +132,14 @@ def _of_prior(run: Run, split: PreparedSplit) -> Iterator[RunFigure]:
             yield RunFigure(
                 "plane",
                 "Interpolation between four examples",
-                "Decoded codes z(u, v) = (1-v)[(1-u) z1 + u z2] + v[(1-u) z3 + u z4] between the codes z1 to z4 of four "
+                "Decoded codes (1 - v)[(1 - u) a + u b] + v[(1 - u) c + u d] between the codes a, b, c and d of four "
                 "examples, whose reconstructions are at the framed corners.",
                 lambda: plots.bilinear(run.to_plot(bilinear(run, corner_points(split), BETWEEN))),
             )
         yield RunFigure(
             "traversals",
             "Latent traversals",
-            "Each row varies one latent, with the others fixed at the code of one example. Rows are sorted by KL, or by "
+            "Each row varies one latent, with the others fixed at the code of an example. Rows are sorted by KL, or by "
             "variance if the KL is not known; unused latents are omitted.",
             lambda: _traversals(run, split),
         )

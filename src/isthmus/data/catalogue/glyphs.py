@@ -171,4 +171,5 @@ def _extremes(ink: npt.NDArray[np.uint8]) -> Array:
     angle = np.arange(DIRECTIONS) * (2 * np.pi / DIRECTIONS)
     ahead = np.stack([np.cos(angle), np.sin(angle)])
     # the ink reaches half a pixel beyond the center of its outermost pixel
-    return points[np.argmax(points @ ahead, axis=0)] + ahead.T / 2
+    extremes: Array = points[np.argmax(points @ ahead, axis=0)] + ahead.T / 2
+    return extremes
