@@ -7,7 +7,22 @@ import pytest
 
 from isthmus.data import Dataset, load_dataset
 from isthmus.data.catalogue import glyphs
-from isthmus.data.catalogue.glyphs import CHARACTERS, FACES, SIDE, TEST_FACES, Variation, font_file, masters, render
+from isthmus.data.catalogue.glyphs import (
+    CHARACTERS,
+    FACES,
+    SIDE,
+    SIZE,
+    SLANT,
+    TEST_FACES,
+    THICKNESS,
+    TURN,
+    WIDTH,
+    Variation,
+    font_file,
+    masters,
+    render,
+    variation,
+)
 
 load_once = cache(load_dataset)
 SETS = pytest.mark.parametrize("part", ["train", "test"])
@@ -96,7 +111,7 @@ def test_no_drawing_is_cut_at_its_border():
     for face in FACES + TEST_FACES:
         for distance in masters((face,)).distance.numpy():
             border = np.concatenate([distance[0], distance[-1], distance[:, 0], distance[:, -1]])
-            assert border.max() < -glyphs.THICKNESS[1]
+            assert border.max() < -THICKNESS[1]
 
 
 def test_an_i_without_serifs_is_a_bar_of_the_given_size_that_grows_and_turns(drawn: glyphs.Masters):
@@ -127,6 +142,20 @@ def test_faces_differ_by_their_serifs(drawn: glyphs.Masters):
     assert np.ptp(np.flatnonzero(bar.any(axis=0))) < np.ptp(np.flatnonzero(with_serifs.any(axis=0)))
 
 
+def test_the_linear_maps_are_a_width_and_a_slant_followed_by_a_rotation():
+    varied = variation(4000, np.random.default_rng(0))
+    across, down = varied.maps[:, :, 0], varied.maps[:, :, 1]
+    angle, width = np.rad2deg(np.arctan2(across[:, 1], across[:, 0])), np.linalg.norm(across, axis=1)
+    slant = (across * down).sum(axis=1) / width
+    # neither rotation nor slant changes areas
+    np.testing.assert_allclose(np.linalg.det(varied.maps), width)
+    bounds = {"angle": (angle, -TURN, TURN), "slant": (slant, -SLANT, SLANT), "width": (width, *WIDTH)}
+    bounds |= {"size": (varied.sizes, *SIZE), "growth": (varied.growth, *THICKNESS)}
+    for name, (values, low, high) in bounds.items():
+        assert low <= values.min() < low + 0.01 * (high - low), name
+        assert high - 0.01 * (high - low) < values.max() <= high, name
+
+
 def test_two_images_of_one_glyph_differ_in_every_way(whole: Dataset):
     train = whole.train
     same = train.x[(train.labels == CHARACTERS.index("I")) & (train.groups == FACES.index("DejaVuSans"))] / 255
@@ -135,7 +164,7 @@ def test_two_images_of_one_glyph_differ_in_every_way(whole: Dataset):
     middles = (same[:, rows] * np.arange(SIDE)).sum(axis=2) / same[:, rows].sum(axis=2)
     slopes = np.polyfit(rows, middles.T, 1)[0]
     # rotation and slant add up, and neither has a preferred side
-    steepest = np.tan(np.deg2rad(glyphs.TURN)) + glyphs.SLANT
+    steepest = np.tan(np.deg2rad(TURN)) + SLANT
     assert -1.2 * steepest < slopes.min() < -0.5 * steepest
     assert 0.5 * steepest < slopes.max() < 1.2 * steepest
     widths = same[:, rows].sum(axis=2).mean(axis=1)

@@ -31,7 +31,7 @@ def conv_vae(latent: int = 16, channels: Sequence[int] = (32, 64, 128)) -> Recip
         net=part(NetPart, "conv", channels=list(channels), norm="batch"),
         latent=part(LatentPart, "gaussian", size=latent),
         penalties={"kl": part(PenaltyPart, "kl")},
-        training=TrainingOptions(learning_rate=2e-3, schedule="cosine"),
+        training=TrainingOptions(learning_rate=4e-3, schedule="cosine"),
     )
 
 
