@@ -16,7 +16,7 @@ def vae(latent: int = 16, hidden: Sequence[int] = (512,)) -> Recipe:
     return _gaussian("vae", latent, hidden, kl=part(PenaltyPart, "kl"))
 
 
-def conv_vae(latent: int = 16, channels: Sequence[int] = (32, 64, 128)) -> Recipe:
+def conv_vae(latent: int = 8, channels: Sequence[int] = (32, 64, 128)) -> Recipe:
     r"""Convolutional VAE: strided and transposed convolutions with batch normalization around a Gaussian code.
 
     The objective is that of the VAE, :math:`\mathbb E_q[-\log p(x|z)] + \mathrm{KL}(q(z|x)\,\|\,\mathcal N(0, I))`.
