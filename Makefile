@@ -13,7 +13,7 @@ install: .venv/installed
 	touch $@
 
 demo: install
-	$(BIN)/isthmus fit vae --data digits --out runs/demo --overwrite
+	$(BIN)/isthmus fit conv_vae --data glyphs --epochs 12 --out runs/demo --overwrite
 
 test: install
 	$(BIN)/python -m pytest

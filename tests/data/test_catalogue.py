@@ -207,5 +207,12 @@ def test_the_listing_says_what_is_here(real_data: Path, monkeypatch: pytest.Monk
     assert [row.name for row in rows()] == list(CATALOGUE)
     assert all(row.present for row in rows())
     monkeypatch.delenv("ISTHMUS_DATA")
-    assert [row.name for row in rows() if row.present] == ["digits", "curves", "rectangles", "convex", ENCODER]
+    assert [row.name for row in rows() if row.present] == [
+        "digits",
+        "curves",
+        "glyphs",
+        "rectangles",
+        "convex",
+        ENCODER,
+    ]
     assert all(row.terms and row.credit and row.shape and row.sizes for row in rows())

@@ -37,6 +37,7 @@ MEMBERS = {
     "filters of a table": (plots.filters, TABLE - 0.5),
     "codes": (plots.codes, TABLE[:, :2]),
     "manifold": (lambda a: plots.manifold(a, x=range(7), y=(0, 1)), IMAGES),
+    "bilinear": (plots.bilinear, IMAGES[:9]),
     "interpolation": (plots.interpolation, WALKS),
     "interpolation of a table": (plots.interpolation, TABLE_WALKS),
     "traversals": (lambda a: plots.traversals(a, range(5)), WALKS),
@@ -359,6 +360,19 @@ def test_a_manifold_names_the_coordinates_of_the_centers_even_where_they_are_une
     assert (figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()) == ("z3", "quantile")
     with pytest.raises(BadData, match="14 images, but 3 rows of 3 need 9"):
         plots.manifold(IMAGES, x=(1, 2, 3), y=(1, 2, 3))
+
+
+def test_a_bilinear_interpolation_is_a_square_with_framed_corners():
+    figure = plots.bilinear(IMAGES[:9])
+    (axes,) = figure.axes
+    assert x_words(figure) == y_words(figure) == ["0", "0.5", "1"]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("u", "v")
+    height, width = IMAGES.shape[2:]
+    np.testing.assert_allclose(pixels(figure)[0][-height:, :width], IMAGES[6, 0])
+    centers = {(np.mean(line.get_xdata()[:4]), np.mean(line.get_ydata()[:4])) for line in axes.lines}
+    assert centers == {(0.5, 0.5), (2.5, 0.5), (0.5, 2.5), (2.5, 2.5)}
+    with pytest.raises(BadData, match="has 8 images, which fill no square"):
+        plots.bilinear(IMAGES[:8])
 
 
 def test_an_interpolation_goes_from_zero_to_one_with_both_ends_framed():

@@ -29,7 +29,7 @@ EVERY = {"curves", "reconstructions", "filters"}
 @pytest.mark.parametrize(
     ("recipe", "data", "options", "more"),
     [
-        ("vae", "digits", {}, {"interpolation", "samples", "traversals"}),
+        ("vae", "digits", {}, {"interpolation", "samples", "plane", "traversals"}),
         ("vae", "digits", {"latent.size": 2}, {"interpolation", "samples", "traversals", "codes", "manifold"}),
         ("simple", "digits", {"latent.size": 2}, {"interpolation", "codes", "manifold"}),
         ("conv", "digits", {}, {"interpolation"}),
@@ -37,7 +37,7 @@ EVERY = {"curves", "reconstructions", "filters"}
         ("deep", "digits", {"corruption.kind": "masking"}, {"interpolation", "denoised"}),
         ("linear", "encoder:6", {"corruption.kind": "gaussian", "latent.size": 3}, {"interpolation", "denoised"}),
         ("vamp_vae", "digits", {"latent.size": 2}, {"interpolation", "samples", "traversals", "codes", "manifold"}),
-        ("wae_mmd", "digits", {}, {"interpolation", "samples", "traversals"}),
+        ("wae_mmd", "digits", {}, {"interpolation", "samples", "plane", "traversals"}),
         ("categorical_vae", "digits", {"latent.size": 20}, {"samples"}),
         ("vq_vae", "digits", {}, set()),
         ("deep", "digits", {"latent.kind": "top_k"}, {"interpolation"}),
@@ -95,6 +95,29 @@ def test_the_ends_of_walks_are_of_different_classes_where_labels_are_known() -> 
     assert found == set(range(10))
 
 
+def test_the_corners_are_examples_of_four_classes_spread_over_all() -> None:
+    x = torch.arange(14.0).reshape(14, 1, 1, 1)
+    labels = np.array([6, 6, 5, 4, 4, 3, 2, 1, 0, 0, 3, 1, 2, 5])
+    corners = figures.corner_points(PreparedSplit(x, labels))
+    # classes 0, 2, 4 and 6 of seven, the first example of each
+    assert corners.flatten().tolist() == [8, 6, 3, 0]
+    assert figures.corner_points(PreparedSplit(x)).flatten().tolist() == [0, 1, 2, 3]
+    few = figures.corner_points(PreparedSplit(x[:3], np.array([0, 0, 1])))
+    assert few.flatten().tolist() == [0, 2, 1, 0]
+
+
+def test_the_plane_is_the_bilinear_interpolation_of_four_codes() -> None:
+    run, ready = made("vae", **{"latent.size": 4})
+    corners = figures.corner_points(ready.train)
+    grid = figures.bilinear(run, corners, 3).reshape(3, 3, 1, 8, 8)
+    z = run.model.encode(corners)
+    for row, column, corner in ((0, 0, 0), (0, 2, 1), (2, 0, 2), (2, 2, 3)):
+        torch.testing.assert_close(grid[row, column], run.model.decode(z[corner : corner + 1])[0])
+    torch.testing.assert_close(grid[1, 1], run.model.decode(z.mean(0, keepdim=True))[0])
+    torch.testing.assert_close(grid[0, 1], run.model.decode(z[:2].mean(0, keepdim=True))[0])
+    torch.testing.assert_close(grid[1, 2], run.model.decode(z[[1, 3]].mean(0, keepdim=True))[0])
+
+
 def test_walks_work_on_a_single_example() -> None:
     _, ready = made("simple")
     first, last = figures.end_points(PreparedSplit(ready.train.x[:1]), 6)
@@ -121,8 +144,8 @@ def test_traversals_come_in_the_order_of_the_nats_they_carry(monkeypatch: pytest
     next(p for p in figures.run_figures(run, ready) if p.name == "traversals").draw()
     assert seen["kl"] == sorted(seen["kl"], reverse=True)  # type: ignore[type-var]
     assert sorted(seen["names"]) == ["z1", "z2", "z3", "z4"]  # type: ignore[type-var]
-    # the first row moves the latent it names from -2.5 to 2.5, the others at 0
-    z = torch.zeros(2, 4)
+    # the first row moves the latent it names from -2.5 to 2.5, the others stay at the code of an example
+    z = run.model.encode(figures.corner_points(figures.evaluation_split(ready))[1:2]).repeat(2, 1)
     z[:, int(seen["names"][0][1:]) - 1] = torch.tensor([-2.5, 2.5])  # type: ignore[index]
     np.testing.assert_allclose(seen["frames"][0, [0, -1]], run.model.decode(z), atol=1e-6)  # type: ignore[index]
 
@@ -146,7 +169,7 @@ def test_without_known_nats_latents_walk_through_the_quantiles_of_their_codes(mo
     assert [name.split()[0] for name in seen["names"]] == ["z2", "z3"]  # type: ignore[attr-defined]
     assert seen["names"][0].split()[2] == f"{z[:, 1].std(correction=0):.2g}"  # type: ignore[index]
     for row, unit in ((0, 1), (1, 2)):
-        code = z.median(0).values.repeat(2, 1)
+        code = run.model.encode(figures.corner_points(figures.evaluation_split(ready))[1:2]).repeat(2, 1)
         code[:, unit] = torch.quantile(z[:, unit], torch.tensor([0.02, 0.98]))
         made_of = seen["frames"][row, [0, -1]]  # type: ignore[index]
         np.testing.assert_allclose(made_of, run.model.decode(code), atol=1e-5)

@@ -10,12 +10,13 @@ from isthmus.plots.canvas import save
 from isthmus.plots.field import field
 from isthmus.plots.grids import followed
 from isthmus.plots.history import curves
-from isthmus.plots.latent import codes, codes_beside, manifold
+from isthmus.plots.latent import bilinear, codes, codes_beside, manifold
 from isthmus.plots.lines import lines
 from isthmus.plots.paths import interpolation, traversals
 from isthmus.plots.pictures import denoised, filters, reconstructions, samples, strip
 
 __all__ = [
+    "bilinear",
     "codes",
     "codes_beside",
     "curves",

@@ -18,6 +18,7 @@ from isthmus.plots.canvas import (
     MARGIN,
     SMALL_SIZE,
     SQUARE,
+    VERMILION,
     Array,
     canvas,
     check_count,
@@ -25,6 +26,7 @@ from isthmus.plots.canvas import (
     displayed,
     entitle,
     finite,
+    frame,
     head,
     label,
     named_ticks,
@@ -223,6 +225,28 @@ def manifold(
     axes.tick_params(labelsize=SMALL_SIZE)
     label(axes, *axis_labels)
     entitle(axes, title)
+    return figure
+
+
+def bilinear(images: npt.ArrayLike, *, title: str = "Bilinear interpolation between four examples") -> Figure:
+    """Images on a square grid between four framed corners, joined to one image.
+
+    Args:
+        images: (side * side, C, H, W), row by row, the top row first: u increases from left to right and v from top to
+            bottom, both from 0 to 1.
+        title: title of the figure.
+    """
+    array = finite(images, "The interpolation")
+    check_shape(array, {4: "(side * side, C, H, W)"}, "The interpolation")
+    side = math.isqrt(len(array))
+    if side * side != len(array):
+        raise BadData(f"The interpolation has {len(array)} images, which fill no square. Decode a square grid.")
+    weights = np.linspace(0, 1, side).tolist()
+    figure = manifold(array, x=weights, y=weights, title=title, axis_labels=("u", "v"))
+    (axes,) = figure.axes
+    for row in (0, side - 1):
+        for column in (0, side - 1):
+            frame(axes, (column, column + 1, row + 1, row), VERMILION, 2)
     return figure
 
 

@@ -22,12 +22,12 @@ from isthmus.errors import BadData, unknown
 from isthmus.metrics.denoising import corrupted, is_denoising
 from isthmus.metrics.variational import INACTIVE_NATS, is_standard, kl_by_latent
 from isthmus.runs.data import NewData, data_for, evaluation_split
-from isthmus.runs.interpolation import end_points, has_real_code, lines_between
+from isthmus.runs.interpolation import bilinear, corner_points, end_points, has_real_code, lines_between
 from isthmus.runs.run import Run
 from isthmus.runs.writing import SHOWN, denoising_figure
 
-ROWS, STEPS, SIDE = 6, 11, 20
-"""Rows of interpolations, steps in a row, and images along each side of a decoded grid."""
+ROWS, STEPS, SIDE, BETWEEN = 6, 11, 20, 13
+"""Rows of interpolations, steps in a row, and images along each side of a decoded grid and of one between examples."""
 CONSTANT = 1e-6
 """Fraction of the largest variance of a latent below which a latent counts as unused, if its KL is not known."""
 POINTS = 5000
@@ -128,11 +128,19 @@ def _of_prior(run: Run, split: PreparedSplit) -> Iterator[RunFigure]:
         and run.metadata.images
         and has_real_code(run)
     ):
+        if run.model.code_shape != (2,):
+            yield RunFigure(
+                "plane",
+                "Interpolation between four examples",
+                "Decoded codes (1 - v)[(1 - u) a + u b] + v[(1 - u) c + u d] between the codes a, b, c and d of four "
+                "examples, whose reconstructions are at the framed corners.",
+                lambda: plots.bilinear(run.to_plot(bilinear(run, corner_points(split), BETWEEN))),
+            )
         yield RunFigure(
             "traversals",
             "Latent traversals",
-            "Each row varies one latent, with the others fixed at zero, or at their medians if the KL is not known. "
-            "Rows are sorted by KL, or else by variance; unused latents are omitted.",
+            "Each row varies one latent, with the others fixed at the code of an example. Rows are sorted by KL, or by "
+            "variance if the KL is not known; unused latents are omitted.",
             lambda: _traversals(run, split),
         )
 
@@ -199,7 +207,7 @@ def _traversals(run: Run, split: PreparedSplit) -> Figure:
     # a latent without information does not change the output; at least one row is drawn
     order = order[: max(1, int((kl[order] > INACTIVE_NATS).sum()))]
     values = torch.linspace(-2.5, 2.5, STEPS)
-    z = _paths(torch.zeros(len(kl)), order, values.expand(len(order), STEPS))
+    z = _paths(_base(run, split), order, values.expand(len(order), STEPS))
     return plots.traversals(
         run.to_plot(_frames(run, z)),
         _array(values),
@@ -209,19 +217,27 @@ def _traversals(run: Run, split: PreparedSplit) -> Figure:
 
 
 def _quantile_traversals(run: Run, split: PreparedSplit) -> Figure:
-    """Latents by decreasing variance, each at quantiles of its codes, with the others at their medians."""
+    """Latents by decreasing variance, each at quantiles of its codes."""
     z = run.model.encode(split.x[:POINTS]).cpu()
     std = z.std(0, correction=0)
     order = torch.argsort(std, descending=True)[:SHOWN]
     order = order[: max(1, int((std[order].square() > CONSTANT * std.max().square()).sum()))]
     probabilities = torch.linspace(0.02, 0.98, STEPS)
-    z = _paths(z.median(0).values, order, torch.quantile(z[:, order], probabilities, dim=0).T)
+    z = _paths(_base(run, split), order, torch.quantile(z[:, order], probabilities, dim=0).T)
     return plots.traversals(
         run.to_plot(_frames(run, z)),
         _array(probabilities),
         names=[f"z{unit + 1}  sd {std[unit]:.2g}" for unit in order.tolist()],
         values_name="quantile of the latent",
     )
+
+
+def _base(run: Run, split: PreparedSplit) -> Tensor:
+    """The code at which all traversals cross, (d,): that of one of the corners of the interpolation.
+
+    Zero, the mean of the prior, lies between all classes: where there are many, no image there is typical of any.
+    """
+    return run.model.encode(corner_points(split)[1:2])[0].cpu()
 
 
 def _paths(base: Tensor, order: Tensor, values: Tensor) -> Tensor:

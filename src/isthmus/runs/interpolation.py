@@ -22,12 +22,39 @@ def lines_between(run: Run, start: Tensor, end: Tensor, steps: int) -> Tensor:
     return torch.stack(lines, 1)
 
 
+def bilinear(run: Run, corners: Tensor, side: int) -> Tensor:
+    r"""Decoded bilinear interpolation of the codes of four examples, row by row, (side * side, \*shape).
+
+    .. math:: z(u, v) = (1 - v)\,[(1 - u)\,z_1 + u\,z_2] + v\,[(1 - u)\,z_3 + u\,z_4]
+
+    u increases from left to right and v from top to bottom, both from 0 to 1.
+    """
+    z = run.model.encode(corners)
+    weights = torch.linspace(0, 1, side, device=z.device)
+    left, right = (torch.stack([torch.lerp(a, b, float(v)) for v in weights]) for a, b in ((z[0], z[2]), (z[1], z[3])))
+    codes = torch.stack([torch.lerp(left, right, float(u)) for u in weights], 1)
+    return run.model.decode(codes.flatten(0, 1))
+
+
 def end_points(split: PreparedSplit, rows: int) -> tuple[Tensor, Tensor]:
     """Examples at the two ends of ``rows`` interpolations, of different classes if labels are known."""
-    first = list(range(len(split)))
-    if split.labels is not None:
-        firsts = np.unique(split.labels, return_index=True)[1].tolist()
-        first = firsts + [i for i in first if i not in set(firsts)]
-    picked = first[: 2 * rows]
+    picked = _by_class(split)[0][: 2 * rows]
     half = max(1, len(picked) // 2)
     return split.tensor[picked[:half]], split.tensor[picked[half:] or picked[:half]]
+
+
+def corner_points(split: PreparedSplit) -> Tensor:
+    """Four examples: the first ones of four classes, evenly spaced over the classes, if at least four are known."""
+    order, classes = _by_class(split)
+    if classes >= 4:
+        order = [order[i] for i in np.linspace(0, classes - 1, 4).round().astype(int)]
+    return split.tensor[np.resize(order[:4], 4).tolist()]
+
+
+def _by_class(split: PreparedSplit) -> tuple[list[int], int]:
+    """All examples, beginning with the first one of each class; and the number of classes, 0 without labels."""
+    rows = list(range(len(split)))
+    if split.labels is None:
+        return rows, 0
+    firsts = np.unique(split.labels, return_index=True)[1].tolist()
+    return firsts + [i for i in rows if i not in set(firsts)], len(firsts)

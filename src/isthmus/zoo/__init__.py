@@ -19,7 +19,7 @@ from isthmus.zoo.likelihood import sigma_vae
 from isthmus.zoo.mixed import robust_wae, sparse_denoising_vae, top_k_inpainting
 from isthmus.zoo.sparse import ENTRIES as SPARSE
 from isthmus.zoo.sparse import batch_top_k, jump_relu, k_sparse, sparse_kl, sparse_l1, top_k
-from isthmus.zoo.variational import beta_vae, capacity_vae, iwae, vae, vamp_vae
+from isthmus.zoo.variational import beta_vae, capacity_vae, conv_vae, iwae, vae, vamp_vae
 from isthmus.zoo.wasserstein import sliced_wae, wae_gan, wae_mmd
 
 RECIPES: dict[str, RecipeEntry] = (
@@ -61,6 +61,7 @@ __all__ = [
     "conv",
     "conv_denoising",
     "conv_denoising_overcomplete",
+    "conv_vae",
     "deep",
     "denoising",
     "dip_vae",

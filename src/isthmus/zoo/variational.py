@@ -16,6 +16,25 @@ def vae(latent: int | None = None, hidden: Sequence[int] = (512,)) -> Recipe:
     return _gaussian("vae", code(latent, 16), hidden, kl=part(PenaltyPart, "kl"))
 
 
+def conv_vae(latent: int | None = None, channels: Sequence[int] = (32, 64, 128)) -> Recipe:
+    r"""Convolutional VAE: strided and transposed convolutions with batch normalization around a Gaussian code.
+
+    The objective is that of the VAE, :math:`\mathbb E_q[-\log p(x|z)] + \mathrm{KL}(q(z|x)\,\|\,\mathcal N(0, I))`.
+
+    References:
+        Auto-encoding variational Bayes (Kingma & Welling, 2014)
+        Unsupervised representation learning with deep convolutional generative adversarial networks (Radford et al.,
+            2016)
+    """
+    return Recipe(
+        name="conv_vae",
+        net=part(NetPart, "conv", channels=list(channels), norm="batch"),
+        latent=part(LatentPart, "gaussian", **code(latent, 8)),
+        penalties={"kl": part(PenaltyPart, "kl")},
+        training=TrainingOptions(learning_rate=4e-3, schedule="cosine"),
+    )
+
+
 def beta_vae(latent: int | None = None, hidden: Sequence[int] = (512,), *, beta: float = 4.0) -> Recipe:
     r"""Beta-VAE: :math:`\mathbb E_q[-\log p(x|z)] + \beta\,\mathrm{KL}(q(z|x)\,\|\,\mathcal N(0, I))`.
 
@@ -78,6 +97,12 @@ ENTRIES: dict[str, RecipeEntry] = {
         "Gaussian code with the prior N(0, I)",
         "E_q[-log p(x|z)] + KL(q(z|x) || N(0, I))",
         cites=("kingma2014",),
+    ),
+    "conv_vae": RecipeEntry(
+        conv_vae,
+        "VAE with strided and transposed convolutions",
+        "E_q[-log p(x|z)] + KL(q(z|x) || N(0, I)), convolutions",
+        cites=("kingma2014", "radford2016"),
     ),
     "beta_vae": RecipeEntry(
         beta_vae,

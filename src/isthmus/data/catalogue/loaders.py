@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from isthmus.data.base import Array, Dataset, Examples
+from isthmus.data.catalogue import glyphs as drawn_glyphs
 from isthmus.data.catalogue import larochelle2007
 from isthmus.data.catalogue.curves import inked, points
 from isthmus.data.catalogue.face_patches import patches, standardize
@@ -197,6 +198,20 @@ def curves(folder: Path, options: DataOptions, seed: int) -> Dataset:
     """Curves through three random points, 20,000 for training and 10,000 for testing."""
     images = inked(points(30_000, np.random.default_rng(2006)))
     return Dataset("curves", Examples(images[:20_000]), test=Examples(images[20_000:]), images=True)
+
+
+def glyphs(folder: Path, options: DataOptions, seed: int) -> Dataset:
+    """Digits and capital letters in many faces, 20,000 for training and 2,000, of other faces, for testing.
+
+    The groups are the faces, so a validation set has faces of its own, too.
+    """
+    rng = np.random.default_rng(2026)
+    known, unknown = drawn_glyphs.FACES, drawn_glyphs.TEST_FACES
+    train = drawn_glyphs.glyphs(20_000, known, rng)
+    images, labels, faces = drawn_glyphs.glyphs(2_000, unknown, rng)
+    test = Examples(images, labels, faces + len(known))
+    names = tuple(drawn_glyphs.CHARACTERS)
+    return Dataset("glyphs", Examples(*train), test=test, images=True, pixels=True, label_names=names)
 
 
 def encoder(size: int, folder: Path, options: DataOptions, seed: int) -> Dataset:

@@ -198,6 +198,15 @@ CATALOGUE: dict[str, NamedDataset] = {
         "after Hinton and Salakhutdinov, Science 313 (2006)",
         loaders.curves,
     ),
+    "glyphs": NamedDataset(
+        "digits and capital letters in 21 faces, rotated, slanted, scaled and thickened; other faces in the test set",
+        "28x28",
+        "20,000 + 2,000 test",
+        "none: generated from the fonts of matplotlib (DejaVu: Bitstream Vera license; STIX: SIL Open Font License; "
+        "Computer Modern: BaKoMa Fonts Licence)",
+        "Bitstream and the DejaVu project; the STI Pub Companies; Donald Knuth, Basil Malyshev (BaKoMa)",
+        loaders.glyphs,
+    ),
     "rectangles": NamedDataset(
         "outlines of rectangles, tall or wide",
         "28x28",
