@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: install demo test check format map bench faces figures reproductions fuzz clean
+.PHONY: install docs demo test check format map bench faces figures reproductions fuzz clean
 
 install: .venv/installed
 
@@ -29,6 +29,15 @@ format: install
 
 map: install
 	$(BIN)/python tests/house.py --write
+
+docs: install .venv/docs-installed
+	$(BIN)/python -m sphinx -W --keep-going -n -q docs build/docs
+	$(BIN)/python docs/check_links.py build/docs
+	@echo "Open build/docs/index.html in a browser."
+
+.venv/docs-installed: .venv/installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@
 
 bench: install .venv-peers/installed
 	$(BIN)/python benchmarks/speed
