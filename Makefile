@@ -31,7 +31,7 @@ map: install
 	$(BIN)/python tests/house.py --write
 
 docs: install .venv/docs-installed
-	$(BIN)/python -m sphinx -W --keep-going -n -q docs build/docs
+	$(BIN)/python -m sphinx -W --keep-going -n -q -d build/docs-doctrees docs build/docs
 	$(BIN)/python docs/check_links.py build/docs
 	@echo "Open build/docs/index.html in a browser."
 

@@ -9,7 +9,7 @@ sys.path.insert(0, str(DOCS))
 
 project = "Isthmus"
 author = "The founders of Isthmus"
-copyright = "The founders of Isthmus"  # noqa: A001  the name that Sphinx reads
+copyright = "The founders of Isthmus"
 
 extensions = [
     "myst_nb",
@@ -28,6 +28,8 @@ nb_execution_cache_path = str(DOCS.parent / "build" / "docs-notebooks")
 nb_execution_timeout = 300
 nb_execution_raise_on_error = True
 
+# a fence without a language is plain text: a tree, a formula
+highlight_language = "none"
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 # documents of the repository begin where their files begin, not with a heading of level 1
@@ -50,6 +52,9 @@ nitpick_ignore_regex = [
     (r"py:.*", r"isthmus\..*\.(Annotated|[A-Z]|_\w+)"),
     (r"py:attr", r"isthmus\.parts\.protocols\.Capability\..*"),
 ]
+
+# options begin with two hyphens, and code is quoted as it is
+smartquotes = False
 
 html_theme = "furo"
 html_title = "Isthmus"
@@ -91,13 +96,43 @@ def _variable(_app: Any, what: str, name: str, _object: Any, _options: Any, line
         lines[:] = _variables[name]
 
 
+def _skipped(_app: Any, what: str, _name: str, value: Any, skip: bool, _options: Any) -> bool | None:
+    """Leave out numbers and strings of modules, which are constants of the implementation."""
+    return True if what == "module" and isinstance(value, int | float | str) and not skip else None
+
+
+def _signature(
+    _app: Any, _what: str, _name: str, _object: Any, _options: Any, signature: str | None, returned: str | None
+) -> tuple[str | None, str | None] | None:
+    """Annotations of arrays without the parameters of NumPy's type."""
+    from site_pages.references import short_arrays
+
+    if signature is None:
+        return None
+    return short_arrays(signature), None if returned is None else short_arrays(returned)
+
+
+def _without_long_value(_app: Any, domain: str, kind: str, content: Any) -> None:
+    """Remove the value of a table from its signature; other pages show such tables."""
+    if domain != "py" or kind not in ("data", "attribute"):
+        return
+    for signature in content.parent.findall(lambda node: node.tagname == "desc_signature"):
+        for part in list(signature.children):
+            if part.tagname == "desc_annotation" and "=" in part.astext()[:4] and len(part.astext()) > 60:
+                signature.remove(part)
+
+
 def _missing(app: Any, env: Any, node: Any, text: Any) -> Any:
     """Resolve a reference to an object by the name under which a package re-exports it."""
+    from site_pages.api import public
     from site_pages.references import home
 
+    if node.get("refdomain") != "py":
+        return None
     domain = env.get_domain("py")
-    found = home(node.get("reftarget", ""), node.get("py:module") or "", domain.objects)
-    if node.get("refdomain") != "py" or found is None:
+    target = public(node["reftarget"])
+    found = target if target in domain.objects else home(target, node.get("py:module") or "", domain.objects)
+    if found is None:
         return None
     return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", found, node, text)
 
@@ -108,4 +143,7 @@ def setup(app: Any) -> None:
     # before napoleon, which rewrites sections
     app.connect("autodoc-process-docstring", _docstring, priority=100)
     app.connect("autodoc-process-docstring", _variable, priority=900)
+    app.connect("autodoc-skip-member", _skipped)
+    app.connect("autodoc-process-signature", _signature)
+    app.connect("object-description-transform", _without_long_value)
     app.connect("missing-reference", _missing)

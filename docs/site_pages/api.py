@@ -6,7 +6,6 @@ import pkgutil
 from functools import cache
 
 import isthmus
-
 from site_pages.text import code, inline, sections, table
 
 PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -47,6 +46,9 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 """Title and modules of each page; a package stands for all its modules."""
 
+MEMBERS = "   :members:\n   :ignore-module-all:\n   :show-inheritance:"
+"""What is documented of a module: what it defines itself."""
+
 
 def pages() -> dict[str, str]:
     """The pages by file name."""
@@ -78,6 +80,20 @@ def homes() -> dict[str, str]:
     return found
 
 
+def public(target: str) -> str:
+    """The full name of an object that is given by a public name of the package.
+
+    >>> public("isthmus.exact.pca"), public("isthmus.load"), public("isthmus.errors")
+    ('isthmus.models.exact.pca', 'isthmus.runs.run.load', 'isthmus.errors')
+    """
+    package, _, rest = target.partition(".")
+    name, dot, inner = rest.partition(".")
+    if package != "isthmus" or name not in homes():
+        return target
+    is_module = inspect.ismodule(getattr(isthmus, name))
+    return f"{homes()[name]}{'' if is_module else '.' + name}{dot}{inner}"
+
+
 def index() -> str:
     """The public names and the pages that describe them."""
     rows = []
@@ -91,7 +107,7 @@ def index() -> str:
         [
             "# API reference",
             "The public names of `import isthmus as it`. They are imported when first used, so that importing the "
-            "package costs next to nothing. Shapes are in the annotations (`Float[Tensor, \"B *D\"]`: a batch B of "
+            'package costs next to nothing. Shapes are in the annotations (`Float[Tensor, "B *D"]`: a batch B of '
             "examples of any shape) or in the text, losses are in nats per example.",
             table(("name", "what", "description"), rows),
             "Objects are listed under the module that defines them; `it.latents.Gaussian` is "
@@ -108,7 +124,10 @@ def page(name: str) -> str:
     parts = [f"# {title}"]
     for module in documented(name):
         if module in homes().values() or has_content(module):
-            parts += [f"## `{module.removeprefix('isthmus.')}`", code(f".. automodule:: {module}\n   :members:\n   :ignore-module-all:\n   :show-inheritance:", "{eval-rst}")]
+            parts += [
+                f"## `{module.removeprefix('isthmus.')}`",
+                code(f".. automodule:: {module}\n{MEMBERS}", "{eval-rst}"),
+            ]
     return "\n\n".join(parts) + "\n"
 
 

@@ -7,7 +7,6 @@ import typer
 
 from isthmus.cli.app import app
 from isthmus.metrics.evaluation import MEANINGS
-
 from site_pages.text import code, inline, sentence, table
 
 
@@ -26,8 +25,8 @@ def page() -> str:
     rows = [(f"[`{name}`](#isthmus-{name})", inline(summary(verb))) for name, verb in verbs().items()]
     parts = [
         "# Command",
-        "`isthmus --help` lists the verbs, `isthmus VERB --help` prints what is below. Expected errors are one sentence "
-        "on standard error.",
+        "`isthmus --help` lists the verbs, `isthmus VERB --help` prints what is below. An expected error is one "
+        "sentence on standard error.",
         table(("verb", "what it does"), rows),
         "## Exit codes",
         table(
@@ -104,7 +103,7 @@ def metrics() -> str:
             "examples. Losses are in nats per example: summed over features, averaged over examples. A model has those "
             "that apply to it: `elbo` and `kl` need a prior, `psnr_restored` a corruption, `l0` a sparse code.",
             "The test set is evaluated where the data has one, and otherwise the examples that were held out at "
-            "random; the output names which. `elbo`, `kl` and `nll` sample from q(z | x); all others use the mean code.",
+            "random; the output names which. `elbo`, `kl` and `nll` sample from q(z | x), all others use its mean.",
             table(("metric", "meaning"), rows),
             "",
         ]

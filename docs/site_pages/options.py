@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from isthmus.models.recipe import PARTS, Part, PenaltyPart, Recipe, options_of
 from isthmus.options import DataOptions, PretrainingOptions, TrainingOptions
 from isthmus.parts.schedules import Schedule
-
 from site_pages.text import entries, inline, sections, sentence
 
 GROUPS = {"training": TrainingOptions, "data": DataOptions, "pretraining": PretrainingOptions}
@@ -125,7 +124,9 @@ def _schedule(schedule: Mapping[str, Any]) -> str:
     if schedule["shape"] == "constant":
         return f"`{schedule['value']}`"
     length = (
-        f"{schedule['steps']} steps" if schedule.get("fraction") is None else f"{100 * schedule['fraction']:g} % of the run"
+        f"{schedule['steps']} steps"
+        if schedule.get("fraction") is None
+        else f"{100 * schedule['fraction']:g} % of the run"
     )
     return f"`{schedule['value']}`, {schedule['shape']} from `{schedule.get('start') or 0:g}` over {length}"
 

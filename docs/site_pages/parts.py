@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 from isthmus.models.recipe import Part
-
 from site_pages.options import COMMON, FAMILY_PAGES, families, of_kind
 from site_pages.text import code, inline, myst, references, sections, table
 

@@ -9,7 +9,6 @@ from isthmus.zoo import RECIPES
 from isthmus.zoo.bibliography import papers
 from isthmus.zoo.citations import keys
 from isthmus.zoo.entries import RecipeEntry
-
 from site_pages.options import GROUPS, Option, changed, of_group, of_recipe
 from site_pages.text import code, inline, myst, sections, sentence, table
 
@@ -64,7 +63,7 @@ def page(name: str, entry: RecipeEntry) -> str:
             inline(lead, links),
             *([code(formula, "{math}")] if formula else []),
             *([myst(rest, links)] if rest else []),
-            "As plain text, where the objective is minimized:",
+            "The objective, which is minimized, as plain text:",
             code(entry.formula, "text"),
             "## When to use it",
             myst(use(entry), links),
@@ -199,5 +198,3 @@ def common_options() -> str:
         ),
     ]
     return "\n\n".join(parts) + "\n"
-
-

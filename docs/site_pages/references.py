@@ -6,6 +6,8 @@ from collections.abc import Iterable
 LITERAL = re.compile(r"(``.+?``|:[\w:]+:`[^`]*`|`[^`]+`)")
 STAR = re.compile(r"(?<![\w*\\])\*(?=[\w(])")
 
+ARRAY = re.compile(r"(ndarray)\[(?:[^\[\]]|\[(?:[^\[\]]|\[[^\[\]]*\])*\])*\]")
+
 
 def escape_stars(lines: list[str]) -> list[str]:
     r"""Docstring lines in which a star before a name, as in shapes ``(N, *D)``, does not begin emphasis.
@@ -46,6 +48,15 @@ def list_references(lines: list[str]) -> list[str]:
         else:
             found.append(line)
     return found
+
+
+def short_arrays(annotation: str) -> str:
+    """Annotations in which an array has no parameters.
+
+    >>> short_arrays("(x: ~numpy.ndarray[tuple[~typing.Any, ...], ~numpy.dtype[~typing.Any]] | None)")
+    '(x: ~numpy.ndarray | None)'
+    """
+    return ARRAY.sub(r"\1", annotation)
 
 
 def home(target: str, module: str, known: Iterable[str]) -> str | None:
