@@ -61,6 +61,11 @@ def test_the_page_of_a_recipe_shows_how_to_train_it(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", RECIPES)
+def test_the_page_of_a_recipe_has_its_formula_as_mathematics(name: str) -> None:
+    assert "{math}" in PAGES[f"recipes/{name}.md"].partition("## Options")[0]
+
+
+@pytest.mark.parametrize("name", RECIPES)
 def test_the_page_of_a_recipe_says_when_to_use_it(name: str) -> None:
     text = PAGES[f"recipes/{name}.md"].partition("## When to use it")[2].partition("##")[0].strip()
     assert text.startswith("Use ")
@@ -239,7 +244,9 @@ def test_cross_references_are_resolved_by_public_names() -> None:
     assert short_arrays("(x: ndarray[tuple[Any, ...], dtype[Any]]) ") == "(x: ndarray) "
 
 
-GOOD = '<a href="b.html#there">b</a><img src="p.png"><a href="https://example.org">out</a><a href="#top" id="top">t</a>'
+GOOD = (
+    '<a href="b.html#there">b</a><img src="p.png"><a href="https://example.org/x">out</a><a href="#top" id="top">t</a>'
+)
 
 
 def site(folder: Path, first: str, style: str = "") -> Path:

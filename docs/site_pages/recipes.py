@@ -28,7 +28,7 @@ FAMILIES = {
 """Headings of the index by module of ``isthmus.zoo``; modules that are not listed follow under their own name."""
 PICTURES = Path(__file__).parents[1] / "pictures" / "recipes"
 USE = re.compile(r"^Use (?:it|this)\b.*?(?=\n\s*\n|\Z)", re.MULTILINE | re.DOTALL)
-FORMULA = re.compile(r"(?P<before>^.*?)[:,]?\s*:math:`(?P<formula>[^`]{28,})`(?P<after>[.:,].*)?$", re.DOTALL)
+FORMULA = re.compile(r"(?P<before>^.*?)[:,]?\s*:math:`(?P<formula>[^`]{20,})`(?P<after>[.:,].*)?$", re.DOTALL)
 
 
 def pages() -> dict[str, str]:

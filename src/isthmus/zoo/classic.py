@@ -123,6 +123,8 @@ def overcomplete(ratio: float = 2.0) -> Recipe:
 def conv(channels: Sequence[int] = (16, 8, 8)) -> Recipe:
     r"""Convolutional autoencoder: 3x3 kernels, 16-8-8 feature maps, max-pooling and upsampling.
 
+    .. math:: -\log p(x \mid g(f(x)))
+
     For 28x28 images the code has shape (8, 4, 4).
 
     Use it for images whose code should remain a feature map, with a position for each value. The map has more values
@@ -142,6 +144,8 @@ def conv(channels: Sequence[int] = (16, 8, 8)) -> Recipe:
 
 def transposed_conv(latent: int = 64, channels: Sequence[int] = (32, 64, 128, 128)) -> Recipe:
     r"""Convolutional autoencoder: four strided convolutions, a dense code, four transposed convolutions.
+
+    .. math:: -\log p(x \mid g(f(x)))
 
     Use it for images when the code should be a short vector: to reduce dimensions, to search, to cluster. An epoch
     takes longer than with fully connected layers, which suffice for images of up to about 28x28 pixels. The code has no

@@ -8,7 +8,7 @@ EXACT = TrainingOptions(optimizer="exact")
 
 
 def pca(latent: int = 30) -> Recipe:
-    r"""Principal component analysis: :math:`z = V^\top (x - \bar x)`, :math:`\hat x = Vz + \bar x`.
+    r"""Principal component analysis: :math:`z = V^\top (x - \bar x),\ \hat x = Vz + \bar x`.
 
     The optimum of ``linear``, with orthonormal directions ordered by explained variance.
 

@@ -8,7 +8,7 @@ from isthmus.zoo.entries import RecipeEntry, part
 
 
 def denoising(latent: int = 512, hidden: Sequence[int] = (), *, fraction: float = 0.25) -> Recipe:
-    r"""Denoising autoencoder, :math:`-\log p(x \mid f(\tilde x))` with masking noise: tied sigmoid layers.
+    r"""Denoising autoencoder with masking noise and tied sigmoid layers: :math:`-\log p(x \mid g(f(\tilde x)))`.
 
     By default the code is the only hidden layer; ``hidden`` adds layers.
 
@@ -68,6 +68,8 @@ def conv_denoising(channels: Sequence[int] = (32,), *, scale: float = 0.2) -> Re
 
 def conv_denoising_overcomplete(channels: Sequence[int] = (64,), *, scale: float = 0.2) -> Recipe:
     r"""Convolutional denoiser with an overcomplete code: the noise, not the width, prevents copying of the input.
+
+    .. math:: -\log p(x \mid g(f(x + \sigma\epsilon))), \quad d > D
 
     For grayscale images the code has sixteen times as many values.
 

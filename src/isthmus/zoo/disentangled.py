@@ -52,7 +52,10 @@ def factor_vae(latent: int = 10, gamma: float = 10.0, hidden: Sequence[int] = (5
 
 
 def dip_vae(latent: int = 10, off_diagonal: float = 10.0, on: str = "mean", hidden: Sequence[int] = (512,)) -> Recipe:
-    r"""DIP-VAE: :math:`\mathbb E_q[-\log p(x|z)] + \mathrm{KL} +` the squared distance of the code covariance from I.
+    r"""DIP-VAE: a penalty on the squared distance of the covariance C of the codes from I.
+
+    .. math:: \mathbb E_q[-\log p(x|z)] + \mathrm{KL} + \lambda_1 \sum_{i \ne j} C_{ij}^2
+              + \lambda_2 \sum_i (C_{ii} - 1)^2
 
     ``on="mean"`` is DIP-VAE-I, ``on="code"`` DIP-VAE-II.
 

@@ -54,7 +54,7 @@ def capacity_vae(latent: int = 16, hidden: Sequence[int] = (512,), *, gamma: flo
 
 
 def vamp_vae(latent: int = 16, hidden: Sequence[int] = (512,), *, components: int = 500) -> Recipe:
-    r"""VAE with a VampPrior, :math:`p(z) = \frac1K \sum_k q(z \mid u_k)` over learned pseudo-inputs :math:`u_k`.
+    r"""VAE with a VampPrior over learned pseudo-inputs :math:`u_k`: :math:`p(z) = \frac1K \sum_k q(z \mid u_k)`.
 
     Use it when the standard normal prior limits the samples or the likelihood of a :func:`vae`, for example on data
     with clusters. Each step also encodes the pseudo-inputs, and the KL divergence is estimated from a sample, so the
