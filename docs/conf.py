@@ -53,8 +53,8 @@ nitpick_ignore_regex = [
     (r"py:attr", r"isthmus\.parts\.protocols\.Capability\..*"),
 ]
 
-# options begin with two hyphens, and code is quoted as it is
-smartquotes = False
+# dashes only: quotes and primes of formulas stay as they are
+smartquotes_action = "D"
 
 html_theme = "furo"
 html_title = "Isthmus"
@@ -104,12 +104,12 @@ def _skipped(_app: Any, what: str, _name: str, value: Any, skip: bool, _options:
 def _signature(
     _app: Any, _what: str, _name: str, _object: Any, _options: Any, signature: str | None, returned: str | None
 ) -> tuple[str | None, str | None] | None:
-    """Annotations of arrays without the parameters of NumPy's type."""
-    from site_pages.references import short_arrays
+    """Annotations as short as a reader needs them."""
+    from site_pages.references import short_annotations
 
     if signature is None:
         return None
-    return short_arrays(signature), None if returned is None else short_arrays(returned)
+    return short_annotations(signature), None if returned is None else short_annotations(returned)
 
 
 def _without_long_value(_app: Any, domain: str, kind: str, content: Any) -> None:

@@ -10,7 +10,7 @@ from check_links import check
 from house import ROOT
 from site_pages import api, command, documents, generate, parts, recipes
 from site_pages.options import FAMILY_PAGES, families, of_kind, of_recipe, shown
-from site_pages.references import escape_stars, home, list_references, short_arrays
+from site_pages.references import escape_stars, home, list_references, short_annotations
 from site_pages.text import entries, inline, myst, sections, table
 
 from isthmus import zoo
@@ -195,6 +195,7 @@ def test_docstrings_become_markdown() -> None:
     assert myst(r"A code :math:`z \mid x` of ``shape`` (N, *D).") == r"A code {math}`z \mid x` of `shape` (N, \*D)."
     assert myst(".. math:: a\n    + b") == "```{math}\na\n+ b\n```"
     assert inline(":func:`vae` and :class:`Gaussian`", {"vae": "vae.md"}) == "[`vae`](vae.md) and `Gaussian`"
+    assert inline("with --out and ``--set``") == "with `--out` and `--set`"
     assert table(["a"], [["p(x | z)"]]).splitlines()[-1] == r"| p(x \| z) |"
 
 
@@ -241,7 +242,7 @@ def test_cross_references_are_resolved_by_public_names() -> None:
         "    - One",
         "    - Two",
     ]
-    assert short_arrays("(x: ndarray[tuple[Any, ...], dtype[Any]]) ") == "(x: ndarray) "
+    assert short_annotations("(x: ndarray[tuple[Any, ...], dtype[Any]]) ") == "(x: ndarray) "
 
 
 GOOD = (

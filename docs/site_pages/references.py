@@ -6,7 +6,10 @@ from collections.abc import Iterable
 LITERAL = re.compile(r"(``.+?``|:[\w:]+:`[^`]*`|`[^`]+`)")
 STAR = re.compile(r"(?<![\w*\\])\*(?=[\w(])")
 
-ARRAY = re.compile(r"(ndarray)\[(?:[^\[\]]|\[(?:[^\[\]]|\[[^\[\]]*\])*\])*\]")
+INNER = r"(?:[^\[\]]|\[(?:[^\[\]]|\[[^\[\]]*\])*\])*"
+ARRAY = re.compile(rf"(ndarray)\[{INNER}\]")
+SUPPLIED = re.compile(rf"[~\w.]*Annotated\[({INNER}), 'supplied where parts are joined'\]")
+"""Arguments that a recipe fills in when it joins parts."""
 
 
 def escape_stars(lines: list[str]) -> list[str]:
@@ -50,13 +53,15 @@ def list_references(lines: list[str]) -> list[str]:
     return found
 
 
-def short_arrays(annotation: str) -> str:
-    """Annotations in which an array has no parameters.
+def short_annotations(annotation: str) -> str:
+    """Annotations in which an array has no parameters, and a supplied argument no mark.
 
-    >>> short_arrays("(x: ~numpy.ndarray[tuple[~typing.Any, ...], ~numpy.dtype[~typing.Any]] | None)")
+    >>> short_annotations("(x: ~numpy.ndarray[tuple[~typing.Any, ...], ~numpy.dtype[~typing.Any]] | None)")
     '(x: ~numpy.ndarray | None)'
+    >>> short_annotations("(size: ~typing.Annotated[int | None, 'supplied where parts are joined'], k: int)")
+    '(size: int | None, k: int)'
     """
-    return ARRAY.sub(r"\1", annotation)
+    return SUPPLIED.sub(r"\1", ARRAY.sub(r"\1", annotation))
 
 
 def home(target: str, module: str, known: Iterable[str]) -> str | None:

@@ -8,6 +8,7 @@ SECTION = re.compile(r"^(Args|Attributes|Returns|Raises|References):$")
 ENTRY = re.compile(r"^ {4}(\*{0,2}[\w.]+)(?: \([^)]*\))?: ?(.*)$")
 MATH = re.compile(r"^\.\. math::(.*)$")
 ROLE = re.compile(r"(``.+?``|:[\w:]+:`[^`]+`|`[^`]+`)", re.DOTALL)
+FLAG = re.compile(r"(?<![\w`-])(--[a-z][\w-]*)")
 SPECIAL = re.compile(r"([\\*<>$])")
 
 
@@ -76,9 +77,9 @@ def myst(text: str, links: Mapping[str, str] | None = None) -> str:
 
 
 def inline(text: str, links: Mapping[str, str] | None = None, *, bullet: bool = False) -> str:
-    """One paragraph of a docstring as MyST."""
+    """One paragraph of a docstring as MyST; flags of the command become code."""
     pieces = ROLE.split(text)
-    plain = [SPECIAL.sub(r"\\\1", piece) for piece in pieces[::2]]
+    plain = [FLAG.sub(r"`\1`", SPECIAL.sub(r"\\\1", piece)) for piece in pieces[::2]]
     if bullet:
         plain[0] = re.sub(r"^(\s*)\\\*", r"\1*", plain[0])
     roles = [_role(" ".join(piece.split()), links or {}) for piece in pieces[1::2]]
