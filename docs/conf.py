@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS))
@@ -97,8 +97,8 @@ def _variable(_app: Any, what: str, name: str, _object: Any, _options: Any, line
 
 
 def _skipped(_app: Any, what: str, _name: str, value: Any, skip: bool, _options: Any) -> bool | None:
-    """Leave out numbers and strings of modules, which are constants of the implementation."""
-    return True if what == "module" and isinstance(value, int | float | str) and not skip else None
+    """Leave out numbers, strings and type variables of modules, which are details of the implementation."""
+    return True if what == "module" and isinstance(value, int | float | str | TypeVar) and not skip else None
 
 
 def _signature(

@@ -6,7 +6,10 @@ from collections.abc import Iterable
 LITERAL = re.compile(r"(``.+?``|:[\w:]+:`[^`]*`|`[^`]+`)")
 STAR = re.compile(r"(?<![\w*\\])\*(?=[\w(])")
 
-INNER = r"(?:[^\[\]]|\[(?:[^\[\]]|\[[^\[\]]*\])*\])*"
+INNER = r"[^\[\]]*"
+for _ in range(4):
+    # brackets inside brackets
+    INNER = rf"(?:[^\[\]]|\[{INNER}\])*"
 ARRAY = re.compile(rf"(ndarray)\[{INNER}\]")
 SUPPLIED = re.compile(rf"[~\w.]*Annotated\[({INNER}), 'supplied where parts are joined'\]")
 """Arguments that a recipe fills in when it joins parts."""
