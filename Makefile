@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: install demo test check format map bench faces figures reproductions fuzz clean
+.PHONY: install docs demo test check format map bench faces figures reproductions fuzz clean
 
 install: .venv/installed
 
@@ -13,7 +13,7 @@ install: .venv/installed
 	touch $@
 
 demo: install
-	$(BIN)/isthmus fit conv_vae --data glyphs --epochs 12 --out runs/demo --overwrite
+	$(BIN)/isthmus fit conv_vae glyphs --epochs 12 --out runs/demo --overwrite
 
 test: install
 	$(BIN)/python -m pytest
@@ -29,6 +29,15 @@ format: install
 
 map: install
 	$(BIN)/python tests/house.py --write
+
+docs: install .venv/docs-installed
+	$(BIN)/python -m sphinx -W --keep-going -n -q -d build/docs-doctrees docs build/docs
+	$(BIN)/python docs/check_links.py build/docs
+	@echo "Open build/docs/index.html in a browser."
+
+.venv/docs-installed: .venv/installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@
 
 bench: install .venv-peers/installed
 	$(BIN)/python benchmarks/speed

@@ -67,6 +67,11 @@ BANNED = (
 )
 """Phrases that are not used; CONTRIBUTING.md states the rule behind them."""
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "VISION.md", "docs/scale.md", "docs/reproductions.md")
+DOCUMENTS += tuple(
+    path.relative_to(ROOT).as_posix()
+    for pattern in ("index.md", "choose.md", "results.md", "speed.md", "guide/*.md", "notes/*.md")
+    for path in sorted((ROOT / "docs").glob(pattern))
+)
 FORMER = ROOT / "src" / "isthmus" / "models" / "former_names.py"
 COMMAND = {"cli", "papers"}
 """Rooms whose text is read by users of the command."""

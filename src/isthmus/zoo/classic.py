@@ -12,6 +12,10 @@ def linear(latent: int | None = None, *, tied: bool = False) -> Recipe:
 
     At the optimum the decoder spans the subspace of the first ``latent`` principal components.
 
+    Use it to compare gradient descent with the closed form, and as the starting point of a linear model with other
+    parts. For the principal components themselves use :func:`pca`: the units of this code are neither orthogonal nor
+    ordered by variance.
+
     References:
         Neural networks and principal component analysis: learning from examples without local minima (Baldi & Hornik,
             1989)
@@ -28,6 +32,9 @@ def linear(latent: int | None = None, *, tied: bool = False) -> Recipe:
 def logistic_pca(latent: int | None = None) -> Recipe:
     r"""Logistic PCA: a linear code with logistic outputs, :math:`p = \mathrm{Bernoulli}(W'(Wx+b)+b')`.
 
+    Use it as the linear baseline for data in [0, 1], such as binary or grayscale pixels: its outputs stay in that
+    interval, those of :func:`pca` do not. It cannot be used for other data, such as standardized tables.
+
     References:
         Reducing the dimensionality of data with neural networks (Hinton & Salakhutdinov, 2006)
     """
@@ -41,6 +48,9 @@ def logistic_pca(latent: int | None = None) -> Recipe:
 
 def simple(latent: int | None = None) -> Recipe:
     r"""Shallow autoencoder with a ReLU code, D-32-D: :math:`z = \mathrm{relu}(Wx + b)`, cross-entropy.
+
+    Use it to see the smallest nonlinear autoencoder, on data in [0, 1]. Units of the ReLU code may become inactive for
+    all examples, and :func:`deep` has a lower error at the same size of the code.
 
     References:
         Building autoencoders in Keras (Chollet, 2016)
@@ -58,6 +68,10 @@ def deep(latent: int | None = None, hidden: Sequence[int] = (128, 64)) -> Recipe
 
     In a ReLU code (``latent.activation=relu``) some units die and receive no gradient any more.
 
+    Use it as the general autoencoder for vectors and small images: to reduce dimensions, to extract features, to
+    reconstruct. Bernoulli outputs need data in [0, 1]; use ``likelihood.kind=gaussian`` for other data. The code has no
+    prior, so there are no samples (:func:`vae`), and large images need convolutions (:func:`transposed_conv`).
+
     References:
         Reducing the dimensionality of data with neural networks (Hinton & Salakhutdinov, 2006)
         Building autoencoders in Keras (Chollet, 2016)
@@ -72,6 +86,9 @@ def deep(latent: int | None = None, hidden: Sequence[int] = (128, 64)) -> Recipe
 
 def tied(latent: int | None = None, hidden: Sequence[int] = (256,)) -> Recipe:
     r"""Deep autoencoder with tied weights: each decoder matrix is a transposed encoder matrix, :math:`W' = W^\top`.
+
+    Use it on small data sets, since it has half as many weights to overfit with, and as the architecture of stacked
+    denoising autoencoders. With enough data, untied weights (:func:`deep`) reach a lower error.
 
     References:
         Extracting and composing robust features with denoising autoencoders (Vincent et al., 2008)
@@ -89,6 +106,9 @@ def overcomplete(ratio: float = 2.0) -> Recipe:
 
     Useful features require a regularizer, such as sparsity or noise.
 
+    Use it to see why a wide code needs a regularizer, and as a model to add one to: ``penalties.l1.weight``,
+    ``corruption.kind=masking``. A low reconstruction error alone says nothing about its features.
+
     References:
         Deep learning (Goodfellow et al., 2016), section 14.2
     """
@@ -103,7 +123,13 @@ def overcomplete(ratio: float = 2.0) -> Recipe:
 def conv(channels: Sequence[int] = (16, 8, 8)) -> Recipe:
     r"""Convolutional autoencoder: 3x3 kernels, 16-8-8 feature maps, max-pooling and upsampling.
 
+    .. math:: -\log p(x \mid g(f(x)))
+
     For 28x28 images the code has shape (8, 4, 4).
+
+    Use it for images whose code should remain a feature map, with a position for each value. The map has more values
+    than a dense code (128 for 28x28 images), so compare errors at equal sizes. For a code that is a vector use
+    :func:`transposed_conv`.
 
     References:
         Building autoencoders in Keras (Chollet, 2016)
@@ -118,6 +144,12 @@ def conv(channels: Sequence[int] = (16, 8, 8)) -> Recipe:
 
 def transposed_conv(latent: int | None = None, channels: Sequence[int] = (32, 64, 128, 128)) -> Recipe:
     r"""Convolutional autoencoder: four strided convolutions, a dense code, four transposed convolutions.
+
+    .. math:: -\log p(x \mid g(f(x)))
+
+    Use it for images when the code should be a short vector: to reduce dimensions, to search, to cluster. An epoch
+    takes longer than with fully connected layers, which suffice for images of up to about 28x28 pixels. The code has no
+    prior, so there are no samples.
 
     References:
         Unsupervised representation learning with deep convolutional generative adversarial networks (Radford et al.,

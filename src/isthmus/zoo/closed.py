@@ -8,9 +8,13 @@ EXACT = TrainingOptions(optimizer="exact")
 
 
 def pca(latent: int | None = None) -> Recipe:
-    r"""Principal component analysis: :math:`z = V^\top (x - \bar x)`, :math:`\hat x = Vz + \bar x`.
+    r"""Principal component analysis: :math:`z = V^\top (x - \bar x),\ \hat x = Vz + \bar x`.
 
     The optimum of ``linear``, with orthonormal directions ordered by explained variance.
+
+    Use it as the first baseline: it has no option but the number of components, and takes seconds. Any autoencoder with
+    squared error should reach a lower error at the same size of the code. Features with a large variance dominate, so
+    standardize a table whose columns have different units (``data.scale=standard``).
 
     References:
         Neural networks and principal component analysis: learning from examples without local minima (Baldi & Hornik,
@@ -30,6 +34,9 @@ def probabilistic_pca(latent: int | None = None) -> Recipe:
 
     The posterior is exact, so the bound equals the log-likelihood.
 
+    Use it when a linear model needs a likelihood: for anomaly scores in nats, for samples, or as the exact reference of
+    a linear VAE. All features share one noise variance, so standardize columns with different units.
+
     References:
         Probabilistic principal component analysis (Tipping & Bishop, 1999)
     """
@@ -48,6 +55,10 @@ def wiener(ratio: float = 1.0, *, scale: float = 0.2) -> Recipe:
 
     With a code narrower than the data (``latent.ratio``, ``latent.size``) it is the best filter of that rank. There is
     also a best linear denoiser for masking and salt-and-pepper noise: ``corruption.kind=masking``.
+
+    Use it as the baseline of every denoising autoencoder: only what it cannot restore requires a nonlinear model.
+    ``corruption.scale`` must be the noise level of the data to be restored. It uses the D x D covariance matrix of the
+    data, so it is for tables and small images; for large images use :func:`conv_denoising`.
 
     References:
         Extrapolation, interpolation, and smoothing of stationary time series (Wiener, 1949)

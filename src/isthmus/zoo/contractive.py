@@ -11,6 +11,10 @@ def contractive(latent: int = 1000, lam: float = 0.1) -> Recipe:
 
     J is the Jacobian of the code with respect to the input; the penalty is computed in closed form.
 
+    Use it for features that change little between neighboring examples, for example as the input of a classifier with
+    few labels. Keep the weights tied: otherwise the encoder may shrink its weights while the decoder enlarges its own.
+    :func:`denoising` has a similar effect at a lower cost in deep networks.
+
     References:
         Contractive auto-encoders: explicit invariance during feature extraction (Rifai et al., 2011)
     """
@@ -28,6 +32,9 @@ def contractive_h(latent: int = 1000, lam: float = 0.1, gamma: float = 1.0, scal
 
     .. math:: -\log p(x|z) + \lambda \lVert J(x) \rVert_F^2
               + \gamma\, \mathbb E_\epsilon \lVert J(x) - J(x + \epsilon) \rVert_F^2
+
+    Use it after :func:`contractive`, when the features should also vary smoothly in a neighborhood of each example. It
+    has two more options, ``gamma`` and the scale of the noise, and a step takes longer; try the simpler penalty first.
 
     References:
         Higher order contractive auto-encoder (Rifai et al., 2011)

@@ -8,9 +8,13 @@ from isthmus.zoo.entries import RecipeEntry, code, part
 
 
 def denoising(latent: int = 512, hidden: Sequence[int] = (), *, fraction: float = 0.25) -> Recipe:
-    r"""Denoising autoencoder, :math:`-\log p(x \mid f(\tilde x))` with masking noise: tied sigmoid layers.
+    r"""Denoising autoencoder with masking noise and tied sigmoid layers: :math:`-\log p(x \mid g(f(\tilde x)))`.
 
     By default the code is the only hidden layer; ``hidden`` adds layers.
+
+    Use it for features, for layer-wise pretraining, and for data with missing values that are set to 0. Choose a
+    corruption like the damage of the data: masking for missing values, ``corruption.kind=gaussian`` for noise of a
+    sensor, ``corruption.kind=salt_and_pepper`` for outliers. To restore images use :func:`conv_denoising`.
 
     References:
         Extracting and composing robust features with denoising autoencoders (Vincent et al., 2008)
@@ -28,6 +32,9 @@ def dropout(latent: int | None = None, hidden: Sequence[int] = (512,), *, p: flo
     r"""Deep autoencoder with dropout of hidden units during training, :math:`h \odot m / (1 - p)`.
 
     The input is not corrupted. Dropout with probability ``p`` reduces the co-adaptation of features.
+
+    Use it to regularize a deep autoencoder on a small data set. With many examples dropout only increases the error,
+    and since it does not corrupt the input, it does not learn to restore one: for that use :func:`denoising`.
 
     References:
         Dropout: a simple way to prevent neural networks from overfitting (Srivastava et al., 2014)
@@ -47,6 +54,10 @@ def conv_denoising(channels: Sequence[int] = (32,), *, scale: float = 0.2) -> Re
     weights are shared over locations, so a few hundred images are enough. Another corruption is set by
     ``corruption.kind=masking``.
 
+    Use it to remove noise from images. It is trained on clean images, with the noise that it is to remove: set
+    ``corruption.kind`` and ``corruption.scale``, since a network trained at one noise level restores another one worse.
+    The code is a large feature map, so it is not for reducing dimensions.
+
     References:
         Stacked denoising autoencoders: learning useful representations in a deep network with a local denoising
             criterion (Vincent et al., 2010)
@@ -58,7 +69,12 @@ def conv_denoising(channels: Sequence[int] = (32,), *, scale: float = 0.2) -> Re
 def conv_denoising_overcomplete(channels: Sequence[int] = (64,), *, scale: float = 0.2) -> Recipe:
     r"""Convolutional denoiser with an overcomplete code: the noise, not the width, prevents copying of the input.
 
+    .. math:: -\log p(x \mid g(f(x + \sigma\epsilon))), \quad d > D
+
     For grayscale images the code has sixteen times as many values.
+
+    Use it to study a wide code that is regularized by noise alone, or when :func:`conv_denoising` loses fine detail;
+    compare both by ``psnr_restored``. With little noise it may copy its input.
 
     References:
         Stacked denoising autoencoders: learning useful representations in a deep network with a local denoising

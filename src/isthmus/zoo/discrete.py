@@ -16,6 +16,10 @@ def categorical_vae(variables: int = 20, classes: int = 10, hidden: Sequence[int
     The decoder is trained on relaxed samples and evaluated on one-hot samples. The weight of the KL increases over the
     first half of the run: with full weight from the start most variables stay unused.
 
+    Use it when the code should consist of categories, and samples are wanted. Continuous variation, such as slant or
+    thickness, is described better by :func:`vae`. Keep the schedules of temperature and KL weight: their fast start is
+    the usual cause of unused variables.
+
     References:
         Categorical reparameterization with Gumbel-softmax (Jang et al., 2017)
         The concrete distribution: a continuous relaxation of discrete random variables (Maddison et al., 2017)
@@ -37,6 +41,10 @@ def vq_vae(codebook_size: int = 512, channels: Sequence[int] = (32, 16)) -> Reci
 
     Codewords are running means of the features. There is no prior over the indices, so the model cannot be sampled.
 
+    Use it for compact discrete codes of images, for example as the input of a second model that learns their
+    distribution. Watch ``codebook_perplexity``: a low value means that few codewords are used. For vectors, or if
+    codewords stay unused, use :func:`fsq`.
+
     References:
         Neural discrete representation learning (van den Oord et al., 2017)
     """
@@ -55,6 +63,10 @@ def fsq(latent: int = 32, levels: Sequence[int] = (8, 5, 5, 5), hidden: Sequence
 
     Batch normalization keeps the features in the range where tanh is not saturated. Without it they saturate on MNIST,
     and the code is the same for all examples.
+
+    Use it for a discrete code that is trained like that of an ordinary autoencoder: there is no codebook whose entries
+    may stay unused. A group of values has as many codewords as the product of its levels, 1,000 by default. There is no
+    prior over the codes, so the model cannot be sampled.
 
     References:
         Finite scalar quantization: VQ-VAE made simple (Mentzer et al., 2024)

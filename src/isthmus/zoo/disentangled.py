@@ -14,6 +14,10 @@ def beta_tc_vae(latent: int | None = None, beta: float = 6.0, hidden: Sequence[i
     The KL contains the total correlation TC with weight 1 already, so its total weight is :math:`\beta`; the other two
     terms of the KL have weight 1.
 
+    Use it for latent dimensions that are independent of each other. The total correlation is estimated from a batch, so
+    use batches of 100 examples or more. Independence does not ensure that a dimension is a factor of variation: without
+    labels that cannot be verified.
+
     References:
         Isolating sources of disentanglement in variational autoencoders (Chen et al., 2018)
     """
@@ -28,6 +32,10 @@ def beta_tc_vae(latent: int | None = None, beta: float = 6.0, hidden: Sequence[i
 
 def factor_vae(latent: int | None = None, gamma: float = 10.0, hidden: Sequence[int] = (512,)) -> Recipe:
     r"""FactorVAE: :math:`\mathbb E_q[-\log p(x|z)] + \mathrm{KL} + \gamma\,\mathrm{TC}(q(z))`, TC from a critic.
+
+    Use it like :func:`beta_tc_vae`, when the total correlation is not to be estimated from a batch. The critic is a
+    second network with its own learning rate, and short runs end before it is useful; :func:`beta_tc_vae` is easier to
+    train.
 
     References:
         Disentangling by factorising (Kim & Mnih, 2018)
@@ -46,9 +54,15 @@ def factor_vae(latent: int | None = None, gamma: float = 10.0, hidden: Sequence[
 def dip_vae(
     latent: int | None = None, off_diagonal: float = 10.0, on: str = "mean", hidden: Sequence[int] = (512,)
 ) -> Recipe:
-    r"""DIP-VAE: :math:`\mathbb E_q[-\log p(x|z)] + \mathrm{KL} +` the squared distance of the code covariance from I.
+    r"""DIP-VAE: a penalty on the squared distance of the covariance C of the codes from I.
+
+    .. math:: \mathbb E_q[-\log p(x|z)] + \mathrm{KL} + \lambda_1 \sum_{i \ne j} C_{ij}^2
+              + \lambda_2 \sum_i (C_{ii} - 1)^2
 
     ``on="mean"`` is DIP-VAE-I, ``on="code"`` DIP-VAE-II.
+
+    Use it for uncorrelated latent dimensions: the penalty is cheap, and no network is added. It removes correlation
+    only; for dependence of higher order use :func:`beta_tc_vae`.
 
     References:
         Variational inference of disentangled latent concepts from unlabeled observations (Kumar et al., 2018)

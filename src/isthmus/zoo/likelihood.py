@@ -14,6 +14,10 @@ def sigma_vae(latent: int | None = None, hidden: Sequence[int] = (512,)) -> Reci
     ``likelihood.kind=optimal_gaussian`` uses the optimal scale of each batch instead of a learned one; it converges
     faster at first, but overfits small data sets.
 
+    Use it for real-valued data, such as standardized tables, and whenever the weight of the KL divergence is not to be
+    tuned. For binary data use :func:`vae`. If some features are predicted much better than others, one scale for all is
+    wrong: use ``likelihood.kind=pixel_gaussian``.
+
     References:
         Simple and effective VAE training with calibrated decoders (Rybkin et al., 2021)
     """

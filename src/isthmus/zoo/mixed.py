@@ -15,6 +15,9 @@ def sparse_denoising_vae(
     .. math:: \mathbb E_{q(z|\tilde x)}[-\log p(x|z)] + \mathrm{KL}(q(z|\tilde x)\,\|\,\mathcal N(0, I))
               + \lambda \lVert z \rVert_1
 
+    Use it for data with missing values, when samples are wanted too. Codes are sampled from a Gaussian, so the L1
+    penalty makes them small and not exactly zero; for exact zeros use :func:`top_k_inpainting`.
+
     References:
         Auto-encoding variational Bayes (Kingma & Welling, 2014)
         Extracting and composing robust features with denoising autoencoders (Vincent et al., 2008)
@@ -33,6 +36,10 @@ def robust_wae(latent: int | None = None, hidden: Sequence[int] = (512, 512), *,
     r"""Wasserstein autoencoder for data with outliers: Student-t likelihood, salt-and-pepper noise on the input.
 
     .. math:: -\log t_\nu(x;\, g(f(\tilde x)),\, b) + \lambda\,\mathrm{MMD}^2(q(z), \mathcal N(0, I))
+
+    Use it for data with outliers, which would dominate a squared error. The scale 0.2 of the Student-t distribution is
+    for data in [0, 1]: set ``likelihood.scale`` to the noise of other data. Without outliers :func:`wae_mmd` has one
+    option less.
 
     References:
         Wasserstein auto-encoders (Tolstikhin et al., 2018)
@@ -54,6 +61,10 @@ def top_k_inpainting(latent: int = 512, k: int = 16, *, fraction: float = 0.3) -
     r"""TopK autoencoder for inpainting: the k largest units of inputs with missing blocks.
 
     .. math:: -\log p\bigl(x \mid W\,\mathrm{top}_k(\mathrm{relu}(V \tilde x + b)) + b'\bigr)
+
+    Use it to fill missing blocks of images by few features, or for a dictionary that is robust to occlusion. It is
+    trained with blocks of 4x4 pixels; larger gaps need a larger ``corruption.block_size``. For sharper images use
+    :func:`conv_denoising` with ``corruption.kind=blocks``.
 
     References:
         Scaling and evaluating sparse autoencoders (Gao et al., 2025)

@@ -11,6 +11,10 @@ def sparse_l1(latent: int | None = None, weight: float = 0.0784) -> Recipe:
     The tutorial adds :math:`10^{-4} \sum_j |z_j|` to a cross-entropy averaged over 784 pixels; in nats per example,
     which sum over pixels, that is :math:`\lambda = 784 \cdot 10^{-4}`.
 
+    Use it for few nonnegative features on data in [0, 1]. The weight is in nats per example, so it depends on the data:
+    watch ``l0`` and ``dead_fraction``. The penalty also shrinks the active units, and can be evaded by small codes with
+    large decoder weights; :func:`top_k` avoids both.
+
     References:
         Building autoencoders in Keras (Chollet, 2016)
     """
@@ -30,6 +34,10 @@ def sparse_kl(latent: int = 196, target: float = 0.1, weight: float = 3.0) -> Re
 
     The notes use squared error and weight decay; this recipe uses cross-entropy and no weight decay.
 
+    Use it for many sigmoid features, each of which is active for a given fraction of the examples. Mean activations are
+    those of a batch, so batches must not be small. The number of active units of a single example is not controlled;
+    for that use :func:`k_sparse`.
+
     References:
         Sparse autoencoder (Ng, 2011)
     """
@@ -46,6 +54,10 @@ def k_sparse(latent: int = 1000, k: int = 25) -> Recipe:
     r"""k-sparse autoencoder, the k largest linear units: :math:`\hat x = W\,\mathrm{supp}_k(W^\top x + b) + b'`.
 
     The number of active units decreases from 100 to k over the first half of the run, so that all units are trained.
+
+    Use it for features of a classifier, with exactly k active units per example: a small k gives features of whole
+    classes, a large k gives local ones. Starting with the final k leaves many units inactive, so keep the schedule. For
+    large dictionaries use :func:`top_k`.
 
     References:
         k-sparse autoencoders (Makhzani & Frey, 2014)
@@ -67,6 +79,10 @@ def top_k(latent: int = 512, k: int = 16) -> Recipe:
     residual e. This auxiliary loss has weight 1, because with the paper's 1/32 a quarter of the units is never active
     on the MNIST test images, at the same error.
 
+    Use it for a dictionary of many features that can be inspected one by one, of images or of activations of another
+    network: k sets the sparsity, and no weight has to be tuned. Watch ``dead_fraction``. If examples differ in
+    complexity use :func:`batch_top_k`.
+
     References:
         Scaling and evaluating sparse autoencoders (Gao et al., 2025)
     """
@@ -75,6 +91,10 @@ def top_k(latent: int = 512, k: int = 16) -> Recipe:
 
 def batch_top_k(latent: int = 512, k: int = 16) -> Recipe:
     r"""BatchTopK autoencoder: :func:`top_k` over the whole batch, :math:`\lVert z \rVert_0 = k` on average.
+
+    Use it instead of :func:`top_k` when some examples need more features than others. In evaluation mode a threshold
+    replaces the ranking over the batch, so the number of active features per example is k only on average, and differs
+    if the data differ from the training data.
 
     References:
         BatchTopK sparse autoencoders (Bussmann et al., 2024)
@@ -86,6 +106,10 @@ def jump_relu(latent: int = 512, l0: float = 0.1) -> Recipe:
     r"""JumpReLU autoencoder: :math:`\frac12\lVert x - \hat x\rVert^2 + \lambda\lVert z \rVert_0, z = h\,H(h - \theta)`.
 
     The weight of the L0 penalty increases to ``l0`` over the first tenth of the run.
+
+    Use it when the number of active features is to follow from a weight. Active values are not shrunk, unlike with
+    :func:`sparse_l1`. The sparsity depends on the weight and on the units of the data: watch ``l0``. If a given
+    sparsity is wanted, :func:`top_k` is easier to tune.
 
     References:
         Jumping ahead: improving reconstruction fidelity with JumpReLU sparse autoencoders (Rajamanoharan et al., 2024)

@@ -17,6 +17,11 @@ from isthmus.zoo.entries import Code, RecipeEntry, code, part
 def wae_mmd(latent: int | None = None, weight: float = 100.0, hidden: Sequence[int] = (512, 512)) -> Recipe:
     r"""Wasserstein autoencoder with MMD: :math:`-\log p(x|z) + \lambda\,\mathrm{MMD}^2(q(z), \mathcal N)`.
 
+    Use it for samples when reconstructions should be sharper than those of a :func:`vae`: the code is deterministic,
+    and only the distribution of all codes is compared with the prior. MMD is estimated from a batch, so use batches of
+    100 examples or more and a small code. With a small weight, samples of the prior fall between the codes and decode
+    badly.
+
     References:
         Wasserstein auto-encoders (Tolstikhin et al., 2018)
     """
@@ -25,6 +30,10 @@ def wae_mmd(latent: int | None = None, weight: float = 100.0, hidden: Sequence[i
 
 def wae_gan(latent: int | None = None, weight: float = 10.0, hidden: Sequence[int] = (512, 512)) -> Recipe:
     r"""Wasserstein autoencoder with a critic (adversarial autoencoder): :math:`-\log p(x|z) - \lambda \log D(z)`.
+
+    Use it when the codes of :func:`wae_mmd` do not match the prior, for example in more dimensions. Training is a game
+    between two networks, so a lower loss does not mean a better model: judge it by its samples, and try :func:`wae_mmd`
+    first.
 
     References:
         Wasserstein auto-encoders (Tolstikhin et al., 2018)
@@ -37,6 +46,9 @@ def wae_gan(latent: int | None = None, weight: float = 10.0, hidden: Sequence[in
 
 def sliced_wae(latent: int | None = None, weight: float = 100.0, hidden: Sequence[int] = (512, 512)) -> Recipe:
     r"""Sliced Wasserstein autoencoder: :math:`-\log p(x|z) + \lambda\,\mathrm{SW}_2^2(q(z), \mathcal N(0, I))`.
+
+    Use it like :func:`wae_mmd`, without a kernel to choose and at a cost that grows almost linearly with the batch. In
+    a code of many dimensions a random direction says little, so it needs more ``penalties.sliced.projections``.
 
     References:
         Sliced Wasserstein auto-encoders (Kolouri et al., 2019)

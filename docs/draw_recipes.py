@@ -1,0 +1,102 @@
+"""Draw the pictures of the recipes' pages: each recipe is trained briefly, then its images are drawn.
+
+python docs/draw_recipes.py                         # all recipes on digits
+python docs/draw_recipes.py vae top_k --data glyphs
+
+A model with a prior shows samples below its reconstructions; a denoising model shows the corrupted images, too. The
+pictures go to ``docs/pictures/recipes/NAME.png``, which the pages show if they exist.
+"""
+
+import argparse
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import torch
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from PIL import Image
+
+import isthmus as it
+from isthmus.metrics.denoising import is_denoising
+from isthmus.models.seeding import seeded
+from isthmus.runs.data import data_for, evaluation_split
+from isthmus.runs.run import Run
+from isthmus.zoo import RECIPES
+
+FOLDER = Path(__file__).parent / "pictures" / "recipes"
+COLUMNS = 12
+STEPS = {"digits": 1500, "glyphs": 2000}
+"""Training steps by data set: enough to see what a recipe does, less than its default."""
+SMALL = 16
+"""Width in pixels below which single pixels are shown."""
+LABELS = 1.1
+"""Width of the column of labels, in widths of an image."""
+
+
+def rows(run: Run) -> dict[str, np.ndarray]:
+    """The rows of images of a run by label, each (COLUMNS, H, W): test images, their reconstructions, samples."""
+    x = evaluation_split(data_for(run)).x[:COLUMNS]
+    x = x if isinstance(x, torch.Tensor) else x[torch.arange(COLUMNS)]
+    found = {"original": run.to_plot(x)}
+    if is_denoising(run.model):
+        with seeded(0):
+            corrupted = run.model.corruption(x).x
+        found["corrupted"], found["restored"] = run.to_plot(corrupted), run.to_plot(run.model.reconstruct(corrupted))
+    else:
+        found["reconstruction"] = run.to_plot(run.model.reconstruct(x))
+    if run.model.generative:
+        found["sample"] = run.to_plot(run.model.sample(COLUMNS, seed=0))
+    return {label: np.clip(images[:, 0], 0, 1) for label, images in found.items()}
+
+
+def draw(images: dict[str, np.ndarray], title: str) -> Figure:
+    """The rows as a picture with a title: labels on the left, dark images on white."""
+    height = len(images)
+    inches = 0.56 * height + 0.28
+    figure = plt.figure(figsize=(0.52 * (COLUMNS + 2 * LABELS), inches), dpi=100)
+    figure.text(0.15, 1 - 0.05 / inches, title, va="top", fontsize=9, color="#333333")
+    grid = figure.add_gridspec(height, 1, left=0.15, right=0.995, top=1 - 0.28 / inches, bottom=0.01, hspace=0.1)
+    for place, (label, row) in enumerate(images.items()):
+        axes = figure.add_subplot(grid[place])
+        # a white column between two images
+        framed = np.concatenate(list(np.pad(row, ((0, 0), (0, 0), (0, 1)))), 1)[:, :-1]
+        smooth = "nearest" if row.shape[2] < SMALL else "bilinear"
+        axes.imshow(framed, cmap="gray_r", vmin=0, vmax=1, interpolation=smooth)
+        axes.set_axis_off()
+        axes.text(-0.015, 0.5, label, transform=axes.transAxes, ha="right", va="center", fontsize=9, color="#333333")
+    return figure
+
+
+def picture(name: str, data: str, steps: int) -> Path:
+    """Train a recipe and write its picture."""
+    recipe = it.zoo.recipe(name)
+    exact = recipe.training.optimizer == "exact"
+    steps = min(steps, recipe.training.steps or steps)
+    run = it.fit(recipe, data, options={} if exact else {"training.steps": steps}, seed=0)
+    figure = draw(rows(run), f"{name}, {data}, {'closed form' if exact else f'{steps:,} steps'}")
+    figure.canvas.draw()
+    pixels = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("L")
+    plt.close(figure)
+    path = FOLDER / f"{name}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # few gray levels keep a picture below 20 kB
+    pixels.quantize(32).save(path, optimize=True)
+    return path
+
+
+def main() -> None:
+    """Read the arguments and draw."""
+    mpl.use("Agg")
+    parser = argparse.ArgumentParser(description="Draw the pictures of the recipes' pages.")
+    parser.add_argument("names", nargs="*", metavar="RECIPE", help="recipes to draw; all by default")
+    parser.add_argument("--data", default="digits", choices=sorted(STEPS), help="data set to train on")
+    parser.add_argument("--steps", type=int, help="training steps; fewer for a quick look")
+    given = parser.parse_args()
+    for name in given.names or list(RECIPES):
+        path = picture(name, given.data, given.steps or STEPS[given.data])
+        print(f"{path.relative_to(FOLDER.parents[2])}  {path.stat().st_size / 1000:.1f} kB", flush=True)
+
+
+if __name__ == "__main__":
+    main()
