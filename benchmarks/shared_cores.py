@@ -22,17 +22,20 @@ from pathlib import Path
 RESULT = Path(__file__).parent / "results" / "shared_cores.json"
 SETTINGS: dict[str, dict[str, str]] = {
     "library": {},
-    "torch": {"OMP_WAIT_POLICY": "", "GOMP_SPINCOUNT": "300000"},
-    "passive": {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"},
-    "spin 1000": {"OMP_WAIT_POLICY": "", "GOMP_SPINCOUNT": "1000"},
-    "spin 10000": {"OMP_WAIT_POLICY": "", "GOMP_SPINCOUNT": "10000"},
-    "spin 30000": {"OMP_WAIT_POLICY": "", "GOMP_SPINCOUNT": "30000"},
+    "torch alone": {"WITHOUT": "yes"},
+    "passive": {"WITHOUT": "yes", "OMP_WAIT_POLICY": "PASSIVE"},
+    "1,000 spins": {"WITHOUT": "yes", "GOMP_SPINCOUNT": "1000"},
+    "10,000 spins": {"WITHOUT": "yes", "GOMP_SPINCOUNT": "10000"},
 }
+"""Environment variables of each setting; ``WITHOUT`` switches off what the library does."""
 FIT = """
-import json, resource, sys, time
+import contextlib, json, os, resource, sys, time
 import isthmus
 import numpy as np
 import torch
+from isthmus.training import shared_cores
+if "WITHOUT" in os.environ:
+    shared_cores.yielding_cores = contextlib.nullcontext
 steps, threads = map(int, sys.argv[1:])
 torch.set_num_threads(threads)
 x = np.random.default_rng(0).random((20_000, 784), dtype=np.float32)

@@ -4,7 +4,11 @@ An upgrade of torch fails here first. Look at what changed, see that the tests b
 """
 
 import inspect
+import subprocess
+import sys
+from pathlib import Path
 
+import pytest
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -53,3 +57,38 @@ def test_the_memory_behind_a_tensor_is_told_by_the_address_of_its_storage():
     x = torch.empty(4, 5, device="meta")
     assert x.untyped_storage()._cdata == x.T.untyped_storage()._cdata
     assert x.untyped_storage()._cdata != torch.empty(4, 5, device="meta").untyped_storage()._cdata
+
+
+SPINNING = """
+import os, resource, statistics, time
+import torch
+from isthmus.training.shared_cores import IdleTeam
+torch.set_num_threads(2)
+x = torch.randn(1000, 1000)
+def used():
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+def spun():
+    times = []
+    for _ in range(20):
+        x.add(1)
+        before = used()
+        time.sleep(0.02)
+        times.append(used() - before)
+    return statistics.mean(times)
+alone = spun()
+team = IdleTeam(len(os.sched_getaffinity(0)) + 1)
+time.sleep(0.1)
+beside = spun()
+team.disband()
+print(alone, beside, spun())
+"""
+
+
+def test_threads_of_openmp_spin_less_while_there_is_an_idle_team():
+    if not any("libgomp" in line for line in Path("/proc/self/maps").read_text().splitlines()):
+        pytest.skip("torch does not use GNU's OpenMP here")
+    answer = subprocess.run([sys.executable, "-c", SPINNING], capture_output=True, text=True, check=True)
+    alone, beside, afterwards = map(float, answer.stdout.split())
+    assert beside < alone / 3
+    assert beside < afterwards / 3

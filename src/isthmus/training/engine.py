@@ -19,7 +19,7 @@ from isthmus.data.streaming.lazy import LazyTensor
 from isthmus.errors import Diverged
 from isthmus.metrics.losses import losses
 from isthmus.models.exact import solve
-from isthmus.models.hardware import channels_last, network_precision, threads, tune_allocator
+from isthmus.models.hardware import channels_last, network_precision, tune_allocator
 from isthmus.models.inputs import chunks
 from isthmus.models.objective import Loss, Objective
 from isthmus.models.seeding import derive_seed, seeded
@@ -42,6 +42,7 @@ from isthmus.training.history import BestWeights, Epoch, Outcome
 from isthmus.training.line_searches import METHODS, with_fixed_buffers
 from isthmus.training.nonfinite import locate
 from isthmus.training.optimizers import momentum_at, optimizers, rate_at, run_length, set_pace
+from isthmus.training.shared_cores import computing
 from isthmus.training.signals import Stop, interruptible
 
 LOOK = 50
@@ -134,7 +135,7 @@ class Engine:
         started = time.perf_counter()
         stopped = None
         try:
-            with lost_process_errors(), seeded(self._noise()), threads(self.threads), interruptible() as self._stop:
+            with lost_process_errors(), seeded(self._noise()), computing(self.threads), interruptible() as self._stop:
                 set_generators(self._generators, self.processes.rank)
                 while stopped is None and self.at.epoch < self.epochs:
                     stopped = self._epoch()
