@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: install docs demo test check format map bench faces figures reproductions fuzz clean
+.PHONY: install docs demo test test-slow test-all check format map bench faces figures reproductions fuzz clean
 
 install: .venv/installed
 
@@ -15,8 +15,15 @@ install: .venv/installed
 demo: install
 	$(BIN)/isthmus fit conv_vae glyphs --epochs 12 --out runs/demo --overwrite
 
+# the fast tests; the slow ones; both
 test: install
 	$(BIN)/python -m pytest
+
+test-slow: install
+	$(BIN)/python -m pytest -m slow
+
+test-all: install
+	$(BIN)/python -m pytest -m "slow or not slow"
 
 check: install
 	$(BIN)/ruff format --check .

@@ -151,26 +151,8 @@ def _summary(path: Path) -> str:
     return found[:1].upper() + found[1:]
 
 
-def recipe_table() -> str:
-    """The recipes, the objective of each and its paper, as a Markdown table."""
-    from isthmus.zoo import RECIPES
-
-    # a bar inside a cell would end it
-    rows = [f"| `{name}` | {entry.formula.replace('|', '∣')} | {entry.paper} |" for name, entry in RECIPES.items()]
-    return "\n".join(["| recipe | minimizes | paper |", "|---|---|---|", *rows])
-
-
-def part_table() -> str:
-    """The parts and the available kinds of each, as a Markdown table."""
-    from isthmus.models.recipe import Part
-
-    rows = [f"| {part.family} | {', '.join(f'`{kind}`' for kind in part.table)} |" for part in Part.__subclasses__()]
-    return "\n".join(["| part | available kinds |", "|---|---|", *rows])
-
-
 GENERATED = {
     "CONTRIBUTING.md": {"map": lambda: f"```\n{house_map()}\n```"},
-    "README.md": {"recipes": recipe_table, "parts": part_table},
 }
 """Documents, and what is generated in each between ``<!-- NAME: make map -->`` and ``<!-- end of NAME -->``."""
 

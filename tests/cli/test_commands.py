@@ -220,6 +220,31 @@ def test_recipes_lists_formula_and_paper(capsys: Capture) -> None:
     assert all(name in out for name in zoo.RECIPES)
 
 
+def test_data_counts_values_that_are_not_finite(capsys: Capture) -> None:
+    x = np.arange(12.0).reshape(4, 3)
+    x[1, :2] = np.nan
+    x[3, 0] = np.inf
+    np.save("holes.npy", x)
+    assert main(["data", "holes.npy", "--json"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["not finite"] == "3 values (NaN or infinite) in 2 of 4 examples"
+    assert content["range"] == "0 to 11"
+
+
+def test_a_file_in_place_of_a_run_and_a_missing_folder_are_named(vae: Path, capsys: Capture) -> None:
+    assert main(["evaluate", str(vae / "report.html")]) == 2
+    assert f"is a file, not a run folder. Pass the folder, such as {str(vae)!r}." in capsys.readouterr().err
+    assert main(["encode", str(vae), "digits", "no/such/z.npy"]) == 2
+    assert "The folder 'no/such' does not exist. Create it" in capsys.readouterr().err
+    assert not Path("no").exists()
+
+
+def test_the_size_of_a_picture_is_that_of_what_it_shows(vae: Path, capsys: Capture) -> None:
+    assert main(["encode", str(vae), "digits", "z.npy"]) == 0
+    assert main(["decode", str(vae), "z.npy", "d.png"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "d.png  (64 x 1 x 8 x 8)"
+
+
 def test_data_lists_all_and_describes_one(capsys: Capture) -> None:
     assert main(["data", "--json"]) == 0
     names = {row["name"] for row in json.loads(capsys.readouterr().out)}

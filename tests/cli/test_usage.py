@@ -50,6 +50,7 @@ WRONG = {
     "fit vae --set latent.kind=deterministic": "or --set penalties.kl=null to remove it.",
     "fit vea": "There is no recipe 'vea'; did you mean 'vae'?",
     "evaluate nothing": "'nothing' is not a run folder: it does not exist.",
+    "evaluate .": "'.' is not a run folder: it has no run.json.",
     "sample runs/first": "OUTPUT is missing, the file to write. Use isthmus sample RUN OUTPUT.",
     "sample runs/first a.png --out b.png": "OUTPUT is given twice. Use isthmus sample RUN OUTPUT.",
     "interpolate runs/first": "OUTPUT is missing, the file to write. Use isthmus interpolate RUN [INPUT] OUTPUT.",

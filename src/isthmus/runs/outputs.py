@@ -20,10 +20,10 @@ EXTENSIONS = (".npy", ".npz", ".csv")
 
 
 def check_extension(path: Path, *, figure: bool = False) -> None:
-    """Refuse an unsupported file extension.
+    """Refuse a path to write to with an unsupported file extension, or in a folder that does not exist.
 
     Raises:
-        BadOption: an extension that is not supported, or none.
+        BadOption: an extension that is not supported, or none; or no such folder.
     """
     allowed = (*EXTENSIONS, ".png") if figure else EXTENSIONS
     if path.suffix.lower() not in allowed:
@@ -31,6 +31,8 @@ def check_extension(path: Path, *, figure: bool = False) -> None:
             f"{str(path)!r} has {f'the extension {path.suffix!r}' if path.suffix else 'no extension'}, which is not "
             f"supported for output. Use one of {', '.join(allowed)}."
         )
+    if not path.parent.is_dir():
+        raise BadOption(f"The folder {str(path.parent)!r} does not exist. Create it, or write to another path.")
 
 
 def write_array(path: Path, values: Array, *, name: str, labels: Array | None = None) -> Path:

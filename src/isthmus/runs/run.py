@@ -322,10 +322,12 @@ def _maker_of(folder: Path, metadata: RunMetadata, *, allow_import: bool) -> Mak
 def _check_is_run(folder: Path) -> None:
     """Refuse a path that is not a run folder."""
     try:
-        exists, is_run = folder.is_dir(), (folder / RECORD).exists()
+        exists, is_file, is_run = folder.is_dir(), folder.is_file(), (folder / RECORD).exists()
     except OSError:
         # an invalid file name
-        exists = is_run = False
+        exists = is_file = is_run = False
+    if is_file:
+        raise BadRun(f"{str(folder)!r} is a file, not a run folder. Pass the folder, such as {str(folder.parent)!r}.")
     if not is_run:
         what = "has no run.json" if exists else "does not exist"
         raise BadRun(

@@ -152,6 +152,7 @@ def _write_results(out: Path, results: inference.Results, name: str, seed: int, 
 
 def _write(run: Run, out: Path, x: Tensor, title: str) -> Written:
     if _is_figure(out):
+        x = x[:IMAGES]
         return write_figure(out, plots.samples(run.to_plot(x), title=title)), tuple(x.shape)
     values = run.to_array(x.cpu())
     return write_array(out, values, name="x"), values.shape
