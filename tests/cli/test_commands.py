@@ -72,7 +72,12 @@ def test_the_command_in_the_report_makes_the_same_run(vae: Path, capsys: Capture
     assert Path("again/model.safetensors").read_bytes() == (vae / "model.safetensors").read_bytes()
 
 
-@pytest.mark.parametrize("name", sorted(zoo.RECIPES))
+FAST = {"pca", "vae", "vq_vae", "top_k", "wae_gan", "conv_denoising"}
+"""Recipes that are fitted by make test; the others by make test-slow."""
+SPREAD = [pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in sorted(zoo.RECIPES)]
+
+
+@pytest.mark.parametrize("name", SPREAD)
 def test_every_recipe_fits_and_is_evaluated(name: str, capsys: Capture) -> None:
     assert main(["fit", name, "--epochs", "1", "--out", "run", "--json"]) == 0
     capsys.readouterr()

@@ -62,6 +62,7 @@ def rows(folder: Path) -> list[object]:
     return [(line["epoch"], line["train"], line["valid"]) for line in lines]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are found in /proc, which only Linux has")
 @pytest.mark.skipif(launch.available()[0] < 2, reason="two processes need two devices")
 def test_a_killed_process_is_started_again_and_the_run_ends_as_if_nothing_had_happened(tmp_path: Path) -> None:
@@ -101,6 +102,7 @@ def hosts() -> Iterator[dict[str, str]]:
             subprocess.run(["ip", "netns", "del", name], capture_output=True)
 
 
+@pytest.mark.slow
 def test_two_machines_train_together_and_outlive_the_loss_of_a_process(hosts: dict[str, str], tmp_path: Path) -> None:
     folder = tmp_path / "run"
     meet = f"{HOSTS['isthmus-a']}:{PORT}"

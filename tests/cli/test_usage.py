@@ -124,6 +124,20 @@ def test_input_and_output_may_be_given_by_position_or_by_name(tmp_path: Path, mo
     assert np.load(written("sample", "run", "--out", "out.npy")).shape == (64, 8, 8)
 
 
+def test_the_answer_to_a_table_of_real_values_is_a_command_that_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+    table = np.random.default_rng(0).normal(10, 3, (80, 4))
+    np.savetxt("mine.csv", table, delimiter=",", header="a,b,c,d", comments="")
+    assert main(["fit", "vae", "mine.csv", "--epochs", "1"]) == 2
+    answer = capsys.readouterr().err
+    advised = "--set likelihood.kind=gaussian and --set data.scale=standard"
+    assert f"For real values use {advised}; for values" in answer
+    assert main(["fit", "vae", "mine.csv", "--epochs", "1", *advised.replace(" and", "").split(), "--json"]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_flags_of_fit_set_the_options_of_the_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     flags = ["--batch-size", "50", "--lr", "0.01", "--device", "cpu", "--epochs", "1", "--out", "run", "--json"]

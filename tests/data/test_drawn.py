@@ -85,6 +85,7 @@ def faces(real_data: Path) -> Dataset:
     return load_once("olivetti_patches")
 
 
+@pytest.mark.slow
 def test_face_patches_leave_a_linear_code_the_published_error(faces: Dataset):
     _, linear = pca_error(faces, 30)
     assert linear == pytest.approx(135, rel=0.03)
@@ -127,6 +128,7 @@ def test_later_patches_are_brought_to_the_units_of_the_first():
     np.testing.assert_allclose(x, np.array([[-1, -2], [1, 2], [3, 8]]) / np.sqrt(2.5), rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "sizes", "classes"),
     [

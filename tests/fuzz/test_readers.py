@@ -11,6 +11,7 @@ from fuzz.targets import TARGETS
 EXAMPLES = 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_reader_gives_clean_answers_only(name: str) -> None:
     target, answers = TARGETS[name], []

@@ -193,8 +193,8 @@ def test_the_kl_of_the_exact_posterior_and_the_reconstruction_add_up_to_the_dens
 @pytest.mark.parametrize(
     ("make", "d", "message"),
     [
-        (pca, 0, r"^The number of components must be at least 1 and at most 6, but is 0\.$"),
-        (pca, 7, r"^The number of components must be at least 1 and at most 6, but is 7\.$"),
+        (pca, 0, r"^latent\.size, the number of components, must be at least 1 and at most 6, but is 0\.$"),
+        (pca, 7, r"^latent\.size, the number of components, must be at least 1 and at most 6, but is 7\.$"),
         (probabilistic_pca, 0, r"^The number of latent dimensions must be at least 1 and at most 5, but is 0\.$"),
         (probabilistic_pca, 6, r"^The number of latent dimensions must be at least 1 and at most 5, but is 6\.$"),
     ],
@@ -360,6 +360,7 @@ def test_options_of_steps_have_no_meaning_in_closed_form(option):
         fit("pca", torch.rand(20, 6), options={"latent.size": 2, option: 0.1})
 
 
+@pytest.mark.slow
 @every_size
 def test_logistic_pca_is_pca_where_all_probabilities_are_near_a_half(d):
     """-log Bernoulli(x; s) = D log 2 + 2 |x - 1/2 - s/4|^2 - 2 |x - 1/2|^2 + O(|s|^4): squared error, of s/4 + 1/2."""

@@ -144,7 +144,12 @@ def alive(recipe: Recipe, shape: tuple[int, ...], x: Tensor) -> Objective:
     pytest.fail("the code does not depend on the example")
 
 
-@pytest.mark.parametrize(("choice", "shape"), CASES, ids=lambda v: kind_of(v) if isinstance(v, dict) else str(v))
+FAST = 8
+"""Every so many pairs are tried by make test, the others by make test-slow."""
+SPREAD = [pytest.param(*case, marks=() if n % FAST == 0 else pytest.mark.slow) for n, case in enumerate(CASES)]
+
+
+@pytest.mark.parametrize(("choice", "shape"), SPREAD, ids=lambda v: kind_of(v) if isinstance(v, dict) else str(v))
 def test_a_pair_of_options_trains_or_is_refused_in_one_sentence(choice, shape):
     x = examples(shape)
     try:
@@ -176,6 +181,7 @@ def test_a_pair_of_options_trains_or_is_refused_in_one_sentence(choice, shape):
     assert after < before or objective.adversaries
 
 
+@pytest.mark.slow
 def test_the_pairs_hold_both_kinds_many_times_and_are_not_refused_for_nothing():
     """What the table must refuse, it refuses; all else is built (so that a careless refusal is seen)."""
     built, refused = 0, []

@@ -56,6 +56,7 @@ def story(told):
     return told(keras_tutorial, PIXELS=64)
 
 
+@pytest.mark.slow
 def test_every_model_has_its_cross_entropy_above_the_floor(story):
     rows = {row["what"]: row for row in story[1]["rows"]}
     assert sum(what.startswith("cross-entropy per pixel") for what in rows) == len(MODELS)

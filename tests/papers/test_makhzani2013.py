@@ -32,6 +32,7 @@ def story(told):
     return told(makhzani2013, ITERATIONS=20)
 
 
+@pytest.mark.slow
 def test_digits_are_told_apart(story):
     rows = {row["what"]: row for row in story[1]["rows"]}
     assert 0 < rows["test error, k = 40"]["ours"] < 15

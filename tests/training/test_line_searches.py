@@ -103,6 +103,7 @@ def test_a_search_that_gets_no_further_ends() -> None:
     assert torch.equal(x, torch.ones(3)), "nothing better was found"
 
 
+@pytest.mark.slow
 def test_line_searches_run_in_full_precision() -> None:
     run = fit("linear", torch.rand(40, 12), options={"training.optimizer": "cg", "training.precision": "auto"})
     assert run.metadata.outcome["precision"] == "32"

@@ -162,4 +162,5 @@ def _describe(name: str, changes: list[str], as_json: bool) -> None:
     if as_json:
         print_json(found)
     else:
-        print_table({name: "left", "": "left"}, [(key, str(value)) for key, value in found.items() if value])
+        rows = [(key, str(value)) for key, value in found.items() if value]
+        print_table({"property": "left", "value": "left"}, rows, name)

@@ -70,6 +70,7 @@ def check_agree(one: dict[str, Any], two: dict[str, Any]) -> None:
         assert second == pytest.approx(first, rel=TOLERANCE, abs=TOLERANCE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in [*zoo.RECIPES, *MORE] if name not in DRAWN_APART])
 def test_two_processes_have_the_loss_curve_of_one(name: str, curves: Callable[[int, str], Curves]) -> None:
     """Every part of the loss, over two epochs with uneven batches: statistics over a batch run over all of it."""

@@ -53,7 +53,8 @@ def check_unit(name: str, x: Tensor) -> None:
     if not (low >= 0 and high <= 1):
         raise BadData(
             f"A {name} likelihood requires values in [0, 1], but the data spans [{low.item():g}, {high.item():g}]. "
-            "Rescale the data with data.scale=minmax, or use likelihood.kind=gaussian."
+            "For real values set likelihood.kind=gaussian and data.scale=standard; for values with known bounds set "
+            "data.scale=minmax."
         )
 
 
