@@ -7,6 +7,8 @@ from isthmus.papers import keras_tutorial
 from isthmus.papers.keras_tutorial import MODELS, _mean_codes, _row
 from isthmus.papers.reproduction import Reproduction
 
+pytestmark = pytest.mark.slow
+
 
 def widths(name):
     """Inputs and outputs of the dense layers, encoder then decoder, and the maps of the convolutions."""
@@ -56,7 +58,6 @@ def story(told):
     return told(keras_tutorial, PIXELS=64)
 
 
-@pytest.mark.slow
 def test_every_model_has_its_cross_entropy_above_the_floor(story):
     rows = {row["what"]: row for row in story[1]["rows"]}
     assert sum(what.startswith("cross-entropy per pixel") for what in rows) == len(MODELS)

@@ -10,6 +10,8 @@ from isthmus.papers import makhzani2013
 from isthmus.papers.makhzani2013 import _rows, codes
 from isthmus.runs.fit import fit
 
+pytestmark = pytest.mark.slow
+
 
 def test_codes_keep_the_alpha_k_largest_units_of_the_same_networks():
     data = prepare("digits", makhzani2013.recipe(5).data, 0)
@@ -32,7 +34,6 @@ def story(told):
     return told(makhzani2013, ITERATIONS=20)
 
 
-@pytest.mark.slow
 def test_digits_are_told_apart(story):
     rows = {row["what"]: row for row in story[1]["rows"]}
     assert 0 < rows["test error, k = 40"]["ours"] < 15
