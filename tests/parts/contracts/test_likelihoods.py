@@ -205,7 +205,7 @@ def test_every_likelihood_accepts_zeros_ones_and_what_lies_between(kind, options
     ],
 )
 def test_a_bernoulli_refuses_values_outside_zero_and_one_and_says_what_came(values, span):
-    message = rf"^A Bernoulli likelihood requires values in \[0, 1\], but the data spans {span}\. Rescale the data wi"
+    message = rf"^A Bernoulli likelihood requires values in \[0, 1\], but the data spans {span}\. For real values set"
     with pytest.raises(BadData, match=message):
         Bernoulli().check(torch.tensor([values]))
 
@@ -232,7 +232,7 @@ def test_a_density_of_real_numbers_accepts_any_finite_number_and_refuses_the_res
 
 def test_a_continuous_bernoulli_refuses_values_outside_zero_and_one():
     message = (
-        r"^A continuous Bernoulli likelihood requires values in \[0, 1\], but the data spans \[0, 1\.5\]\. Rescale"
+        r"^A continuous Bernoulli likelihood requires values in \[0, 1\], but the data spans \[0, 1\.5\]\. For real"
     )
     with pytest.raises(BadData, match=message):
         ContinuousBernoulli().check(torch.tensor([[0.0, 1.5]]))
