@@ -8,13 +8,14 @@ import pytest
 import torch
 import typer
 from house import ROOT
+from pages import python_blocks, replaced, run
 
 from isthmus import zoo
 from isthmus.cli.app import app
 from isthmus.models.overrides import parse_pairs
 
 README = (ROOT / "README.md").read_text()
-CODE = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+CODE = python_blocks(README)
 INDENTED = re.findall(r"^    (isthmus .+?)(?:\s+#.*)?$", README.replace("\\\n", " "), re.MULTILINE)
 INLINE = [command for command in re.findall(r"`(isthmus [^`]+)`", README) if not re.search(r"[A-Z]{3,}", command)]
 COMMANDS = list(dict.fromkeys([*INDENTED, *INLINE]))
@@ -27,13 +28,13 @@ def test_python_of_the_readme_runs(code: str) -> None:
     labels = np.arange(40) % 3
     names = {"x": rows if "boltzmann" in code else IMAGES, "labels": labels, "x_test": IMAGES, "labels_test": labels}
     # the README shows settings for real data
-    code = code.replace("epochs=20", "epochs=1").replace("epochs=10", "epochs=1").replace("10_000", "100")
+    code = replaced(code, {r"epochs=\d+": "epochs=1", "10_000": "100"})
     import isthmus as it
 
     names |= {"it": it, "xv": IMAGES, "yv": labels}
     if "run.model" in code:
         names["run"] = it.fit(it.zoo.vae(latent=4), IMAGES, epochs=1)
-    exec(code, names)  # the README's own text
+    run(code, names)
 
 
 def test_the_readme_shows_commands() -> None:

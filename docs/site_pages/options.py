@@ -13,11 +13,11 @@ from site_pages.text import entries, inline, sections, sentence
 GROUPS = {"training": TrainingOptions, "data": DataOptions, "pretraining": PretrainingOptions}
 """Options that every recipe has, and whose docstrings give their meanings."""
 COMMON = {
-    "latent.size": "Number of values of the code; takes precedence over the next two. With none of them, the code is the "
-    "feature map of a convolutional net.",
+    "latent.size": "Number of values of the code; takes precedence over the next two. With none of them, the code is "
+    "the feature map of a convolutional net.",
     "latent.ratio": "Number of values of the code as a multiple of the number of values of an example.",
-    "latent.default_size": "Number of values of the code if neither is set, but at most half the number of values of an "
-    "example, so that the recipe fits narrow tables.",
+    "latent.default_size": "Number of values of the code if neither is set, but at most half the number of values of "
+    "an example, so that the recipe fits narrow tables.",
     "penalty.weight": "Weight {math}`\\lambda` of the penalty: a number, or a schedule over the run.",
 }
 """Meanings of the options that all kinds of a family have."""
