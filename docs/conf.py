@@ -27,6 +27,8 @@ nb_execution_mode = "cache"
 nb_execution_cache_path = str(DOCS.parent / "build" / "docs-notebooks")
 nb_execution_timeout = 300
 nb_execution_raise_on_error = True
+# lines that a cell prints one after another are one block
+nb_merge_streams = True
 
 # a fence without a language is plain text: a tree, a formula
 highlight_language = "none"
