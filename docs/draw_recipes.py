@@ -31,9 +31,17 @@ COLUMNS = 12
 DATA = ("glyphs", "digits")
 STEPS, STEPS_CONV = 2000, 500
 """Training steps of a fully connected and of a convolutional network: at most twenty seconds on one core."""
-FEWER = {"iwae": 300}
-"""Training steps of recipes with a longer step."""
-LEVELS, MOST = (16, 12, 8), 20_000
+STEPS_OF = {
+    "contractive": 1500,
+    "contractive_h": 600,
+    "conv": 1500,
+    "factor_vae": 1700,
+    "iwae": 300,
+    "top_k_inpainting": 1800,
+    "wae_gan": 1200,
+}
+"""Training steps of recipes whose steps take longer or less long."""
+LEVELS, MOST = (16, 12, 8, 6), 20_000
 """Numbers of gray levels, the first of which that keeps a picture below so many bytes is used."""
 SMALL = 16
 """Width in pixels below which single pixels are shown."""
@@ -79,7 +87,7 @@ def picture(name: str, data: str, x: np.ndarray, steps: int | None) -> Path:
     """Train a recipe on images and write its picture."""
     recipe = it.zoo.recipe(name)
     exact = recipe.training.optimizer == "exact"
-    steps = steps or FEWER.get(name) or (STEPS_CONV if recipe.net.kind == "conv" else STEPS)
+    steps = steps or STEPS_OF.get(name) or (STEPS_CONV if recipe.net.kind == "conv" else STEPS)
     run = it.fit(recipe, x, options={} if exact else {"training.steps": steps}, seed=0)
     figure = draw(rows(run), f"{name}, {data}, {'closed form' if exact else f'{steps:,} steps'}")
     figure.canvas.draw()

@@ -90,6 +90,12 @@ def test_the_page_of_a_recipe_cites_its_papers(name: str) -> None:
         assert papers()[key].bibtex in PAGES[f"recipes/{name}.md"]
 
 
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_page_of_a_recipe_has_a_small_picture(name: str) -> None:
+    assert f"pictures/recipes/{name}.png" in PAGES[f"recipes/{name}.md"]
+    assert (recipes.PICTURES / f"{name}.png").stat().st_size < 20_000
+
+
 def test_a_picture_is_shown_if_it_was_drawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(recipes, "PICTURES", tmp_path)
     assert "figure" not in recipes.page("vae", RECIPES["vae"])
