@@ -27,6 +27,8 @@ nb_execution_mode = "cache"
 nb_execution_cache_path = str(DOCS.parent / "build" / "docs-notebooks")
 nb_execution_timeout = 300
 nb_execution_raise_on_error = True
+# lines that a cell prints one after another are one block
+nb_merge_streams = True
 
 # a fence without a language is plain text: a tree, a formula
 highlight_language = "none"
@@ -51,6 +53,8 @@ nitpick_ignore_regex = [
     # private names and type variables in annotations
     (r"py:.*", r"isthmus\..*\.(Annotated|[A-Z]|_\w+)"),
     (r"py:attr", r"isthmus\.parts\.protocols\.Capability\..*"),
+    # the state that a callback sees holds the engine, which is not public
+    (r"py:class", r"isthmus\.training\.engine\.Engine"),
 ]
 
 # dashes only: quotes and primes of formulas stay as they are
@@ -97,7 +101,9 @@ def _variable(_app: Any, what: str, name: str, _object: Any, _options: Any, line
 
 
 def _skipped(_app: Any, what: str, _name: str, value: Any, skip: bool, _options: Any) -> bool | None:
-    """Leave out numbers, strings and type variables of modules, which are details of the implementation."""
+    """Leave out numbers, strings and type variables of modules, and what matplotlib adds to classes of figures."""
+    if what == "class" and str(getattr(value, "__module__", "")).partition(".")[0] == "matplotlib":
+        return True
     return True if what == "module" and isinstance(value, int | float | str | TypeVar) and not skip else None
 
 

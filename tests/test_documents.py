@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import typer
 from house import ROOT
+from pages import python_blocks, replaced, run
 
 from isthmus import zoo
 from isthmus.cli.app import app
 from isthmus.models.overrides import parse_pairs
 
 README = (ROOT / "README.md").read_text()
-CODE = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+CODE = python_blocks(README)
 INDENTED = re.findall(r"^    (isthmus .+?)(?:\s+#.*)?$", README.replace("\\\n", " "), re.MULTILINE)
 INLINE = [command for command in re.findall(r"`(isthmus [^`]+)`", README) if not re.search(r"[A-Z]{3,}", command)]
 COMMANDS = list(dict.fromkeys([*INDENTED, *INLINE]))
@@ -23,7 +24,7 @@ IMAGES = np.random.default_rng(0).random((40, 28, 28), dtype=np.float32)
 @pytest.mark.parametrize("code", CODE, ids=range(len(CODE)))
 def test_python_of_the_readme_runs(code: str) -> None:
     # the README shows settings for real data
-    exec(code.replace("epochs=20", "epochs=1"), {"x": IMAGES})  # the README's own text
+    run(replaced(code, {r"epochs=\d+": "epochs=1"}), {"x": IMAGES})
 
 
 def test_the_readme_is_short_and_shows_commands_and_python() -> None:

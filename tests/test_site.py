@@ -8,6 +8,7 @@ import pytest
 import typer
 from check_links import check
 from house import ROOT
+from pages import python_blocks
 from site_pages import api, command, documents, generate, parts, recipes
 from site_pages.options import FAMILY_PAGES, families, of_kind, of_recipe, shown
 from site_pages.references import escape_stars, home, list_references, short_annotations
@@ -27,9 +28,7 @@ PAGES = generate.pages()
 WRITTEN = [path for path in sorted(DOCS.rglob("*.md")) if path.relative_to(DOCS).parts[0] not in generate.FOLDERS]
 """Pages that are written by hand."""
 GUIDE = [path for path in WRITTEN if path.name not in ("log.md", "reproductions.md", "scale.md")]
-PYTHON = [
-    (path.name, code) for path in GUIDE for code in re.findall(r"```python\n(.*?)```", path.read_text(), re.DOTALL)
-]
+PYTHON = [(path.name, code) for path in GUIDE for code in python_blocks(path.read_text())]
 COMMANDS = sorted(
     {
         line
@@ -89,6 +88,12 @@ def test_the_page_of_a_recipe_documents_every_option_of_its_parts(name: str) -> 
 def test_the_page_of_a_recipe_cites_its_papers(name: str) -> None:
     for key in keys(zoo.recipe(name)):
         assert papers()[key].bibtex in PAGES[f"recipes/{name}.md"]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_page_of_a_recipe_has_a_small_picture(name: str) -> None:
+    assert f"pictures/recipes/{name}.png" in PAGES[f"recipes/{name}.md"]
+    assert (recipes.PICTURES / f"{name}.png").stat().st_size < 20_000
 
 
 def test_a_picture_is_shown_if_it_was_drawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -181,7 +186,7 @@ def test_commands_of_the_pages_are_known(line: str) -> None:
     group = typer.main.get_command(app)
     _, name, *arguments = shlex.split(line)
     context = group.commands[name].make_context(name, arguments)  # raises where an argument is unknown
-    if name == "fit" and not context.params["recipe"].endswith(".json"):
+    if name == "fit" and not re.search(r"\.json$|:", context.params["recipe"]):
         changes, kind = parse_pairs(context.params["changes"] or []), context.params["pretrain"]
         zoo.recipe(context.params["recipe"]).with_options(changes | ({"pretraining.kind": kind} if kind else {}))
 

@@ -11,7 +11,15 @@ from site_pages.text import code, inline, sections, table
 PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "runs": (
         "Fit, load and use",
-        ("runs.fit", "runs.run", "runs.inference", "runs.folder", "metrics.evaluation", "training.callbacks"),
+        (
+            "runs.fit",
+            "runs.run",
+            "runs.inference",
+            "runs.folder",
+            "metrics.evaluation",
+            "training.callbacks",
+            "training.history",
+        ),
     ),
     "models": (
         "Models and objectives",

@@ -102,7 +102,9 @@ def picture(name: str, entry: RecipeEntry) -> Iterator[str]:
 
 def _train(name: str, entry: RecipeEntry) -> str:
     """The command and the Python line that train a recipe."""
-    arguments = [f"{p.name}={p.default!r}" for p in inspect.signature(entry.make).parameters.values()]
+    defaults = {p.name: p.default for p in inspect.signature(entry.make).parameters.values()}
+    # a size that is None depends on the data, and says nothing to a reader
+    arguments = [f"{key}={value!r}" for key, value in defaults.items() if value is not None]
     call = f"it.zoo.{name}({', '.join(arguments)})"
     command = f"isthmus fit {name} digits --out runs/{name}"
     python = f"import isthmus as it\n\nrun = it.fit({call}, x)  # x: an array, one row or image per example"

@@ -2,7 +2,7 @@
 
 Data is an array, the name of a data set or a path; results are like the data: images with channels last, tables in
 their original units. The methods of :class:`~isthmus.runs.run.Run` return them as arrays, and
-:mod:`isthmus.runs.writing` writes them into files.
+the command writes them into files.
 """
 
 import warnings
