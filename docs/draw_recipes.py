@@ -41,8 +41,8 @@ STEPS_OF = {
     "wae_gan": 1200,
 }
 """Training steps of recipes whose steps take longer or less long."""
-LEVELS, MOST = (16, 12, 8, 6), 20_000
-"""Numbers of gray levels, the first of which that keeps a picture below so many bytes is used."""
+QUALITIES, MOST = ((16, 1.0), (12, 1.0), (8, 1.0), (12, 0.85), (10, 0.75)), 20_000
+"""Numbers of gray levels and sizes; the first that keeps a picture below so many bytes is used."""
 SMALL = 16
 """Width in pixels below which single pixels are shown."""
 LABELS = 1.1
@@ -95,8 +95,9 @@ def picture(name: str, data: str, x: np.ndarray, steps: int | None) -> Path:
     plt.close(figure)
     path = FOLDER / f"{name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
-    for levels in LEVELS:
-        pixels.quantize(levels).save(path, optimize=True)
+    for levels, size in QUALITIES:
+        shown = pixels.resize((round(pixels.width * size), round(pixels.height * size)))
+        shown.quantize(levels).save(path, optimize=True)
         if path.stat().st_size < MOST:
             break
     return path
