@@ -235,6 +235,7 @@ def test_the_size_of_a_code_is_given_or_a_share_of_the_values_of_an_example(opti
         ({"net.widths": "512,256"}, "net.widths", [512, 256]),
         ({"net.widths": "[512, 256]"}, "net.widths", [512, 256]),
         ({"net.widths": [7]}, "net.widths", [7]),
+        ({"net.widths": (7, 5)}, "net.widths", [7, 5]),
         ({"net.widths": "64"}, "net.widths", [64]),
         ({"net.widths": ""}, "net.widths", []),
         ({"net.widths": "[]"}, "net.widths", []),

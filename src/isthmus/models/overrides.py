@@ -39,7 +39,7 @@ def read_value(text: object, old: object) -> object:
     >>> read_value("512,256", [64]), read_value("256", [64]), read_value("tanh", "relu"), read_value("null", 3)
     ([512, 256], [256], 'tanh', None)
     """
-    value: object = text
+    value: object = list(text) if isinstance(text, tuple) else text
     if isinstance(text, str) and isinstance(old, str) and text != "null":
         return text
     if isinstance(text, str):
