@@ -1,7 +1,6 @@
 """The command that trains a run: fit."""
 
 import re
-import sys
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,6 +18,7 @@ from isthmus.cli.shared import (
     complete_recipe,
     own_input,
     print_json,
+    search_current_folder,
 )
 from isthmus.errors import BadOption
 
@@ -233,8 +233,7 @@ def _recipe(name: str) -> "Recipe | str":
     if path.suffix != ".json":
         if not is_import_path(name):
             return zoo.recipe(name)
-        # a module of the user lies in the current folder, which Python does not search for an installed command
-        sys.path.insert(0, str(Path.cwd()))
+        search_current_folder()
         return name
     if not path.is_file():
         raise BadOption(f"There is no recipe file {name!r}. Write one with isthmus recipes vae > recipe.json.")

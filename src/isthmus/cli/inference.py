@@ -1,6 +1,5 @@
 """Commands that use a trained model: encode, decode, reconstruct, denoise, score, sample, interpolate."""
 
-import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -25,6 +24,7 @@ from isthmus.cli.shared import (
     places,
     print_json,
     print_table,
+    search_current_folder,
 )
 from isthmus.errors import BadOption
 
@@ -37,8 +37,7 @@ def loaded(folder: Path, on_bad_data: str | None = None, device: str = "auto", *
     from isthmus.runs.run import load
 
     if allow_import:
-        # a module of the user lies in the current folder, which Python does not search for an installed command
-        sys.path.insert(0, str(Path.cwd()))
+        search_current_folder()
     run = load(folder, device=device, allow_import=allow_import)
     if on_bad_data is not None:
         run.recipe = run.recipe.with_options({"data.on_bad_data": on_bad_data})
@@ -47,7 +46,7 @@ def loaded(folder: Path, on_bad_data: str | None = None, device: str = "auto", *
 
 def _both(verb: str, source: str | None, out: str | None, data: str | None, to: Path | None) -> tuple[str, Path]:
     """INPUT and OUTPUT of a command that needs both."""
-    found, target = places(verb, source, out, data, to)
+    found, target = places(f"{verb} RUN INPUT OUTPUT", source, out, data, to)
     assert found is not None
     assert target is not None
     return found, target
@@ -174,7 +173,7 @@ def score(
     from isthmus.runs import inference, writing
     from isthmus.runs.outputs import EXTENSIONS, check_extension
 
-    given, target = places("score", source, out, data, to, alone="INPUT")
+    given, target = places("score RUN [INPUT] [OUTPUT]", source, out, data, to)
     if target is not None:
         check_extension(target)
     elif given is not None and Path(given).suffix.lower() in EXTENSIONS and not Path(given).exists():
@@ -207,7 +206,8 @@ def sample(
     """Sample new examples (.npy, .npz, .csv or .png)."""
     from isthmus.runs import writing
 
-    target = _output("sample", None if out is None else Path(out), to)
+    _, target = places("sample RUN OUTPUT", out, None, None, to)
+    assert target is not None
     _say_written(
         writing.sample(loaded(folder, device=device, allow_import=allow_import), target, number=number, seed=seed)
     )
@@ -230,26 +230,13 @@ def interpolate(
     """
     from isthmus.runs import writing
 
-    given, found = places("interpolate", source, out, data, to, alone="OUTPUT")
-    target = _output("interpolate", found, None)
+    given, target = places("interpolate RUN [INPUT] OUTPUT", source, out, data, to)
+    assert target is not None
     _say_written(
         writing.interpolate(
             loaded(folder, device=device, allow_import=allow_import), target, data=given, rows=rows, steps=steps
         )
     )
-
-
-def _output(verb: str, out: Path | None, to: Path | None) -> Path:
-    """OUTPUT, given by position or by ``--out``.
-
-    Raises:
-        BadOption: it is missing or given twice.
-    """
-    if (out is None) == (to is None):
-        fault = "missing, the file to write" if out is None else "given twice"
-        inputs = " [INPUT]" if verb == "interpolate" else ""
-        raise BadOption(f"OUTPUT is {fault}. Use isthmus {verb} RUN{inputs} OUTPUT.")
-    return out or to or Path()
 
 
 def _say_written(written: tuple[Path, tuple[int, ...]]) -> None:

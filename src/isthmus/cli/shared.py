@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -35,7 +36,10 @@ Input = Annotated[
 OwnInput = Annotated[
     str | None,
     typer.Argument(
-        metavar="INPUT", help="Name of a data set, or a path; by default the test set of the run.", show_default=False
+        metavar="INPUT",
+        help="Name of a data set, or a path; by default the test set of the run.",
+        show_default=False,
+        autocompletion=complete_data,
     ),
 ]
 Output = Annotated[str | None, typer.Argument(metavar="OUTPUT", help="File to write.", show_default=False)]
@@ -76,38 +80,41 @@ ImportanceSamples = Annotated[
 ]
 
 
+MEANINGS = {"INPUT": "the data", "OUTPUT": "the file to write"}
+
+
 def places(
-    verb: str, first: str | None, second: str | None, data: str | None, out: Path | None, *, alone: str = ""
+    usage: str, first: str | None, second: str | None, data: str | None, out: Path | None
 ) -> tuple[str | None, Path | None]:
     """INPUT and OUTPUT of a command, given by position or by ``--data`` and ``--out``.
 
+    A single positional argument is the one that is required, or the first if both or none are.
+
     Args:
-        verb: the command.
+        usage: form of the command, such as ``interpolate RUN [INPUT] OUTPUT``; what is in brackets may be left out.
         first: first positional argument after RUN.
         second: second one.
         data: value of ``--data``.
         out: value of ``--out``.
-        alone: what a single positional argument is where neither option is given, ``INPUT`` or ``OUTPUT``; empty where
-            both are required.
 
     Raises:
         BadOption: an argument is missing or given twice.
     """
+    words = usage.split()[2:]
+    required = [word for word in words if not word.startswith("[")]
+    found = {"INPUT": data, "OUTPUT": None if out is None else str(out)}
+    names = [name for name in (word.strip("[]") for word in words) if found[name] is None]
     given = [word for word in (first, second) if word is not None]
-    names = ["INPUT"] * (data is None) + ["OUTPUT"] * (out is None)
-    usage = f"Use isthmus {verb} RUN {'INPUT OUTPUT' if not alone else '[INPUT] OUTPUT'}."
     if len(given) > len(names):
-        raise BadOption(f"{' and '.join({'INPUT', 'OUTPUT'} - set(names))} is given twice. {usage}")
-    if alone and len(given) == 1 and len(names) == 2:
-        names = [alone]
-    found = dict(zip(names, given, strict=False))
-    source, target = data or found.get("INPUT"), out or found.get("OUTPUT")
-    if not alone:
-        for name, value in (("INPUT", source), ("OUTPUT", target)):
-            if value is None:
-                what = "the data" if name == "INPUT" else "the file to write"
-                raise BadOption(f"{name} is missing, {what}. {usage}")
-    return source, None if target is None else Path(target)
+        twice = [name for name in MEANINGS if name in usage and name not in names]
+        raise BadOption(f"{' and '.join(twice)} is given twice. Use isthmus {usage}.")
+    if len(given) == 1 and len(names) == 2 and len(required) == 1:
+        names = required
+    found |= dict(zip(names, given, strict=False))
+    for name in required:
+        if found[name] is None:
+            raise BadOption(f"{name} is missing, {MEANINGS[name]}. Use isthmus {usage}.")
+    return found["INPUT"], None if found["OUTPUT"] is None else Path(found["OUTPUT"])
 
 
 def own_input(usage: str, source: str | None, data: str | None, name: str = "INPUT") -> str | None:
@@ -119,6 +126,11 @@ def own_input(usage: str, source: str | None, data: str | None, name: str = "INP
     if source is not None and data is not None:
         raise BadOption(f"{name} is given twice, as {source!r} and as {data!r}. Use isthmus {usage} [{name}].")
     return data or source
+
+
+def search_current_folder() -> None:
+    """Let Python find modules of the user in the current folder, which an installed command does not search."""
+    sys.path.insert(0, str(Path.cwd()))
 
 
 def print_json(content: Mapping[str, object] | list[dict[str, object]]) -> None:

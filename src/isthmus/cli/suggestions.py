@@ -24,32 +24,24 @@ COMMANDS = {
 }
 """Words of other tools for a command."""
 OPTIONS = {
-    "beta": "--set penalties.kl.weight=VALUE",
-    "bottleneck": "--set latent.size=N",
-    "bs": "--batch-size",
-    "code-size": "--set latent.size=N",
     "cpu": "--device cpu",
     "cuda": "--device cuda",
     "dataset": "--data",
     "epoch": "--epochs",
     "gpu": "--device cuda",
     "gpus": "--devices",
-    "hidden": "--set net.widths=512,256",
     "input": "--data",
-    "latent": "--set latent.size=N",
-    "latent-dim": "--set latent.size=N",
-    "latent-size": "--set latent.size=N",
-    "layers": "--set net.widths=512,256",
-    "learning-rate": "--lr",
     "model": "the name of a recipe as the first argument",
     "num-samples": "--number",
     "output": "--out",
     "output-dir": "--out",
     "path": "--data",
-    "wd": "--set training.weight_decay=VALUE",
-    "z-dim": "--set latent.size=N",
 }
-"""Words of other tools for an option, and what to use."""
+"""Words of other tools for a flag, and what to use."""
+FLAGS = {"training.batch_size": "--batch-size", "training.learning_rate": "--lr", "training.epochs": "--epochs"}
+"""Options of a recipe that have a flag."""
+EXAMPLES = {"latent.size": "N", "net.widths": "512,256"}
+"""What stands for the value of an option; VALUE for others."""
 
 
 def command_like(word: str, known: Iterable[str]) -> str | None:
@@ -78,18 +70,22 @@ def option_like(word: str, known: Iterable[str]) -> str | None:
     if f"--{name}" in names:
         return f"--{name}"
     found = OPTIONS.get(name)
-    if found is not None and (not found.startswith("--") or found.startswith("--set ") or found.split()[0] in names):
+    if found is not None and (not found.startswith("--") or found.split()[0] in names):
         return found
     path = _path_of(name.replace("-", "_"))
     if path is not None:
-        return f"--set {path}=VALUE"
+        flag = FLAGS.get(path)
+        return flag if flag in names else f"--set {path}={EXAMPLES.get(path, 'VALUE')}"
     return next(iter(difflib.get_close_matches(f"--{name}", names, 1, 0.7)), None)
 
 
 def _path_of(name: str) -> str | None:
-    """The path of a training or data option called ``name``."""
+    """The path of the option called ``name``, here in the training or data options or in another library."""
+    from isthmus.models.near_options import SYNONYMS
     from isthmus.options import DataOptions, TrainingOptions
 
+    if name in SYNONYMS:
+        return SYNONYMS[name]
     for group, options in (("training", TrainingOptions), ("data", DataOptions)):
         if name in options.model_fields:
             return f"{group}.{name}"

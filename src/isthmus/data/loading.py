@@ -60,12 +60,7 @@ def prepare(data: Data, options: DataOptions, seed: int, *, labels: Array | None
         raise BadData("labels=... are for an array in memory. For a table, pass the name of the column with labels.")
     if source is not None:
         return prepare_on_disk(source, str(data) if isinstance(data, str | Path) else "array", options, seed)
-    dataset = (
-        load_dataset(data, options, seed=seed)
-        if isinstance(data, str | Path)
-        else dataset_from_array(data, options, labels)
-    )
-    return prepare_in_memory(dataset, options, seed)
+    return prepare_in_memory(dataset_of(data, options, seed, labels), options, seed)
 
 
 def with_validation(prepared: PreparedData, valid: Data, options: DataOptions, seed: int) -> PreparedData:
@@ -78,8 +73,7 @@ def with_validation(prepared: PreparedData, valid: Data, options: DataOptions, s
         valid = valid.to_numpy()
     if not isinstance(valid, Tensor | np.ndarray | str | Path):
         raise BadData(f"A validation set of type {type(valid).__name__} is not supported. Pass an array or a path.")
-    held = options.model_copy(update={"memory": "whole"})
-    dataset = load_dataset(valid, held, seed=seed) if isinstance(valid, str | Path) else dataset_from_array(valid, held)
+    dataset = dataset_of(valid, options.model_copy(update={"memory": "whole"}), seed)
     x = transform_like_training(
         dataset.train.x, prepared.shape, prepared.scaling, prepared.images, pixels=dataset.pixels
     )
@@ -99,8 +93,12 @@ def source_name(data: object) -> str:
     return str(Path(data).expanduser().resolve()) if isinstance(data, str | Path) else ""
 
 
-def dataset_from_array(data: Array | Tensor, options: DataOptions, labels: Array | None = None) -> Dataset:
-    """An array or tensor as a data set with a training set only."""
+def dataset_of(
+    data: str | Path | Array | Tensor, options: DataOptions, seed: int, labels: Array | None = None
+) -> Dataset:
+    """The data set of a name or path; or of an array or tensor, as a training set with the classes ``labels`` (N,)."""
+    if isinstance(data, str | Path):
+        return load_dataset(data, options, seed=seed)
     x = data.detach().cpu().numpy() if isinstance(data, Tensor) else np.asarray(data)
     x = standardize_layout(x, options.shape, "The array")
     known, names = ({}, ()) if labels is None else encode_labels({"train": np.asarray(labels)}, "the array")

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
 from torch import nn
 
 from isthmus.errors import BadOption
@@ -17,7 +16,7 @@ from isthmus.models.recipe import (
     Part,
     PenaltyPart,
     PriorPart,
-    readable,
+    part,
 )
 from isthmus.parts.nets import critic
 from isthmus.parts.protocols import Capability, Latent, Shape
@@ -98,7 +97,4 @@ def _made(family: type[Part], choice: Choice | int, supplied: Mapping[str, objec
         raise BadOption(
             f"A {family.family} must be the name of a kind or a module, but is {choice!r:.60}. Name a kind."
         )
-    try:
-        return family(kind=choice).make(**supplied)
-    except ValidationError as error:
-        raise readable(error) from error
+    return part(family, choice).make(**supplied)

@@ -16,6 +16,7 @@ SYNONYMS = {
     "hidden_layers": "net.widths",
     "kl": "penalties.kl.weight",
     "kl_weight": "penalties.kl.weight",
+    "latent": "latent.size",
     "latent_dim": "latent.size",
     "latent_size": "latent.size",
     "layers": "net.widths",

@@ -10,7 +10,7 @@ import math
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import torch
 from pydantic import (
@@ -142,6 +142,9 @@ class Part(BaseModel):
         checked = options_of(factory).model_validate(self.model_extra or {})
         chosen = {name: getattr(checked, name) for name in type(checked).model_fields}
         return factory(**chosen, **{name: supplied[name] for name in supplied_to(factory) & supplied.keys()})
+
+
+P = TypeVar("P", bound=Part)
 
 
 class NetPart(Part):
@@ -342,8 +345,17 @@ FREE = ("pretraining.changes",)
 
 def _fresh(family: str, kind: str) -> dict[str, Any]:
     """A part of this kind with default options, as plain data."""
+    return part(PARTS[family], kind).model_dump(mode="json")
+
+
+def part(family: type[P], kind: str, **options: object) -> P:
+    """A part of a kind with options, which are checked.
+
+    Raises:
+        IsthmusError: an unknown kind or option, or a value of the wrong type or out of range.
+    """
     try:
-        return PARTS[family].model_validate({"kind": kind}).model_dump(mode="json")
+        return family.model_validate({"kind": kind, **options})
     except ValidationError as error:
         raise readable(error) from error
 

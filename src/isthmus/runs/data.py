@@ -7,9 +7,8 @@ import torch
 from torch import Tensor
 
 from isthmus.data.base import Array, Dataset, Examples, Provenance
-from isthmus.data.catalogue.table import load_dataset
 from isthmus.data.formats.arrays import encode_labels
-from isthmus.data.loading import as_path, dataset_from_array, prepare, source_name
+from isthmus.data.loading import as_path, dataset_of, prepare, source_name
 from isthmus.data.preparing.new_data import draw_binary, lazy_like_training
 from isthmus.data.preparing.prepared import PreparedData, PreparedSplit
 from isthmus.data.preparing.screening import screened
@@ -68,7 +67,7 @@ def inputs_for(
     if stored is not None:
         raw = stored.source.labels(np.arange(len(stored)))
         return stored, None if raw is None else encode_labels({"train": raw}, repr(stored.source.name))[0]["train"]
-    dataset = _dataset(run, data)
+    dataset = dataset_of(data, _options(run), run.metadata.seed)
     splits = [split for split in (dataset.train, dataset.valid, dataset.test) if split is not None]
     known = [split.labels for split in splits if split.labels is not None]
     labels = np.concatenate(known) if len(known) == len(splits) else None
@@ -118,7 +117,7 @@ def _other_data(run: Run, data: NewData) -> tuple[PreparedSplit, Dataset | None]
     stored = _stored(run, data)
     if stored is not None:
         return PreparedSplit(stored), None
-    dataset = _dataset(run, data)
+    dataset = dataset_of(data, _options(run), run.metadata.seed)
     examples = dataset.test or dataset.train
     if run.recipe.data.on_bad_data == "skip":
         return PreparedSplit(_on_disk(run, ArraySource(examples.x, dataset.name, file=dataset.name))), dataset
@@ -134,13 +133,6 @@ def _as_trained(run: Run) -> DataOptions:
 def _options(run: Run) -> DataOptions:
     """The options for other data, whose size decides whether it is streamed."""
     return run.recipe.data.model_copy(update={"memory": "auto", "on_bad_data": "stop"})
-
-
-def _dataset(run: Run, data: NewData) -> Dataset:
-    """Other data in memory."""
-    if isinstance(data, str | Path):
-        return load_dataset(data, _options(run), seed=run.metadata.seed)
-    return dataset_from_array(data, _options(run))
 
 
 def _stored(run: Run, data: NewData, *, clean: bool = True, target: bool = True) -> StoredTensor | None:

@@ -86,8 +86,8 @@ def encode(run: Run, data: NewData, *, sample: bool = False, precision: str = "3
 
 def reconstruct(run: Run, data: NewData, *, sample: bool = False) -> Results:
     """The reconstructions of all examples of ``data``."""
-    x, labels = inputs_for(run, data, target=False)
-    return Results(x, lambda chunk: run.to_array(run.model.reconstruct(chunk, sample=sample)), labels)
+    x, _ = inputs_for(run, data, target=False)
+    return Results(x, lambda chunk: run.to_array(run.model.reconstruct(chunk, sample=sample)))
 
 
 def denoise(run: Run, data: NewData, *, corrupt: bool = False) -> Results:
@@ -103,7 +103,7 @@ def denoise(run: Run, data: NewData, *, corrupt: bool = False) -> Results:
             "corrupt=True needs a run with a corruption, but this run was trained without one. Leave it out, or use a "
             "run that was trained with corruption.kind, such as the recipe denoising."
         )
-    x, labels = inputs_for(run, data, clean=corrupt)
+    x, _ = inputs_for(run, data, clean=corrupt)
 
     def restored(chunk: Tensor) -> Array:
         with inference(run.model):
@@ -111,7 +111,7 @@ def denoise(run: Run, data: NewData, *, corrupt: bool = False) -> Results:
                 chunk = run.model.corruption(chunk.to(run.model.like.device, run.model.like.dtype), 1.0).x
             return run.to_array(run.model.reconstruct(chunk))
 
-    return Results(x, restored, labels)
+    return Results(x, restored)
 
 
 def interpolate(

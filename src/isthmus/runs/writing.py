@@ -41,6 +41,7 @@ def encode(
         IsthmusError: an unknown extension, data that cannot be read, or an option out of range.
     """
     check_extension(out)
+    check_seed(seed)
     return _write_results(out, inference.encode(run, data, sample=sample, precision=precision), "z", seed)
 
 
@@ -56,7 +57,7 @@ def reconstruct(run: Run, data: NewData, out: Path, *, sample: bool = False, see
     check_extension(out, figure=True)
     check_seed(seed)
     if not _is_figure(out):
-        return _write_results(out, inference.reconstruct(run, data, sample=sample), "x", seed, labeled=False)
+        return _write_results(out, inference.reconstruct(run, data, sample=sample), "x", seed)
     x = inputs_for(run, data, target=False)[0][:SHOWN]
     with seeded(seed):
         y = run.model.reconstruct(x, sample=sample)
@@ -69,7 +70,7 @@ def denoise(run: Run, data: NewData, out: Path, *, corrupt: bool = False, seed: 
     check_seed(seed)
     results = inference.denoise(run, data, corrupt=corrupt)
     if not _is_figure(out):
-        return _write_results(out, results, "x", seed, labeled=False)
+        return _write_results(out, results, "x", seed)
     x = results.x[:SHOWN]
     x_in = corrupted(run.model, x, seed=seed) if corrupt else x
     y = run.model.reconstruct(x_in)
@@ -142,12 +143,10 @@ def _is_figure(out: Path) -> bool:
     return out.suffix.lower() == ".png"
 
 
-def _write_results(out: Path, results: inference.Results, name: str, seed: int, *, labeled: bool = True) -> Written:
-    """Write results chunk by chunk, with labels if they are known."""
-    check_seed(seed)
+def _write_results(out: Path, results: inference.Results, name: str, seed: int) -> Written:
+    """Write results chunk by chunk, with labels if they have any."""
     with seeded(seed):
-        labels = results.labels if labeled else None
-        return out, write_chunks(out, results.chunks(), len(results), name=name, labels=labels)
+        return out, write_chunks(out, results.chunks(), len(results), name=name, labels=results.labels)
 
 
 def _write(run: Run, out: Path, x: Tensor, title: str) -> Written:

@@ -2,9 +2,9 @@ r"""Classic autoencoders: linear, shallow, deep, tied, overcomplete and convolut
 
 from collections.abc import Sequence
 
-from isthmus.models.recipe import LatentPart, LikelihoodPart, NetPart, Recipe
+from isthmus.models.recipe import LatentPart, LikelihoodPart, NetPart, Recipe, part
 from isthmus.options import TrainingOptions
-from isthmus.zoo.entries import RecipeEntry, code, part
+from isthmus.zoo.entries import RecipeEntry, code
 
 
 def linear(latent: int | None = None, *, tied: bool = False) -> Recipe:

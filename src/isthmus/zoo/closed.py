@@ -1,8 +1,8 @@
 r"""Linear autoencoders with closed-form weights: baselines for trained models."""
 
-from isthmus.models.recipe import CorruptionPart, LatentPart, LikelihoodPart, NetPart, PenaltyPart, Recipe
+from isthmus.models.recipe import CorruptionPart, LatentPart, LikelihoodPart, NetPart, PenaltyPart, Recipe, part
 from isthmus.options import TrainingOptions
-from isthmus.zoo.entries import RecipeEntry, code, part
+from isthmus.zoo.entries import RecipeEntry, code
 
 EXACT = TrainingOptions(optimizer="exact")
 

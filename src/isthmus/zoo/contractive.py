@@ -1,9 +1,9 @@
 r"""Contractive autoencoders: a penalty on the Jacobian of the code with respect to the input."""
 
-from isthmus.models.recipe import LatentPart, NetPart, PenaltyPart, Recipe
+from isthmus.models.recipe import LatentPart, NetPart, PenaltyPart, Recipe, part
 from isthmus.options import TrainingOptions
 from isthmus.parts.schedules import Schedule
-from isthmus.zoo.entries import RecipeEntry, part
+from isthmus.zoo.entries import RecipeEntry
 
 
 def contractive(latent: int = 1000, lam: float = 0.1) -> Recipe:

@@ -2,9 +2,9 @@ r"""Denoising autoencoders: the input of the encoder is corrupted, the target of
 
 from collections.abc import Sequence
 
-from isthmus.models.recipe import CorruptionPart, LatentPart, NetPart, Recipe
+from isthmus.models.recipe import CorruptionPart, LatentPart, NetPart, Recipe, part
 from isthmus.options import TrainingOptions
-from isthmus.zoo.entries import RecipeEntry, code, part
+from isthmus.zoo.entries import RecipeEntry, code
 
 
 def denoising(latent: int = 512, hidden: Sequence[int] = (), *, fraction: float = 0.25) -> Recipe:

@@ -2,10 +2,10 @@ r"""Autoencoders with a discrete code: one-hot, quantized with a codebook, or ro
 
 from collections.abc import Sequence
 
-from isthmus.models.recipe import LatentPart, NetPart, PenaltyPart, PriorPart, Recipe
+from isthmus.models.recipe import LatentPart, NetPart, PenaltyPart, PriorPart, Recipe, part
 from isthmus.options import TrainingOptions
 from isthmus.parts.schedules import Schedule
-from isthmus.zoo.entries import RecipeEntry, part
+from isthmus.zoo.entries import RecipeEntry
 
 
 def categorical_vae(variables: int = 20, classes: int = 10, hidden: Sequence[int] = (512,)) -> Recipe:

@@ -2,10 +2,10 @@ r"""Variational autoencoders for disentanglement: penalties on the dependence be
 
 from collections.abc import Sequence
 
-from isthmus.models.recipe import LatentPart, NetPart, PenaltyPart, Recipe
+from isthmus.models.recipe import LatentPart, NetPart, PenaltyPart, Recipe, part
 from isthmus.options import TrainingOptions
 from isthmus.parts.schedules import Schedule
-from isthmus.zoo.entries import RecipeEntry, code, part
+from isthmus.zoo.entries import RecipeEntry, code
 
 
 def beta_tc_vae(latent: int | None = None, beta: float = 6.0, hidden: Sequence[int] = (512,)) -> Recipe:

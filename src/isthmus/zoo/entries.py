@@ -1,15 +1,10 @@
-"""A row of the table of recipes, and how the functions that fill it make parts."""
+"""A row of the table of recipes, and the size of a code in the functions that fill it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
-from pydantic import ValidationError
-
-from isthmus.models.recipe import Part, Recipe, readable
+from isthmus.models.recipe import Recipe
 from isthmus.zoo.bibliography import short
-
-P = TypeVar("P", bound=Part)
 
 
 @dataclass(frozen=True)
@@ -39,11 +34,3 @@ Code = dict[str, int]
 def code(size: int | None, default: int) -> Code:
     """The size of a code: ``size`` if given, else ``default``, but at most half the number of values of an example."""
     return {"default_size": default} if size is None else {"size": size}
-
-
-def part(family: type[P], kind: str, **options: object) -> P:
-    """A part with options; pydantic checks them."""
-    try:
-        return family.model_validate({"kind": kind, **options})
-    except ValidationError as error:
-        raise readable(error) from error

@@ -2,9 +2,9 @@ r"""Autoencoders characterized by their likelihood."""
 
 from collections.abc import Sequence
 
-from isthmus.models.recipe import LatentPart, LikelihoodPart, NetPart, PenaltyPart, Recipe
+from isthmus.models.recipe import LatentPart, LikelihoodPart, NetPart, PenaltyPart, Recipe, part
 from isthmus.options import TrainingOptions
-from isthmus.zoo.entries import RecipeEntry, code, part
+from isthmus.zoo.entries import RecipeEntry, code
 
 
 def sigma_vae(latent: int | None = None, hidden: Sequence[int] = (512,)) -> Recipe:

@@ -2,9 +2,9 @@ r"""Combinations of parts that are not from a single paper."""
 
 from collections.abc import Sequence
 
-from isthmus.models.recipe import CorruptionPart, LatentPart, LikelihoodPart, NetPart, PenaltyPart, Recipe
+from isthmus.models.recipe import CorruptionPart, LatentPart, LikelihoodPart, NetPart, PenaltyPart, Recipe, part
 from isthmus.options import TrainingOptions
-from isthmus.zoo.entries import RecipeEntry, code, part
+from isthmus.zoo.entries import RecipeEntry, code
 
 
 def sparse_denoising_vae(

@@ -1,8 +1,8 @@
 r"""Sparse autoencoders: few active units per example."""
 
-from isthmus.models.recipe import LatentPart, LikelihoodPart, NetPart, PenaltyPart, Recipe
+from isthmus.models.recipe import LatentPart, LikelihoodPart, NetPart, PenaltyPart, Recipe, part
 from isthmus.options import TrainingOptions
-from isthmus.zoo.entries import RecipeEntry, code, part
+from isthmus.zoo.entries import RecipeEntry, code
 
 
 def sparse_l1(latent: int | None = None, weight: float = 0.0784) -> Recipe:

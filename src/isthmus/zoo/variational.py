@@ -2,9 +2,9 @@ r"""Variational autoencoders: a Gaussian posterior, and a prior of the code."""
 
 from collections.abc import Sequence
 
-from isthmus.models.recipe import FidelityPart, LatentPart, NetPart, PenaltyPart, PriorPart, Recipe
+from isthmus.models.recipe import FidelityPart, LatentPart, NetPart, PenaltyPart, PriorPart, Recipe, part
 from isthmus.options import TrainingOptions
-from isthmus.zoo.entries import Code, RecipeEntry, code, part
+from isthmus.zoo.entries import Code, RecipeEntry, code
 
 
 def vae(latent: int | None = None, hidden: Sequence[int] = (512,)) -> Recipe:

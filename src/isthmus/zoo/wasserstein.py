@@ -9,9 +9,9 @@ Here the cost is a Gaussian likelihood of scale :math:`\sigma`, in which the squ
 
 from collections.abc import Sequence
 
-from isthmus.models.recipe import LatentPart, LikelihoodPart, NetPart, PenaltyPart, Recipe
+from isthmus.models.recipe import LatentPart, LikelihoodPart, NetPart, PenaltyPart, Recipe, part
 from isthmus.options import TrainingOptions
-from isthmus.zoo.entries import Code, RecipeEntry, code, part
+from isthmus.zoo.entries import Code, RecipeEntry, code
 
 
 def wae_mmd(latent: int | None = None, weight: float = 100.0, hidden: Sequence[int] = (512, 512)) -> Recipe:
