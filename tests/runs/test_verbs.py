@@ -100,6 +100,14 @@ def test_interpolate_between_given_examples_starts_and_ends_at_their_reconstruct
     np.testing.assert_allclose(lines[:, 1], run.decode(middle), atol=1e-6)
     with pytest.raises(ShapeError, match=r"4 examples at the start, but 3 at the end\. Pass one end per start\."):
         run.interpolate(X[:4], X[4:7])
+    with pytest.raises(BadOption, match="The end of an interpolation is given, but not its start"):
+        run.interpolate(end=X[:4])
+
+
+def test_interpolations_are_made_between_all_examples_however_many(run: Run) -> None:
+    lines = run.interpolate(X[:1100], X[100:1200], steps=2)
+    assert len(lines) == 1100
+    np.testing.assert_allclose(lines[-1, 0], run.reconstruct(X[1099:1100])[0], atol=1e-6)
 
 
 def test_evaluate(run: Run, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

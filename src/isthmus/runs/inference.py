@@ -129,6 +129,7 @@ def interpolate(
 
     Raises:
         IncompatibleParts: a discrete code.
+        BadOption: an end without a start.
         ShapeError: not one end for each start.
     """
     check_range("rows", rows, 1, 1000)
@@ -138,10 +139,12 @@ def interpolate(
             f"Interpolation needs a real-valued code, but latent.kind={run.recipe.latent.kind} has a discrete one. Use "
             "a run with a deterministic, Gaussian or sparse latent."
         )
+    if start is None and end is not None:
+        raise BadOption("The end of an interpolation is given, but not its start. Pass both, or the start only.")
     if start is None or end is None:
         split = evaluation_split(data_for(run, start)).subsample(CANDIDATES, run.metadata.seed)
         return lines_between(run, *end_points(split, rows), steps).cpu()
-    ends = [next(chunks(inputs_for(run, data, target=False)[0], 1000)) for data in (start, end)]
+    ends = [torch.cat(list(chunks(inputs_for(run, data, target=False)[0]))) for data in (start, end)]
     if len(ends[0]) != len(ends[1]):
         raise ShapeError(
             f"There are {len(ends[0])} examples at the start, but {len(ends[1])} at the end. Pass one end per start."
