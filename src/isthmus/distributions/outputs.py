@@ -28,7 +28,7 @@ def summed(values: Tensor, p: Distribution) -> Tensor:
     return values.flatten(-len(p.event_shape)).sum(-1)
 
 
-def _gaussian(error: Tensor, log_scale: Tensor, count: int) -> Tensor:
+def _gaussian(error: Tensor, log_scale: Tensor, count: int | Tensor) -> Tensor:
     """Log-density of ``count`` Gaussian values with one scale and the sum ``error`` of squared errors."""
     return -0.5 * error * torch.exp(-2 * log_scale) - count * (log_scale + HALF_LOG_2PI)
 
@@ -115,9 +115,19 @@ class CalibratedGaussian(Located):
         error = (value - self.loc).square()
         return _gaussian(error, self._optimal_log_scale(error), 1)
 
-    def _optimal_log_scale(self, error: Tensor) -> Tensor:
-        """Logarithm of the maximum-likelihood scale."""
-        mean = self.gather(error.flatten(1).mean(1)).mean()
+    def log_prob_of_observed(self, value: Tensor, observed: Tensor) -> Tensor:
+        """Log-density of each value, in nats, with the optimal scale of the observed ones; 0 for all others."""
+        error = torch.where(observed, (value - self.loc).square(), 0.0)
+        return _gaussian(error, self._optimal_log_scale(error, observed), observed.to(error.dtype))
+
+    def _optimal_log_scale(self, error: Tensor, observed: Tensor | None = None) -> Tensor:
+        """Logarithm of the maximum-likelihood scale, of all values or of the observed ones."""
+        if observed is None:
+            mean = self.gather(error.flatten(1).mean(1)).mean()
+        else:
+            sums = torch.stack([error.flatten(1).sum(1), observed.to(error.dtype).flatten(1).sum(1)], 1)
+            total, count = self.gather(sums).sum(0)
+            mean = total / count.clamp_min(1)
         self.seen(mean.detach())
         # clamping loses no gradient: that of the scale is 0 at the optimum anyway
         return 0.5 * mean.clamp_min(self.least**2).log()

@@ -58,7 +58,8 @@ def shifted(x: Float[Tensor, "B C H W"], by: Int[Tensor, "B 2"]) -> Float[Tensor
         inside = (index >= 0) & (index < side)
         shape = (len(x), 1, side, 1) if axis == 2 else (len(x), 1, 1, side)
         source = index.clamp(0, side - 1).reshape(shape).expand_as(x)
-        x = x.gather(axis, source) * inside.reshape(shape)
+        # not a product, as missing values (NaN) times 0 would enter at the edge
+        x = torch.where(inside.reshape(shape), x.gather(axis, source), 0.0)
     return x
 
 

@@ -18,10 +18,12 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.nn.parameter import UninitializedParameter
 
+from isthmus.distributions.observed import Observed
 from isthmus.errors import BadOption, IncompatibleParts, ShapeError
 from isthmus.models.inputs import CHUNK, as_inputs, shaped, tensor_of
 from isthmus.models.seeding import seeded
 from isthmus.parts.corruptions import Identity
+from isthmus.parts.likelihoods.support import clip_to_support
 from isthmus.parts.protocols import Corrupted, Corruption, Latent, Likelihood, Prior, Shape, Trace, alone
 
 A = TypeVar("A", Tensor, npt.NDArray[Any])
@@ -39,6 +41,11 @@ class Autoencoder(nn.Module):
         corruption: corruption of the encoder's input in training; none by default.
         shape: shape of one example, if known, to check the parts at once. Otherwise they are checked when the model is
             fitted (:meth:`dry_run`).
+
+    Attributes:
+        fill: values that replace missing values, NaN, in the input of the encoder, shape (1, *D) or one that broadcasts
+            with it, in units of the model's input. If it is set, missing values are left out of p(x | z). ``None``:
+            no value is missing, and nothing is checked. It is not saved with the weights.
 
     Raises:
         IncompatibleParts: a part is not of its kind.
@@ -76,6 +83,7 @@ class Autoencoder(nn.Module):
         self.latent, self.likelihood, self.corruption = latent, likelihood, corruption
         self.prior = None
         self.autocast: torch.dtype | None = None
+        self.fill: Tensor | None = None
         self.shape: Shape | None = None
         self.code_shape: Shape | None = None
         if shape is not None:
@@ -107,31 +115,59 @@ class Autoencoder(nn.Module):
 
     def posterior(self, x_in: Float[Tensor, "B *D"], progress: float = 1.0) -> Distribution:
         """The posterior q(z | x_in), when a fraction ``progress`` of the run is done."""
-        q: Distribution = self.latent(self._features(self.encoder, x_in), progress)
+        q: Distribution = self.latent(self._features(self.encoder, self.filled(x_in)), progress)
         return q
 
     def mean_code(self, x_in: Float[Tensor, "B *D"]) -> Float[Tensor, "B *code"]:
         """The mean of q(z | x_in) in full precision, with gradient; used for Jacobians of the code."""
-        q: Distribution = self.latent(self.encoder(x_in))
+        q: Distribution = self.latent(self.encoder(self.filled(x_in)))
         return q.mean
 
     def output(self, z: Float[Tensor, "B *code"]) -> Distribution:
-        """The output distribution p(x | z)."""
+        """The output distribution p(x | z), whose log-likelihood leaves out missing values if ``fill`` is set."""
         p: Distribution = self.likelihood(self._features(self.decoder, z))
-        return p
+        return p if self.fill is None else Observed(p, self._fill_like(z))
+
+    def filled(self, x: Float[Tensor, "B *D"]) -> Float[Tensor, "B *D"]:
+        """``x`` with its missing values, NaN, replaced by ``fill``; ``x`` itself if that is not set."""
+        return x if self.fill is None else torch.where(x.isnan(), self._fill_like(x), x)
+
+    def check(self, x: Float[Tensor, "N *D"]) -> None:
+        """Check that the values of ``x`` are in the support of the likelihood, except missing ones if ``fill`` is set.
+
+        Raises:
+            BadData: a value outside the support; NaN if ``fill`` is not set.
+        """
+        if self.fill is not None:
+            x = torch.where(x.isnan(), clip_to_support(self._fill_like(x), self.likelihood), x)
+        self.likelihood.check(x)
+
+    def _fill_like(self, value: Tensor) -> Tensor:
+        """``fill`` in the precision of ``value`` and on its device."""
+        assert self.fill is not None
+        if self.fill.device != value.device:
+            # moved once, not in every step
+            self.fill = self.fill.to(value.device)
+        return self.fill.to(value.dtype)
 
     def forward(
         self,
         x: Float[Tensor, "B *D"],
         *,
+        x_in: Float[Tensor, "B *D"] | None = None,
         corrupt: bool | None = None,
         progress: float = 1.0,
         population: int = 0,
         gather: Callable[[Tensor], Tensor] = alone,
     ) -> Trace:
-        """A forward pass with a sampled code; ``corrupt`` applies the corruption, by default in training mode only."""
+        """A forward pass with a sampled code; ``corrupt`` applies the corruption, by default in training mode only.
+
+        The encoder sees ``x_in`` where it is given (pairs of a noisy and a clean example), otherwise ``x``, in both
+        cases with missing values filled before the corruption.
+        """
         corrupt = self.training if corrupt is None else corrupt
-        x_in, mask = self.corruption(x, progress) if corrupt else Corrupted(x)
+        given = self.filled(x if x_in is None else x_in)
+        x_in, mask = self.corruption(given, progress) if corrupt else Corrupted(given)
         q = self.posterior(x_in, progress)
         z = q.rsample()
         return Trace(x, x_in, q, z, self.output(z), mask, progress, population, gather)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from isthmus.errors import BadOption, IncompatibleParts
 from isthmus.models.autoencoder import Autoencoder, inference
+from isthmus.models.missing import accept, check_initialized
 from isthmus.models.seeding import seeded
 from isthmus.parts.fidelities import ImportanceWeighted, LogLikelihood
 from isthmus.parts.hooks import Adversary, Divergence, HasAuxiliaryLoss, InitializedFromData, UsesPrior
@@ -143,11 +144,37 @@ class Objective(nn.Module):
         others = [p for p in self.parameters() if p.requires_grad and id(p) not in of_critics]
         return {AUTOENCODER: others, **critics}
 
-    def init_from_data(self, x: Tensor) -> None:
-        """Initialize all parts that depend on data from the training examples (N, *D), before the first step."""
+    def init_from_data(self, x: Tensor, inputs: Tensor | None = None) -> None:
+        """Initialize all parts that depend on data from the training examples (N, *D), before the first step.
+
+        The likelihood is initialized from ``x``; all other parts from what the encoder sees: ``inputs`` where they are
+        given, otherwise ``x``, with missing values filled.
+
+        Raises:
+            IncompatibleParts: the likelihood cannot be initialized from examples with missing values.
+        """
+        likelihood = self.model.likelihood
+        seen, of_likelihood = self.model.filled(x if inputs is None else inputs), set(likelihood.modules())
         for part in self.modules():
             if part is not self and isinstance(part, InitializedFromData):
-                part.init_from_data(x)
+                part.init_from_data(x if part in of_likelihood else seen)
+        check_initialized(self.model)
+
+    def accept_missing(self, fill: Float[Tensor, "..."]) -> None:
+        """Leave missing values, NaN, out of the loss, and replace them by ``fill`` in the input of the encoder.
+
+        Every term of the loss and its gradient is evaluated on two examples of which half the values are missing.
+
+        Args:
+            fill: shape (1, *D) or one that broadcasts with it, in units of the model's input; finite, and within the
+                bounds of the support of the likelihood. It becomes :attr:`Autoencoder.fill`.
+
+        Raises:
+            BadData: fill values that are not finite or outside the support.
+            IncompatibleParts: a term that cannot leave out missing values.
+            ShapeError: fill values of another shape than the examples.
+        """
+        accept(self.model, fill, self._terms)
 
     def weights(self, step: int, total: int) -> dict[str, float]:
         """The weight of each penalty at ``step`` of ``total``; final weights if ``total`` is 0."""
@@ -161,6 +188,7 @@ class Objective(nn.Module):
         self,
         x: Float[Tensor, "B *D"],
         *,
+        x_in: Float[Tensor, "B *D"] | None = None,
         step: int = 0,
         total: int = 0,
         corrupt: bool | None = None,
@@ -170,12 +198,15 @@ class Objective(nn.Module):
     ) -> Loss:
         """The loss of a batch at ``step`` of a run of ``total`` steps; with final weights if ``total`` is 0.
 
+        The encoder sees ``x_in`` where it is given (pairs of a noisy and a clean example), otherwise ``x``.
         ``corrupt`` applies the corruption, by default in training mode only. If several processes share a batch,
         ``examples_per_process`` is their mean number of examples: local sums are divided by it, so that their mean over
         processes is the mean over all examples, for any distribution of examples.
         """
         progress = step / total if total else 1.0
-        trace = self.model(x, corrupt=corrupt, progress=progress, population=population, gather=gather)
+        # a model of one's own without pairs need not know of them
+        pair = {} if x_in is None else {"x_in": x_in}
+        trace = self.model(x, corrupt=corrupt, progress=progress, population=population, gather=gather, **pair)
         terms = self._terms(trace, examples_per_process)
         loss = terms[self.fidelity_name]
         for name, weight in self.weights(step, total).items():

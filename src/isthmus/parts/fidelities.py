@@ -7,12 +7,13 @@ or the importance-weighted bound over several codes.
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent
+from torch.distributions import Distribution
 
 from isthmus.distributions import DiagonalGaussian
+from isthmus.distributions.observed import by_feature
 from isthmus.errors import BadOption, IncompatibleParts, check_choice, check_range
 from isthmus.functional import log_mean_exp
-from isthmus.parts.hooks import HasFeatureLogProb, requirements_of
+from isthmus.parts.hooks import requirements_of
 from isthmus.parts.protocols import Capability, Model, Prior, Supplied, Trace
 
 
@@ -126,16 +127,12 @@ def log_prob_by_feature(p: Distribution, x: Float[Tensor, "B *D"]) -> Float[Tens
     Raises:
         IncompatibleParts: the values of an example are not independent given the code.
 
-    >>> from torch.distributions import Normal
+    >>> from torch.distributions import Independent, Normal
     >>> log_prob_by_feature(Independent(Normal(torch.zeros(1, 2), 1.0), 1), torch.zeros(1, 2)).shape
     torch.Size([1, 2])
     """
-    values: Tensor
-    if isinstance(p, HasFeatureLogProb):
-        values = p.log_prob_by_feature(x)
-        return values
-    if isinstance(p, Independent) and not p.base_dist.event_shape:
-        values = p.base_dist.log_prob(x)
+    values = by_feature(p, x)
+    if values is not None:
         return values
     raise IncompatibleParts(
         f"An emphasized fidelity requires the likelihood of each value, but {type(p).__name__} provides only that of a "

@@ -13,7 +13,10 @@ from isthmus.parts.protocols import Capability, Gather, Model, Prior, Trace
 
 @runtime_checkable
 class InitializedFromData(Protocol):
-    """Any part that is initialized from the training examples, once, before the first step."""
+    """Any part that is initialized from the training examples, once, before the first step.
+
+    A likelihood is given the targets, in which missing values are NaN; any other part the inputs of the encoder.
+    """
 
     def init_from_data(self, x: Tensor) -> None:
         """Set initial values from training examples (N, *D)."""
@@ -60,6 +63,17 @@ class Discrete(Protocol):
 
 
 @runtime_checkable
+class HasSupport(Protocol):
+    """A likelihood of values in an interval; without this hook all real numbers are in the support.
+
+    ``support`` is the closed interval of the values, in units of the model's input, or ``None`` for all real numbers.
+    Examples outside are clipped to it where they are scored (:mod:`isthmus.metrics.scores`).
+    """
+
+    support: tuple[float, float] | None
+
+
+@runtime_checkable
 class UsesPrior(Protocol):
     """A penalty or fidelity that compares the code with a prior, from which new codes can then be sampled."""
 
@@ -98,15 +112,6 @@ class HasClosedFormKL(Protocol):
 
     def kl_to(self, prior: Distribution) -> Tensor | None:
         """KL divergence per example, in nats, shape (B,); ``None`` if no closed form is known."""
-        ...
-
-
-@runtime_checkable
-class HasFeatureLogProb(Protocol):
-    """An output distribution of independent values, with the log-likelihood of each value."""
-
-    def log_prob_by_feature(self, x: Tensor) -> Tensor:
-        """Log-likelihood of each value, in nats, of the shape of ``x``."""
         ...
 
 

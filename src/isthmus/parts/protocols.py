@@ -60,8 +60,9 @@ class Trace:
     r"""One forward pass of a batch through a model.
 
     Attributes:
-        x: clean input, shape (B, *D); the target.
-        x_in: input of the encoder, corrupt(x), shape (B, *D).
+        x: clean input, shape (B, *D); the target. Missing values are NaN.
+        x_in: input of the encoder, shape (B, *D): corrupt(x), or of the noisy partner of x where data comes in pairs;
+            missing values are filled.
         q: posterior q(z | x_in).
         z: the code that is decoded, shape (B, *code).
         p: output distribution p(x | z) over shape *D.

@@ -102,14 +102,15 @@ class Predictor(Autoencoder):
         self,
         x: Float[Tensor, "B row"],
         *,
+        x_in: Float[Tensor, "B *inputs"] | None = None,
         corrupt: bool | None = None,
         progress: float = 1.0,
         population: int = 0,
         gather: Callable[[Tensor], Tensor] = alone,
     ) -> Trace:
-        """One forward pass of rows; the target is what the likelihood models."""
+        """One forward pass of rows; the target is what the likelihood models. ``x_in`` replaces their inputs."""
         size = math.prod(self.input_shape)
-        inputs, target = x[:, :size].reshape(-1, *self.input_shape), x[:, size:]
+        inputs, target = x[:, :size].reshape(-1, *self.input_shape) if x_in is None else x_in, x[:, size:]
         corrupting = self.training if corrupt is None else corrupt
         x_in, mask = self.corruption(inputs, progress) if corrupting else Corrupted(inputs)
         q = self.posterior(x_in, progress)

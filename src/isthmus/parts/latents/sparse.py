@@ -114,7 +114,9 @@ class DeadUnits(nn.Module):
         extra = keep_largest(F.relu(features) * mask, self.count)
         mean = trace.p.mean
         predicted = model.output(trace.z + extra).mean - mean
-        error = per_example(((trace.x - mean).detach() - predicted).square())
+        difference = (trace.x - mean).detach() - predicted
+        # missing values, NaN, have no residual
+        error = per_example(torch.where(trace.x.isnan(), 0.0, difference).square())
         return torch.where(dead.any(), error, _zero(trace))
 
 

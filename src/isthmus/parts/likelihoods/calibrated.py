@@ -27,7 +27,9 @@ MOMENTUM = 0.05
 
 
 def _data_variance(x: Float[Tensor, "N *D"]) -> Float[Tensor, ""]:
-    """Mean squared error of the best constant output."""
+    """Mean squared error of the best constant output, over the observed values."""
+    if bool(x.isnan().any()):
+        return (x - x.nanmean(0)).square().nanmean().clamp_min(MIN_SCALE**2)
     return x.var(0, correction=0).mean().clamp_min(MIN_SCALE**2)
 
 

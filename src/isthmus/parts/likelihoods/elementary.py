@@ -12,7 +12,7 @@ from torch.distributions import Laplace as LaplaceDensity
 
 from isthmus.distributions import IndependentBernoulli, IndependentContinuousBernoulli, IndependentStudentT
 from isthmus.errors import BadOption, check_range
-from isthmus.parts.likelihoods.ranges import RealValued, check_unit
+from isthmus.parts.likelihoods.ranges import UNIT, RealValued, check_unit
 from isthmus.parts.protocols import Shape, Supplied
 
 MAX_SCALE = 1e6
@@ -44,6 +44,7 @@ class Bernoulli(nn.Module):
     """
 
     discrete = True
+    support: tuple[float, float] | None = UNIT
     offset: Tensor | None
 
     def __init__(self, shape: Supplied[Shape | None] = None, from_mean: bool = False) -> None:
@@ -62,7 +63,10 @@ class Bernoulli(nn.Module):
     def init_from_data(self, x: Float[Tensor, "N *D"]) -> None:
         """Set the offset of the logits from the mean of the training examples, if ``from_mean`` is set."""
         if self.offset is not None:
-            self.offset.copy_(x.mean(0).clamp(0.001, 0.999).logit())
+            missing = bool(x.isnan().any())
+            # the mean of the observed values; 1/2 where none was observed
+            mean = x.nanmean(0).nan_to_num(0.5) if missing else x.mean(0)
+            self.offset.copy_(mean.clamp(0.001, 0.999).logit())
 
     def forward(self, h: Float[Tensor, "B d *space"]) -> Distribution:
         """The distribution with logits ``h``, plus the offset if ``from_mean`` is set."""
@@ -92,6 +96,7 @@ class ContinuousBernoulli(nn.Module):
     """
 
     discrete = False
+    support: tuple[float, float] | None = UNIT
 
     def width(self, d: int) -> int:
         """One logit per value: ``d``."""

@@ -11,7 +11,7 @@ from torch.distributions import Distribution
 
 from isthmus.distributions import DiscretizedMixture, IndependentLevels
 from isthmus.errors import ShapeError, check_range
-from isthmus.parts.likelihoods.ranges import check_levels
+from isthmus.parts.likelihoods.ranges import UNIT, check_levels
 
 MAX_LEVELS = 1 << 16
 MIN_SCALE = 0.02
@@ -39,6 +39,7 @@ class Categorical(nn.Module):
     """
 
     discrete = True
+    support: tuple[float, float] | None = UNIT
 
     def __init__(self, levels: int = 256) -> None:
         super().__init__()
@@ -87,6 +88,7 @@ class DiscretizedLogistics(nn.Module):
     """
 
     discrete = True
+    support: tuple[float, float] | None = UNIT
 
     def __init__(self, components: int = 5, levels: int = 256) -> None:
         super().__init__()

@@ -7,6 +7,8 @@ from isthmus.errors import BadData
 
 CHUNK = 1000
 """Number of examples that are checked at once."""
+UNIT = (0.0, 1.0)
+"""The support of pixels."""
 TOLERANCE = 0.01
 """Tolerance for rounding to a level, in levels; float32 rounds finer for up to 65,536 levels."""
 
@@ -28,6 +30,7 @@ class RealValued(nn.Module):
     """Base class of real-valued likelihoods; ``kind`` is the name in error messages."""
 
     discrete = False
+    support: tuple[float, float] | None = None
     kind = "Gaussian"
 
     def width(self, d: int) -> int:
