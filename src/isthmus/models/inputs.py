@@ -38,6 +38,22 @@ def chunks(x: Tensor | Chunked, size: int = CHUNK) -> Iterator[Tensor]:
     return iter(torch.split(x, size)) if isinstance(x, Tensor) else x.chunks(size)
 
 
+def paired_chunks(
+    x: Tensor | Chunked, inputs: Tensor | Chunked | None, size: int = CHUNK
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Chunks of targets ``x`` and of what the encoder sees: of ``inputs``, or the targets themselves without them.
+
+    Raises:
+        ShapeError: another number of inputs than of targets.
+    """
+    if inputs is None:
+        yield from ((chunk, chunk) for chunk in chunks(x, size))
+        return
+    if len(inputs) != len(x):
+        raise ShapeError(f"There are {len(inputs)} inputs for {len(x)} targets. Pass one input per target.")
+    yield from zip(chunks(x, size), chunks(inputs, size), strict=True)
+
+
 def as_inputs(x: Tensor | npt.NDArray[Any], shape: Shape) -> Tensor:
     """Examples as a tensor (N, *shape), converted as described in :meth:`Autoencoder.inputs`."""
     value = tensor_of(x)

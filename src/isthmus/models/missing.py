@@ -64,8 +64,8 @@ def _checked(model: Autoencoder, fill: Tensor) -> Tensor:
     fill, shape = fill.detach().to(model.like), model.shape
     if shape is None or not _broadcasts(fill.shape, (1, *shape)):
         raise ShapeError(
-            f"The values that replace missing ones must have shape {(1, *(shape or ()))} or broadcast with it, but have "
-            f"shape {tuple(fill.shape)}. Pass one value per feature."
+            f"The values that replace missing ones must have shape {(1, *(shape or ()))} or broadcast with it, but "
+            f"have shape {tuple(fill.shape)}. Pass one value per feature."
         )
     if not bool(fill.isfinite().all()):
         raise BadData(

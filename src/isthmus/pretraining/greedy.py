@@ -68,6 +68,11 @@ def plan_pretraining(objective: Objective, options: PretrainingOptions, recipe: 
             f"pretraining.changes sets options of a recipe ({next(iter(options.changes))}), but pretraining.kind is "
             "rbm. Set pretraining.kind to a recipe, or leave them out."
         )
+    if objective.model.fill is not None:
+        raise BadOption(
+            f"pretraining.kind={options.kind} does not support missing values, which the training examples contain. "
+            "Leave it out, or impute the values."
+        )
     if recipe.training.optimizer == "exact":
         raise BadOption("training.optimizer=exact does not use pretraining. Leave pretraining.kind out.")
     for name, values in (("epochs", options.epochs), ("learning_rate", options.learning_rate or ())):

@@ -7,11 +7,12 @@ processes agree on their batches without communication.
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sized
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
+from isthmus.errors import BadOption, ShapeError
 from isthmus.functional import shifted
 from isthmus.models.seeding import derive_seed
 
@@ -24,6 +25,17 @@ class Share:
 
     rank: int = 0
     world: int = 1
+
+
+class Pair(NamedTuple):
+    """Targets (B, *D), and what the encoder sees instead of them, of the same shape."""
+
+    x: Tensor
+    x_in: Tensor
+
+
+Batch = Tensor | Pair
+"""A batch: examples, or pairs of target and input."""
 
 
 class BatchSource(ABC, Generic[X]):
@@ -43,9 +55,11 @@ class BatchSource(ABC, Generic[X]):
         population: examples per epoch, over all processes.
         smallest: size of the smallest batch of one process.
         shift: largest random shift of images at every read, in pixels; the same for input and target.
+        missing: whether values may be missing, NaN; they stay so where examples are sampled at every read.
     """
 
     shift = 0
+    missing = False
 
     def __init__(self, x: X, size: int, *, seed: int, dynamic: bool = False, share: Share | None = None) -> None:
         self.x, self.size, self.seed, self.dynamic = x, size, seed, dynamic
@@ -66,7 +80,7 @@ class BatchSource(ABC, Generic[X]):
         return self._last if batch == self._batches - 1 else self.size
 
     @abstractmethod
-    def epoch(self, number: int, start: int = 0) -> Iterator[Tensor]:
+    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         """This process's rows of the batches of an epoch (numbered from 0), starting at batch ``start``."""
 
     def drawn(self, values: Tensor, number: int, batch: int) -> Tensor:
@@ -78,7 +92,11 @@ class BatchSource(ABC, Generic[X]):
         if self.shift:
             by = torch.randint(2 * self.shift + 1, (len(values), 2), generator=generator, device=values.device)
             values = shifted(values, by - self.shift)
-        return torch.bernoulli(values, generator=generator) if self.dynamic else values
+        if not self.dynamic:
+            return values
+        if not self.missing:
+            return torch.bernoulli(values, generator=generator)
+        return torch.where(values.isnan(), values, torch.bernoulli(values.nan_to_num(0.0), generator=generator))
 
 
 class TensorBatches(BatchSource[Tensor]):
@@ -98,3 +116,49 @@ class TensorBatches(BatchSource[Tensor]):
             # index_select copies whole rows and is three times as fast, but does not preserve a channels-last layout
             values = self.x.index_select(0, rows) if self.x.is_contiguous() else self.x[rows]
             yield self.drawn(values, number, batch)
+
+
+class PairBatches(BatchSource[Tensor]):
+    """Shuffled batches of pairs: the rows of targets ``x`` and ``inputs``, in the order of :class:`TensorBatches`.
+
+    A random shift is the same for both. The other arguments are those of :class:`BatchSource`.
+
+    Raises:
+        BadOption: ``dynamic``, which samples input and target as one.
+        ShapeError: inputs of another shape than the targets.
+
+    >>> pairs = PairBatches(torch.zeros(7, 1), torch.ones(7, 1), 3, seed=0)
+    >>> [tuple(batch.x_in.shape) for batch in pairs.epoch(0)]
+    [(3, 1), (4, 1)]
+    """
+
+    def __init__(
+        self,
+        x: Tensor,
+        inputs: Tensor,
+        size: int,
+        *,
+        seed: int,
+        dynamic: bool = False,
+        share: Share | None = None,
+    ) -> None:
+        super().__init__(x, size, seed=seed, dynamic=dynamic, share=share)
+        if inputs.shape != x.shape:
+            raise ShapeError(
+                f"Pairs of input and target must have one shape, but the inputs have shape {tuple(inputs.shape)} and "
+                f"the targets {tuple(x.shape)}. Pass one input per target."
+            )
+        if dynamic:
+            raise BadOption(
+                "data.binarize=dynamic samples input and target as one, but the data are pairs of input and target. "
+                "Set another data.binarize, or pass the targets only."
+            )
+        self._of_targets, self._of_inputs = (TensorBatches(v, size, seed=seed, share=share) for v in (x, inputs))
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[Pair]:
+        """This process's rows of the batches of an epoch (numbered from 0), starting at batch ``start``."""
+        for part in (self._of_targets, self._of_inputs):
+            part.shift = self.shift
+        # rows and shifts are functions of seed, epoch and batch, so they are the same for both
+        for pair in zip(self._of_targets.epoch(number, start), self._of_inputs.epoch(number, start), strict=True):
+            yield Pair(*pair)

@@ -24,7 +24,7 @@ from isthmus.data.preparing.streams import StreamTensor
 from isthmus.data.streaming.lazy import LazyTensor, StoredTensor, prefetch
 from isthmus.errors import BadData
 from isthmus.models.seeding import derive_seed
-from isthmus.training.batches import BatchSource, Share, TensorBatches
+from isthmus.training.batches import BatchSource, PairBatches, Share, TensorBatches
 
 POOL = 2**26
 """Raw bytes of a pool: 64 MiB. Two pools are in memory, one in use and one being read."""
@@ -145,11 +145,26 @@ class StreamBatches(BatchSource[StreamTensor]):
 
 
 def batches_of(
-    x: Tensor | LazyTensor, size: int, *, seed: int, dynamic: bool = False, shift: int = 0, share: Share | None = None
+    x: Tensor | LazyTensor,
+    size: int,
+    *,
+    seed: int,
+    dynamic: bool = False,
+    shift: int = 0,
+    share: Share | None = None,
+    inputs: Tensor | None = None,
 ) -> BatchSource[Any]:
-    """Batches of examples in memory, on disk or from a stream."""
+    """Batches of examples in memory, on disk or from a stream; with ``inputs`` batches of pairs of examples in memory.
+
+    Raises:
+        BadData: pairs that are not in memory.
+    """
     source: BatchSource[Any]
-    if isinstance(x, Tensor):
+    if inputs is not None:
+        if not isinstance(x, Tensor):
+            raise BadData("Pairs of input and target must be in memory, but they are streamed. Set data.memory=whole.")
+        source = PairBatches(x, inputs, size, seed=seed, dynamic=dynamic, share=share)
+    elif isinstance(x, Tensor):
         source = TensorBatches(x, size, seed=seed, dynamic=dynamic, share=share)
     elif isinstance(x, StreamTensor):
         source = StreamBatches(x, size, seed=seed, dynamic=dynamic, share=share)

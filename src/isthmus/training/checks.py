@@ -9,8 +9,8 @@ from isthmus.data.preparing.streams import StreamTensor
 from isthmus.errors import BadOption, IncompatibleParts
 from isthmus.models.exact import closed_form
 from isthmus.models.objective import Objective
-from isthmus.options import TrainingOptions
-from isthmus.training.batches import BatchSource
+from isthmus.options import PretrainingOptions, TrainingOptions
+from isthmus.training.batches import BatchSource, PairBatches
 from isthmus.training.line_searches import METHODS
 
 
@@ -28,6 +28,36 @@ def check_batches(objective: Objective, batches: BatchSource[Any]) -> None:
         )
 
 
+def check_kind_of_data(
+    training: TrainingOptions, pretraining: PretrainingOptions, *, missing: bool = False, pairs: bool = False
+) -> None:
+    """Check that the options of training and pretraining support data with missing values, or pairs.
+
+    Args:
+        training: options of the training.
+        pretraining: options of the pretraining.
+        missing: whether values of the training examples are missing.
+        pairs: whether the training examples are pairs of input and target.
+
+    Raises:
+        BadOption: a closed form or pretraining, which know neither missing values nor pairs.
+    """
+    used = {
+        "training.optimizer=exact": ("training.optimizer=adam", training.optimizer == "exact"),
+        f"pretraining.kind={pretraining.kind}": ("pretraining.kind=none", pretraining.kind != "none"),
+    }
+    for option, (instead, given) in used.items():
+        if given and missing:
+            raise BadOption(
+                f"{option} does not support missing values, which the training examples contain. Set {instead}, impute "
+                "the values, or leave out their rows with data.on_bad_data=skip."
+            )
+        if given and pairs:
+            raise BadOption(
+                f"{option} does not support pairs of input and target. Set {instead}, or pass the targets only."
+            )
+
+
 def check_options(options: TrainingOptions, objective: Objective, batches: BatchSource[Any]) -> None:
     """Check that the optimizer supports the other options of the run.
 
@@ -43,6 +73,12 @@ def check_options(options: TrainingOptions, objective: Objective, batches: Batch
                 "training.optimizer=exact is a closed form without gradients, so training.gradient_clip, "
                 "training.weight_decay and training.precision=bf16 have no effect. Leave them out."
             )
+        check_kind_of_data(
+            options,
+            PretrainingOptions(),
+            missing=objective.model.fill is not None,
+            pairs=isinstance(batches, PairBatches),
+        )
         if batches.dynamic or batches.shift or isinstance(batches.x, StreamTensor):
             raise BadOption(
                 "training.optimizer=exact requires examples that do not change, but these are a stream or sampled at "

@@ -24,6 +24,7 @@ from isthmus.models.inputs import chunks
 from isthmus.models.objective import Loss, Objective
 from isthmus.models.seeding import derive_seed, seeded
 from isthmus.options import TrainingOptions
+from isthmus.training.batches import Batch, Pair
 from isthmus.training.block_shuffle import batches_of
 from isthmus.training.checkpointing.files import Checkpoint, CheckpointStore
 from isthmus.training.checkpointing.state import (
@@ -38,9 +39,9 @@ from isthmus.training.checkpointing.state import (
 )
 from isthmus.training.checks import check_batches, check_options, products, warn_of_unfinished_schedules
 from isthmus.training.distributed.processes import fabric, lost_process_errors, of
-from isthmus.training.history import BestWeights, Epoch, Outcome
+from isthmus.training.history import BestWeights, Epoch, Outcome, warm_epochs
 from isthmus.training.line_searches import METHODS, with_fixed_buffers
-from isthmus.training.nonfinite import locate
+from isthmus.training.nonfinite import diverged, locate
 from isthmus.training.optimizers import momentum_at, optimizers, rate_at, run_length, set_pace
 from isthmus.training.shared_cores import computing
 from isthmus.training.signals import Stop, interruptible
@@ -67,6 +68,8 @@ class Engine:
         checkpoints: where checkpoints are saved; none by default.
         strategy: whether several processes replicate (``ddp``) or shard (``fsdp``) the model.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        inputs: what the encoder sees instead of ``train``, of the same shape, for pairs of input and target in memory.
+        valid_inputs: the same for ``valid``.
     """
 
     def __init__(
@@ -83,6 +86,8 @@ class Engine:
         checkpoints: CheckpointStore | None = None,
         strategy: str = "ddp",
         device: str = "auto",
+        inputs: Tensor | None = None,
+        valid_inputs: Tensor | None = None,
     ) -> None:
         self.objective, self.options, self.seed = objective, options, seed
         self.fabric = fabric(device)
@@ -94,10 +99,15 @@ class Engine:
         distributed = self.processes.world > 1
         # sharded weights must have the default memory layout
         self.channels_last = not (distributed and strategy == "fsdp") and channels_last(objective)
-        self.valid = None if valid is None else self._placed(valid)
+        self.valid, self.valid_inputs, placed = (
+            None if v is None else self._placed(v) for v in (valid, valid_inputs, inputs)
+        )
         self.train = self._placed(train) if isinstance(train, Tensor) else train
         share = self.processes.share
-        self.batches = batches_of(self.train, options.batch_size, seed=seed, dynamic=dynamic, shift=shift, share=share)
+        self.batches = batches_of(
+            self.train, options.batch_size, seed=seed, dynamic=dynamic, shift=shift, share=share, inputs=placed
+        )
+        self.batches.missing = objective.model.fill is not None
         self.total, self.epochs = run_length(options, len(self.batches))
         check_batches(objective, self.batches)
         check_options(options, objective, self.batches)
@@ -108,7 +118,8 @@ class Engine:
         self.players = objective.players()
         self.parameters = list(objective.parameters())
         self.optimizers = optimizers(options, objective)
-        self.best_weights = BestWeights(objective, options.patience, since=self._warm_epochs() + 1)
+        since = warm_epochs(objective, self.total, len(self.batches)) + 1
+        self.best_weights = BestWeights(objective, options.patience, since=since)
         self.history: list[Epoch] = []
         self.at = Position(sums=torch.zeros((), device=self.fabric.device))
         self.resumed_at: list[int] = []
@@ -240,12 +251,12 @@ class Engine:
         self.objective.model.autocast = self.precision
         try:
             # data in memory is on the device already
-            for x in map(self._placed, self.batches.epoch(at.epoch, at.batch)):
+            for batch in map(self._on_device, self.batches.epoch(at.epoch, at.batch)):
                 if at.step >= self.total or (self.ended and self.processes.world == 1):
                     break
                 at.learning_rate = rate_at(at.step, self.total, self.options)
                 set_pace(self.optimizers, at.learning_rate, momentum_at(at.step, self.options))
-                terms, weight = self._step(x)
+                terms, weight = self._step(batch)
                 at.names = list(terms)
                 # one small operation for all terms, without synchronization with the device
                 at.sums = torch.add(at.sums, torch.stack(list(terms.values())), alpha=weight)
@@ -284,24 +295,25 @@ class Engine:
         for split, losses_of_split in metrics.items():
             for name, value in losses_of_split.items():
                 if not math.isfinite(value):
-                    raise self._diverged(epoch, f"the {split} {name} is {value} at its end")
+                    raise diverged(self.options, epoch, f"the {split} {name} is {value} at its end")
 
-    def _step(self, x: Tensor) -> tuple[dict[str, Tensor], float]:
+    def _step(self, batch: Batch) -> tuple[dict[str, Tensor], float]:
         """One update; the named losses of the batch, without gradient, and their weight in examples."""
         at, world = self.at, self.processes.world
+        x, pair = (batch.x, {"x_in": batch.x_in}) if isinstance(batch, Pair) else (batch, {})
         weight = len(x) if world == 1 else self.batches.count(at.batch) / world
         shared = {} if world == 1 else {"gather": self.processes.gather, "examples_per_process": weight}
         where_in_run = {"step": at.step, "total": self.total, "population": self.batches.population}
 
         def losses_of() -> Loss:
             with seeded(self._step_seed()):
-                found: Loss = self.module(x, **where_in_run, **shared)
+                found: Loss = self.module(x, **pair, **where_in_run, **shared)
             return found
 
         total, terms, critics = losses_of()
         if at.step % self.look == 0 and self.processes.any(not math.isfinite(total.detach().item()))[0]:
-            where = locate(self.objective, x, at.step, self.total)
-            raise self._diverged(at.epoch, where, f", batch {at.batch + 1} of {len(self.batches)}")
+            where = locate(self.objective, x, at.step, self.total, **pair)
+            raise diverged(self.options, at.epoch, where, f", batch {at.batch + 1} of {len(self.batches)}")
         if self.searching:
             closure = with_fixed_buffers(lambda: self._backward(losses_of().total).item(), self.objective)
             self.optimizers[0].step(closure)
@@ -343,7 +355,8 @@ class Engine:
             seed = derive_seed(self.seed, "validation")
             # a sharded model must be run by all processes at the same time
             shared = self.processes if self.unsharded is None else None
-            return losses(self.objective, self.valid, seed=seed, between=between, processes=shared)
+            inputs = self.valid_inputs
+            return losses(self.objective, self.valid, seed=seed, between=between, processes=shared, inputs=inputs)
         except _InterruptedInValidation:
             # only here the generators have the state of training again
             self._pause()
@@ -371,24 +384,15 @@ class Engine:
         x = x.to(self.fabric.device)
         return x.contiguous(memory_format=torch.channels_last) if self.channels_last and x.ndim == 4 else x.contiguous()
 
+    def _on_device(self, batch: Batch) -> Batch:
+        return Pair(*map(self._placed, batch)) if isinstance(batch, Pair) else self._placed(batch)
+
     def _keep(self) -> int:
         """Load the weights to keep into the model; returns their epoch."""
         if self.options.keep == "last" or self.best_weights.best is None:
             return self.history[-1].epoch
         self.objective.load_state_dict(self.best_weights.weights)
         return self.best_weights.best.epoch
-
-    def _diverged(self, epoch: int, where: str, batch: str = "") -> Diverged:
-        kept = "The best weights before that are kept" if epoch else "No epoch was finished, so no weights are kept"
-        return Diverged(
-            f"Training diverged in epoch {epoch + 1}{batch}: {where}. {kept}. Lower training.learning_rate "
-            f"(now {self.options.learning_rate:g}) or set training.gradient_clip=1."
-        )
-
-    def _warm_epochs(self) -> int:
-        """Epochs until all penalty weights have reached their final value."""
-        longest = max([s.length(self.total) for s in self.objective.schedules.values()], default=0.0)
-        return int(longest // len(self.batches))
 
 
 class _InterruptedInValidation(Exception):

@@ -87,6 +87,12 @@ class BestWeights:
         )
 
 
+def warm_epochs(objective: Objective, total: int, batches: int) -> int:
+    """Epochs of so many batches, in a run of ``total`` steps, until all weights have their final value."""
+    longest = max([s.length(total) for s in objective.schedules.values()], default=0.0)
+    return int(longest // batches)
+
+
 def copy_weights(module: nn.Module) -> dict[str, Tensor]:
     """A copy of all weights and buffers, in their memory layout."""
     with torch.no_grad():

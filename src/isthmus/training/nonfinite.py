@@ -1,9 +1,11 @@
-"""Locating the source of a value that is not finite: the first weight, or the first layer and the term of the loss."""
+"""Values that are not finite: their source (the first weight, or the first layer and the term), and the error."""
 
 import torch
 from torch import Tensor, nn
 
+from isthmus.errors import Diverged
 from isthmus.models.objective import Objective
+from isthmus.options import TrainingOptions
 
 
 def finite(value: Tensor) -> bool:
@@ -11,7 +13,16 @@ def finite(value: Tensor) -> bool:
     return bool(torch.isfinite(value).all())
 
 
-def locate(objective: Objective, x: Tensor, step: int, total: int) -> str:
+def diverged(options: TrainingOptions, epoch: int, where: str, batch: str = "") -> Diverged:
+    """The error for a loss that is not finite in ``epoch`` (numbered from 0), with its source."""
+    kept = "The best weights before that are kept" if epoch else "No epoch was finished, so no weights are kept"
+    return Diverged(
+        f"Training diverged in epoch {epoch + 1}{batch}: {where}. {kept}. Lower training.learning_rate "
+        f"(now {options.learning_rate:g}) or set training.gradient_clip=1."
+    )
+
+
+def locate(objective: Objective, x: Tensor, step: int, total: int, x_in: Tensor | None = None) -> str:
     """A clause that names the first weight that is not finite, or else the first layer and the terms of the loss."""
     for name, parameter in objective.named_parameters():
         if not finite(parameter):
@@ -31,7 +42,7 @@ def locate(objective: Objective, x: Tensor, step: int, total: int) -> str:
             watch(name, layer)
     try:
         with torch.no_grad():
-            terms = objective(x, step=step, total=total, corrupt=True).terms
+            terms = objective(x, x_in=x_in, step=step, total=total, corrupt=True).terms
     finally:
         for handle in handles:
             handle.remove()
