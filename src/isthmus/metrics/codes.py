@@ -88,7 +88,7 @@ def sensitivity(model: Autoencoder, x: Tensor | Chunked) -> dict[str, float]:
     r"""Mean Frobenius norm of the encoder's Jacobian, :math:`\lVert\partial\,\mathbb E[z|x] / \partial x\rVert_F`.
 
     It is exact, with one backward pass per code value, over the first 500 examples, or fewer for codes of more than 131
-    values. Empty for codes that are not differentiable, or have more than 2,048 values.
+    values, with missing values filled. Empty for codes that are not differentiable, or have more than 2,048 values.
 
     References:
         Contractive auto-encoders: explicit invariance during feature extraction (Rifai et al., 2011)
@@ -96,6 +96,6 @@ def sensitivity(model: Autoencoder, x: Tensor | Chunked) -> dict[str, float]:
     width = torch.Size(model.code_shape or ()).numel()
     if Capability.DIFFERENTIABLE not in model.latent.provides or width > WIDEST:
         return {}
-    first = next(chunks(x, min(EXAMPLES, ROWS // width))).to(model.like.device, model.like.dtype)
+    first = model.filled(next(chunks(x, min(EXAMPLES, ROWS // width))).to(model.like.device, model.like.dtype))
     with inference(model):
         return {"jacobian_norm": jacobian_norm(model.mean_code, first).mean().item()}

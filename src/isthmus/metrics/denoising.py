@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from isthmus import functional as F
-from isthmus.metrics.reconstruction import are_pictures
+from isthmus.metrics.reconstruction import are_pictures, psnr
 from isthmus.models.autoencoder import Autoencoder, inference
-from isthmus.models.inputs import Chunked, chunks
+from isthmus.models.inputs import Chunked, paired_chunks
 from isthmus.models.seeding import seeded
 from isthmus.parts.corruptions import Identity
 
@@ -23,19 +23,28 @@ def corrupted(model: Autoencoder, x: Tensor, *, seed: int = 0) -> Tensor:
     return torch.cat([noisy for _, noisy in pairs(model, x, seed=seed)])
 
 
-def pairs(model: Autoencoder, x: Tensor | Chunked, *, seed: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-    """Chunks of ``x``, and the same with the model's corruption, at its strength at the end of a run."""
+def pairs(
+    model: Autoencoder, x: Tensor | Chunked, *, seed: int = 0, inputs: Tensor | Chunked | None = None
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Chunks of ``x``, and what the encoder sees of them: ``inputs``, by default ``x``, with the model's corruption.
+
+    The corruption has its strength at the end of a run; missing values are filled before it.
+    """
     with inference(model), seeded(seed):
-        for chunk in chunks(x):
-            clean = chunk.to(model.like.device, model.like.dtype)
-            yield clean, model.corruption(clean, 1.0).x
+        for pair in paired_chunks(x, inputs):
+            clean, given = (value.to(model.like.device, model.like.dtype) for value in pair)
+            yield clean, model.corruption(model.filled(given), 1.0).x
 
 
-def denoising(model: Autoencoder, x: Tensor | Chunked, *, seed: int = 0) -> dict[str, float]:
+def denoising(
+    model: Autoencoder, x: Tensor | Chunked, *, seed: int = 0, inputs: Tensor | Chunked | None = None
+) -> dict[str, float]:
     r"""Errors of corrupted and of restored inputs with respect to clean inputs, means over examples.
 
     ``mse`` in squared units of the model's input; for images in [0, 1] also ``psnr`` in dB and ``ssim``, at most 1, of
-    images clipped to [0, 1]. The restored input is the mean of p(x|z) at the mean code of the corrupted input.
+    images clipped to [0, 1]. The restored input is the mean of p(x|z) at the mean code of the corrupted input. For
+    pairs the corrupted input is that of the pair. Missing values are left out of ``mse`` and ``psnr``; ``ssim`` is
+    omitted if there are any.
 
     References:
         Stacked denoising autoencoders: learning useful representations in a deep network with a local denoising
@@ -43,16 +52,27 @@ def denoising(model: Autoencoder, x: Tensor | Chunked, *, seed: int = 0) -> dict
         Image quality assessment: from error visibility to structural similarity (Wang et al., 2004)
     """
     sums: dict[str, float] = {}
-    n, images = 0, True
-    for clean, noisy in pairs(model, x, seed=seed):
-        n, images = n + len(clean), images and are_pictures(clean)
+    n, images, observed, cells, pictures = 0, True, 0, 0, 0
+    for clean, noisy in pairs(model, x, seed=seed, inputs=inputs):
+        there = None if model.fill is None else ~clean.isnan()
+        n, cells, images = n + len(clean), cells + clean.numel(), images and are_pictures(model.filled(clean))
+        observed += clean.numel() if there is None else int(there.sum().item())
+        pictures += len(clean) if there is None else int(there.flatten(1).any(1).sum().item())
         for name, y in (("corrupted", noisy), ("restored", model.reconstruct(noisy))):
-            metrics = {"mse": F.squared_error(clean, y) / y[0].numel()}
-            if images:
-                y = y.clamp(0, 1)
-                metrics |= {"psnr": F.psnr(clean, y), "ssim": F.ssim(clean, y)}
-            for kind, values in metrics.items():
+            for kind, values in _errors(clean, y, there, images=images).items():
                 sums[f"{kind}_{name}"] = sums.get(f"{kind}_{name}", 0.0) + values.sum().item()
+    counts = {"mse": n * (observed / cells) or 1, "psnr": pictures or 1, "ssim": n}
     # image metrics only if all chunks lie in [0, 1]
-    known = {name for name in sums if images or name.startswith("mse")}
-    return {name: sums[name] / n for name in sorted(known)}
+    kinds = ["mse", *["psnr"] * images, *["ssim"] * (images and observed == cells)]
+    return {name: sums[name] / counts[name.split("_")[0]] for name in sorted(sums) if name.split("_")[0] in kinds}
+
+
+def _errors(clean: Tensor, y: Tensor, observed: Tensor | None, *, images: bool) -> dict[str, Tensor]:
+    """The errors of ``y`` per example; mse as the sum over observed values divided by the number of all."""
+    target = clean if observed is None else torch.where(observed, clean, y)
+    errors = {"mse": F.squared_error(target, y) / y[0].numel()}
+    if images:
+        y = y.clamp(0, 1)
+        target = clean if observed is None else torch.where(observed, clean, y)
+        errors |= {"psnr": psnr(target, y, observed), "ssim": F.ssim(target, y)}
+    return errors

@@ -15,7 +15,7 @@ from isthmus.metrics.reconstruction import reconstruction
 from isthmus.metrics.scores import scores
 from isthmus.metrics.variational import has_bound, variational
 from isthmus.models.autoencoder import Autoencoder
-from isthmus.models.inputs import Chunked
+from isthmus.models.inputs import Chunked, chunks
 from isthmus.models.objective import Objective
 from isthmus.parts.hooks import Discrete
 
@@ -54,10 +54,13 @@ def evaluate(
     seed: int = 0,
     importance_samples: int = 0,
     callback: ProgressCallback | None = None,
+    inputs: Tensor | Array | Chunked | None = None,
 ) -> dict[str, float]:
     """Metrics of a trained model on the examples ``x``, by name (:data:`MEANINGS`); deterministic for a given seed.
 
-    Metrics that depend on samples (of z, or of a corruption) use ``seed``; all others use the mean code.
+    Metrics that depend on samples (of z, or of a corruption) use ``seed``; all others use the mean code. For pairs of
+    input and target the inputs are encoded, errors are those to the targets, and the metrics of denoising are included.
+    Missing values, NaN, are left out of all sums and means if the model accepts them (:attr:`Autoencoder.fill`).
 
     Args:
         objective: the objective with the trained model.
@@ -65,9 +68,10 @@ def evaluate(
         seed: seed of all samples.
         importance_samples: if K > 0, also compute ``nll`` from K samples of z per example.
         callback: called with the fraction of the importance samples that is done.
+        inputs: what is encoded instead of ``x``, for pairs of input and target.
 
     Raises:
-        ShapeError: examples of another shape.
+        ShapeError: examples of another shape, or another number of inputs.
         BadData: examples outside the support of the likelihood.
         IncompatibleParts: importance samples of a model without a bound on log p(x).
         BadOption: K out of range.
@@ -75,23 +79,35 @@ def evaluate(
     model = objective.model
     if isinstance(x, Tensor | np.ndarray):
         x = model.inputs(x)
-        model.likelihood.check(x)
-    metrics: dict[str, float] = {"n": 0, "loss": losses(objective, x, seed=seed)["loss"]}
-    metrics |= reconstruction(model, x)
+        model.check(x)
+    given = model.inputs(inputs) if isinstance(inputs, Tensor | np.ndarray) else inputs
+    metrics: dict[str, float] = {"n": 0, "loss": losses(objective, x, seed=seed, inputs=given)["loss"]}
+    metrics |= reconstruction(model, x, given)
     if has_bound(model):
-        metrics |= variational(model, x, seed=seed)
+        metrics |= variational(model, x, seed=seed, inputs=given)
     if importance_samples:
-        nll = scores(model, x, seed, importance_samples=importance_samples, callback=callback)
+        nll = scores(model, x, seed, importance_samples=importance_samples, callback=callback, inputs=given)
         metrics["nll"] = nll.mean().item()
     # a Bernoulli likelihood is not a mass function on gray pixels, which have an entropy above 0: no bits per dimension
     if isinstance(model.likelihood, Discrete) and model.likelihood.discrete and not metrics.get("cross_entropy_floor"):
-        metrics["bits_per_dim"] = _nats(metrics, model, x) / torch.Size(x.shape[1:]).numel() / math.log(2)
-    metrics |= sparsity(model, x) | codebook_use(model, x) | sensitivity(model, x)
-    return metrics | denoising(model, x, seed=seed) if is_denoising(model) else metrics
+        metrics["bits_per_dim"] = _nats(metrics, model, x, given) / _dimensions(model, x) / math.log(2)
+    seen = x if given is None else given
+    metrics |= sparsity(model, seen) | codebook_use(model, seen) | sensitivity(model, seen)
+    if is_denoising(model) or given is not None:
+        metrics |= denoising(model, x, seed=seed, inputs=given)
+    return metrics
 
 
-def _nats(metrics: dict[str, float], model: Autoencoder, x: Tensor | Chunked) -> float:
+def _dimensions(model: Autoencoder, x: Tensor | Chunked) -> float:
+    """Number of values of an example; of those that are observed, the mean over examples."""
+    if model.fill is None:
+        return torch.Size(x.shape[1:]).numel()
+    counts = torch.cat([(~chunk.isnan()).flatten(1).sum(1) for chunk in chunks(x)])
+    return counts.double().mean().item() or 1.0
+
+
+def _nats(metrics: dict[str, float], model: Autoencoder, x: Tensor | Chunked, inputs: Tensor | Chunked | None) -> float:
     """Negative log-likelihood for bits per dimension: ``nll``, else -``elbo``, else -log p(x|z) at the mean code."""
     if "nll" in metrics:
         return metrics["nll"]
-    return -metrics["elbo"] if "elbo" in metrics else scores(model, x).mean().item()
+    return -metrics["elbo"] if "elbo" in metrics else scores(model, x, inputs=inputs).mean().item()

@@ -15,7 +15,7 @@ from isthmus.errors import IncompatibleParts, check_range
 from isthmus.metrics.variational import has_bound
 from isthmus.models.autoencoder import Autoencoder, inference
 from isthmus.models.hardware import tune_allocator
-from isthmus.models.inputs import Chunked, chunks
+from isthmus.models.inputs import Chunked, paired_chunks
 from isthmus.models.seeding import seeded
 from isthmus.parts.protocols import Capability
 
@@ -31,7 +31,13 @@ ProgressCallback = Callable[[float], None]
 
 
 def log_likelihoods(
-    model: Autoencoder, x: Tensor | Chunked, samples: int, *, seed: int = 0, callback: ProgressCallback | None = None
+    model: Autoencoder,
+    x: Tensor | Chunked,
+    samples: int,
+    *,
+    seed: int = 0,
+    callback: ProgressCallback | None = None,
+    inputs: Tensor | Chunked | None = None,
 ) -> Tensor:
     r"""Importance-sampled estimate of log p(x) per example, in nats, shape (N,), float64.
 
@@ -47,6 +53,7 @@ def log_likelihoods(
         samples: number of importance samples K per example.
         seed: seed of the samples.
         callback: called with the fraction that is done.
+        inputs: what is encoded instead of ``x``, for pairs of input and target.
 
     References:
         Importance weighted autoencoders (Burda et al., 2016), equation 8
@@ -67,17 +74,17 @@ def log_likelihoods(
     size = max(EXAMPLES, decodes // samples)
     with inference(model), seeded(seed):
         prior = model.prior_distribution()
-        for number, rows in enumerate(chunks(x, size), 1):
-            rows = rows.to(model.like.device, model.like.dtype)
-            blocks.append(_block(model, rows, prior, samples, decodes))
+        for number, pair in enumerate(paired_chunks(x, inputs, size), 1):
+            rows, given = (value.to(model.like.device, model.like.dtype) for value in pair)
+            blocks.append(_block(model, rows, given, prior, samples, decodes))
             if callback is not None:
                 callback(min(1.0, number * size / len(x)))
     return torch.cat(blocks)
 
 
-def _block(model: Autoencoder, x: Tensor, prior: Distribution, samples: int, decodes: int) -> Tensor:
+def _block(model: Autoencoder, x: Tensor, given: Tensor, prior: Distribution, samples: int, decodes: int) -> Tensor:
     """The estimate for a block of examples (B, *D), with about ``decodes`` codes decoded at once."""
-    q = model.posterior(x)
+    q = model.posterior(given)
     at_once = min(samples, max(1, decodes // len(x)))
     repeated = x.expand(at_once, *x.shape).flatten(0, 1)
     total = torch.full((len(x),), -math.inf, dtype=torch.float64)

@@ -18,17 +18,25 @@ class Moments:
 
     def __init__(self) -> None:
         self.n = 0
-        self._first = self._sum = self._squares = torch.zeros((), dtype=torch.float64)
+        self._first = self._sum = self._squares = self._counts = torch.zeros((), dtype=torch.float64)
 
-    def see(self, x: Tensor) -> None:
-        """Update with examples (n, ...)."""
+    def see(self, x: Tensor, observed: Tensor | None = None) -> None:
+        """Update with examples (n, ...); where ``observed`` is false, values do not count."""
         x = x.detach().double()
         if self.n == 0:
             self._first = x[0].clone()
         step = x - self._first
+        if observed is not None:
+            step = torch.where(observed, step, 0.0)
         self._sum, self._squares = self._sum + step.sum(0), self._squares + step.square().sum(0)
+        self._counts = self._counts + (len(x) if observed is None else observed.sum(0))
         self.n += len(x)
 
     def variance(self) -> Tensor:
-        """Variance of each value over all examples so far."""
-        return (self._squares / self.n - (self._sum / self.n).square()).clamp_min(0)
+        """Variance of each value over all examples so far in which it was observed; 0 if there is none."""
+        counts = self._counts.clamp_min(1)
+        return (self._squares / counts - (self._sum / counts).square()).clamp_min(0)
+
+    def deviation(self) -> Tensor:
+        """Sum of the squared differences of observed values from their mean, divided by the number of examples."""
+        return self.variance() * (self._counts / self.n)

@@ -6,7 +6,7 @@ from torch import Tensor
 from isthmus import functional as F
 from isthmus.metrics.moments import Moments
 from isthmus.models.autoencoder import Autoencoder, inference
-from isthmus.models.inputs import Chunked, chunks
+from isthmus.models.inputs import Chunked, paired_chunks
 from isthmus.parts.likelihoods import Bernoulli
 
 
@@ -15,44 +15,62 @@ def are_pictures(x: Tensor) -> bool:
     return x.ndim == 4 and bool((x.min() >= 0) & (x.max() <= 1))
 
 
-def reconstruction(model: Autoencoder, x: Tensor | Chunked) -> dict[str, float]:
+def reconstruction(model: Autoencoder, x: Tensor | Chunked, inputs: Tensor | Chunked | None = None) -> dict[str, float]:
     r"""Squared error, fraction of variance unexplained, PSNR of images, and cross-entropy of Bernoulli likelihoods.
 
     ``squared_error`` is the sum over features, mean over examples; ``mse`` is the mean over features and examples;
     ``fvu`` is :math:`\sum_n\lVert x_n - \hat x_n\rVert^2 / \sum_n\lVert x_n - \bar x\rVert^2`, omitted if all
     examples are equal. With a Bernoulli likelihood ``cross_entropy`` is :math:`-\log p(x|z)` in nats per example, and
     ``cross_entropy_floor`` is the entropy of the pixels, its lower bound. For images in [0, 1], ``psnr`` is the mean
-    over images, in dB. ``n`` is the number of examples.
+    over images, in dB. ``n`` is the number of examples. All sums and means, and :math:`\bar x`, are over the observed
+    values, without missing ones.
 
     Args:
         model: the trained model.
         x: examples (N, *D), preprocessed for the model.
+        inputs: what is encoded instead of ``x``, for pairs of input and target.
     """
     bernoulli = isinstance(model.likelihood, Bernoulli)
-    images, moments = True, Moments()
+    images, moments, observed, pictures = True, Moments(), 0.0, 0
     sums = dict.fromkeys(("squared_error", "psnr", "cross_entropy", "floor"), 0.0)
-    for chunk in chunks(x):
-        chunk = chunk.to(model.like.device, model.like.dtype)
-        images = images and are_pictures(chunk)
-        moments.see(chunk)
+    for chunk, given in paired_chunks(x, inputs):
+        chunk, given = (value.to(model.like.device, model.like.dtype) for value in (chunk, given))
+        whole, there = model.filled(chunk), None if model.fill is None else ~chunk.isnan()
+        images = images and are_pictures(whole)
+        moments.see(whole, there)
+        observed += chunk.numel() if there is None else there.sum().item()
         with inference(model):
-            p = model.output(model.encode(chunk))
+            p = model.output(model.encode(given))
             y = p.mean
-            sums["squared_error"] += F.squared_error(chunk, y).sum().item()
+            target = chunk if there is None else torch.where(there, chunk, y)
+            sums["squared_error"] += F.squared_error(target, y).sum().item()
             if images:
-                sums["psnr"] += F.psnr(chunk, y).sum().item()
+                values = psnr(target, y, there)
+                sums["psnr"], pictures = sums["psnr"] + values.sum().item(), pictures + len(values)
             if bernoulli:
                 sums["cross_entropy"] -= p.log_prob(chunk).sum().item()
-                sums["floor"] += F.binary_entropy(chunk).sum().item()
-    n, features = moments.n, torch.Size(x.shape[1:]).numel()
+                sums["floor"] += F.binary_entropy(chunk if there is None else chunk.nan_to_num(0.0)).sum().item()
+    n = moments.n
     metrics: dict[str, float] = {"n": n}
-    metrics |= {"squared_error": sums["squared_error"] / n, "mse": sums["squared_error"] / n / features}
-    variance = moments.variance().sum().item()
+    metrics |= {"squared_error": sums["squared_error"] / n, "mse": sums["squared_error"] / n / ((observed / n) or 1)}
+    variance = moments.deviation().sum().item()
     if variance > 0:
         metrics["fvu"] = metrics["squared_error"] / variance
     if images:
-        metrics["psnr"] = sums["psnr"] / n
+        metrics["psnr"] = sums["psnr"] / max(pictures, 1)
     if bernoulli:
         metrics["cross_entropy"] = sums["cross_entropy"] / n
         metrics["cross_entropy_floor"] = sums["floor"] / n
     return metrics
+
+
+def psnr(x: Tensor, y: Tensor, observed: Tensor | None = None) -> Tensor:
+    """Peak signal-to-noise ratio per image, in dB, over its observed pixels; x and y are equal at all others.
+
+    Images without observed pixels are left out.
+    """
+    if observed is None:
+        return F.psnr(x, y)
+    count = F.per_example(observed.to(x.dtype))
+    mse = (F.squared_error(x, y) / count)[count > 0]
+    return -10 * torch.log10(mse.clamp_min(1e-10))

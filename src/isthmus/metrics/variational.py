@@ -11,7 +11,7 @@ from isthmus import functional as F
 from isthmus.distributions import DiagonalGaussian
 from isthmus.metrics.moments import Moments
 from isthmus.models.autoencoder import Autoencoder, inference
-from isthmus.models.inputs import Chunked, chunks
+from isthmus.models.inputs import Chunked, chunks, paired_chunks
 from isthmus.models.seeding import seeded
 from isthmus.parts.penalties.kl import divergence_from
 from isthmus.parts.protocols import Capability
@@ -40,21 +40,24 @@ def is_standard(model: Autoencoder) -> bool:
     return model.prior is not None and model.prior.name == "standard_normal"
 
 
-def variational(model: Autoencoder, x: Tensor | Chunked, *, seed: int = 0) -> dict[str, float]:
+def variational(
+    model: Autoencoder, x: Tensor | Chunked, *, seed: int = 0, inputs: Tensor | Chunked | None = None
+) -> dict[str, float]:
     r"""The evidence lower bound, its KL term, and the number of active units.
 
     .. math:: \mathbb E_q[\log p(x|z)] - \mathrm{KL}(q\,\|\,p(z))
 
     ``elbo`` uses one sample from q per example; ``kl`` is exact if a closed form is known and otherwise an estimate
     from that sample (:func:`isthmus.parts.penalties.kl.divergence_from`); ``active_units`` is the number of latent
-    dimensions whose posterior mean has a variance above 0.01 over the examples.
+    dimensions whose posterior mean has a variance above 0.01 over the examples. For pairs the posterior is that of
+    ``inputs``, which gives a bound on log p(x) as well; missing values are left out of x.
 
     References:
         Auto-encoding variational Bayes (Kingma & Welling, 2014)
         Importance weighted autoencoders (Burda et al., 2016), section 5.2
     """
     elbo, kl, codes = 0.0, 0.0, Moments()
-    for bound in chunked_bounds(model, x, seed=seed):
+    for bound in chunked_bounds(model, x, seed=seed, inputs=inputs):
         elbo, kl = elbo + bound.elbo.sum().item(), kl + bound.kl.sum().item()
         codes.see(bound.loc)
     return {
@@ -69,13 +72,15 @@ def bounds(model: Autoencoder, x: Tensor, *, seed: int = 0) -> Bound:
     return Bound(*(torch.cat(columns) for columns in zip(*chunked_bounds(model, x, seed=seed), strict=True)))
 
 
-def chunked_bounds(model: Autoencoder, x: Tensor | Chunked, *, seed: int = 0) -> Iterator[Bound]:
+def chunked_bounds(
+    model: Autoencoder, x: Tensor | Chunked, *, seed: int = 0, inputs: Tensor | Chunked | None = None
+) -> Iterator[Bound]:
     """The evidence lower bounds of :func:`bounds`, in chunks of examples."""
     with inference(model), seeded(seed):
         prior = model.prior_distribution()
-        for chunk in chunks(x):
-            chunk = chunk.to(model.like.device, model.like.dtype)
-            q = model.posterior(chunk)
+        for pair in paired_chunks(x, inputs):
+            chunk, given = (value.to(model.like.device, model.like.dtype) for value in pair)
+            q = model.posterior(given)
             z = q.sample()
             kl = _kl(q, prior, z, standard=is_standard(model)).cpu().double()
             yield Bound(model.output(z).log_prob(chunk).cpu().double() - kl, kl, q.mean)

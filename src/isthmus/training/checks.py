@@ -67,23 +67,7 @@ def check_options(options: TrainingOptions, objective: Objective, batches: Batch
         IncompatibleParts: line searches with an adversarial penalty, whose critic changes the loss during training.
     """
     if options.optimizer == "exact":
-        closed_form(objective)
-        if options.gradient_clip is not None or options.weight_decay or options.precision == "bf16":
-            raise BadOption(
-                "training.optimizer=exact is a closed form without gradients, so training.gradient_clip, "
-                "training.weight_decay and training.precision=bf16 have no effect. Leave them out."
-            )
-        check_kind_of_data(
-            options,
-            PretrainingOptions(),
-            missing=objective.model.fill is not None,
-            pairs=isinstance(batches, PairBatches),
-        )
-        if batches.dynamic or batches.shift or isinstance(batches.x, StreamTensor):
-            raise BadOption(
-                "training.optimizer=exact requires examples that do not change, but these are a stream or sampled at "
-                "every read. Store them, and leave out data.random_shift and data.binarize=dynamic."
-            )
+        _check_exact(options, objective, batches)
     if options.optimizer == "nesterov" and not options.momentum:
         raise BadOption(
             "training.optimizer=nesterov requires momentum, but training.momentum is 0. Set a larger one, or "
@@ -108,6 +92,27 @@ def check_options(options: TrainingOptions, objective: Objective, batches: Batch
         raise IncompatibleParts(
             f"{what}, which minimize a single loss, but penalty {' and '.join(objective.adversaries)} trains a critic. "
             "Set training.optimizer=adam or muon."
+        )
+
+
+def _check_exact(options: TrainingOptions, objective: Objective, batches: BatchSource[Any]) -> None:
+    """Check that a closed form is known, and that it supports the data and the other options."""
+    closed_form(objective)
+    if options.gradient_clip is not None or options.weight_decay or options.precision == "bf16":
+        raise BadOption(
+            "training.optimizer=exact is a closed form without gradients, so training.gradient_clip, "
+            "training.weight_decay and training.precision=bf16 have no effect. Leave them out."
+        )
+    check_kind_of_data(
+        options,
+        PretrainingOptions(),
+        missing=objective.model.fill is not None,
+        pairs=isinstance(batches, PairBatches),
+    )
+    if batches.dynamic or batches.shift or isinstance(batches.x, StreamTensor):
+        raise BadOption(
+            "training.optimizer=exact requires examples that do not change, but these are a stream or sampled at "
+            "every read. Store them, and leave out data.random_shift and data.binarize=dynamic."
         )
 
 

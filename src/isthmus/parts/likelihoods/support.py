@@ -52,11 +52,9 @@ def clip_to_support(x: Float[Tensor, "N *D"], likelihood: object) -> Float[Tenso
 
 
 def rows_outside(x: Float[Tensor, "N *D"], likelihood: object) -> Bool[Tensor, " N"]:
-    """Whether each example has a value outside the support, shape (N,); missing values do not count."""
-    clipped = clip_to_support(x, likelihood)
-    if clipped is x:
-        return torch.zeros(len(x), dtype=torch.bool, device=x.device)
-    return _differs(clipped, x).flatten(1).any(1)
+    """Whether each example has a value outside the interval of the support, shape (N,); missing values do not count."""
+    low, high = support_of(likelihood) or (-math.inf, math.inf)
+    return ((x < low) | (x > high)).flatten(1).any(1)
 
 
 def _clipped(x: Tensor, likelihood: object) -> Tensor:
@@ -69,9 +67,4 @@ def _clipped(x: Tensor, likelihood: object) -> Tensor:
         steps = clipped.double() * (levels - 1)
         between = (steps - steps.round()).abs() > TOLERANCE
         clipped = torch.where(between, (steps.round() / (levels - 1)).to(x.dtype), clipped)
-    return clipped if bool(_differs(clipped, x).any()) else x
-
-
-def _differs(clipped: Tensor, x: Tensor) -> Tensor:
-    """Whether each value was changed; a missing value never is."""
-    return (clipped != x) & ~x.isnan()
+    return clipped if bool(((clipped != x) & ~x.isnan()).any()) else x
