@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from isthmus import zoo
 from isthmus import functional as F
+from isthmus import zoo
 from isthmus.errors import BadData, ShapeError
 from isthmus.metrics.codes import sensitivity
 from isthmus.metrics.denoising import denoising, pairs
@@ -162,6 +162,11 @@ def test_a_pair_is_measured_from_the_code_of_its_input_against_its_target():
     nll = log_likelihoods(made.model, X, 4, seed=1, inputs=noisy)
     assert found["nll"] == pytest.approx(-nll.mean().item(), rel=1e-12)
     q = made.model.posterior(noisy)
+    torch.manual_seed(1)
+    z = q.sample((4,))
+    log_p = made.model.output(z.flatten(0, 1)).log_prob(X.repeat(4, 1, 1, 1)).reshape(4, 40)
+    weights = log_p + made.model.prior_distribution().log_prob(z) - q.log_prob(z)
+    torch.testing.assert_close(nll.float(), torch.logsumexp(weights, 0) - math.log(4), rtol=1e-5, atol=1e-5)
     kl = F.kl_standard_normal(q.loc, q.scale, q.log_scale).mean().item()
     assert found["kl"] == pytest.approx(kl, rel=1e-5)
     (bound,) = chunked_bounds(made.model, X, seed=1, inputs=noisy)

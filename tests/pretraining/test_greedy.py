@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from isthmus import zoo
-from isthmus.errors import Diverged, IsthmusError
+from isthmus.errors import BadOption, Diverged, IsthmusError
 from isthmus.models.objective import Objective
 from isthmus.models.recipe import Recipe
 from isthmus.pretraining import greedy
@@ -28,6 +28,14 @@ def recipe(kind: str = "rbm", **changes: object) -> Recipe:
 def made(chosen: Recipe) -> tuple[Objective, list[greedy.LayerTask]]:
     objective = chosen.build(SHAPE)
     return objective, greedy.plan_pretraining(objective, chosen.pretraining, chosen)
+
+
+def test_missing_values_are_refused() -> None:
+    chosen = recipe()
+    objective = chosen.build(SHAPE)
+    objective.accept_missing(torch.full((1, *SHAPE), 0.5))
+    with pytest.raises(BadOption, match=r"^pretraining\.kind=rbm does not support missing values"):
+        greedy.plan_pretraining(objective, chosen.pretraining, chosen)
 
 
 def kept_in(folder: Path, tasks: list[greedy.LayerTask]) -> list[dict[str, Tensor]]:

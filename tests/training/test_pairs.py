@@ -100,14 +100,14 @@ def test_closed_forms_and_pretraining_know_neither_missing_values_nor_pairs(kind
     none, rbm = (PretrainingOptions(kind=name) for name in ("none", "rbm"))
     check_kind_of_data(adam, none, missing=True, pairs=True)
     check_kind_of_data(exact, rbm)
-    with pytest.raises(BadOption, match=f"^training.optimizer=exact does not support {kind}"):
+    with pytest.raises(BadOption, match=rf"^training\.optimizer=exact does not support {kind}"):
         check_kind_of_data(exact, none, **{kind: True})
-    with pytest.raises(BadOption, match=f"^pretraining.kind=rbm does not support {kind}"):
+    with pytest.raises(BadOption, match=rf"^pretraining\.kind=rbm does not support {kind}"):
         check_kind_of_data(adam, rbm, **{kind: True})
     made = zoo.recipe("pca").build((D,))
     if kind == "missing":
         made.model.fill = torch.zeros(1, D)
-    with pytest.raises(BadOption, match=f"^training.optimizer=exact does not support {kind}"):
+    with pytest.raises(BadOption, match=rf"^training\.optimizer=exact does not support {kind}"):
         Engine(made, exact, CLEAN, inputs=NOISY if kind == "pairs" else None)
 
 
@@ -163,11 +163,13 @@ def test_an_autoencoder_learns_to_map_inputs_to_targets() -> None:
     assert restored < 0.8 < squared_error(CLEAN[N:], NOISY[N:]).mean()
 
 
-def test_validation_uses_the_inputs_of_its_targets() -> None:
+def test_training_and_validation_encode_the_inputs_of_their_targets() -> None:
     made = objective()
     trained = engine(made, epochs=1, learning_rate=1e-12)
-    valid = trained.run().history[0].valid
+    (row,) = trained.run().history
+    valid = row.valid
     assert valid is not None
+    assert row.train["kl"] == pytest.approx(made(NOISY[:N]).terms["kl"].item(), rel=1e-5)
     expected = losses(made, CLEAN[N:], inputs=NOISY[N:], seed=0)
     assert valid["kl"] == pytest.approx(expected["kl"], rel=1e-5)
     assert expected["kl"] == pytest.approx(made(NOISY[N:]).terms["kl"].item(), rel=1e-5)

@@ -28,6 +28,7 @@ from isthmus.parts.likelihoods import Bernoulli, Gaussian
 from isthmus.pretraining.layer_recipes import RBM, LayerContext, bounded, check_closed, layer_recipe, recipe_of
 from isthmus.pretraining.layers import LayerPair, layer_pairs
 from isthmus.training.checkpointing.files import DAMAGE, Checkpoint, checkpoint_from_bytes, checkpoint_to_bytes
+from isthmus.training.checks import check_kind_of_data
 from isthmus.training.engine import Engine
 from isthmus.training.history import Epoch
 
@@ -68,11 +69,7 @@ def plan_pretraining(objective: Objective, options: PretrainingOptions, recipe: 
             f"pretraining.changes sets options of a recipe ({next(iter(options.changes))}), but pretraining.kind is "
             "rbm. Set pretraining.kind to a recipe, or leave them out."
         )
-    if objective.model.fill is not None:
-        raise BadOption(
-            f"pretraining.kind={options.kind} does not support missing values, which the training examples contain. "
-            "Leave it out, or impute the values."
-        )
+    check_kind_of_data(recipe.training, options, missing=objective.model.fill is not None)
     if recipe.training.optimizer == "exact":
         raise BadOption("training.optimizer=exact does not use pretraining. Leave pretraining.kind out.")
     for name, values in (("epochs", options.epochs), ("learning_rate", options.learning_rate or ())):

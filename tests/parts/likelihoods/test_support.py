@@ -42,11 +42,16 @@ def test_what_is_inside_is_returned_as_it_is(dtype):
     wide = 100 * torch.randn(5, 3, dtype=dtype)
     assert clip_to_support(wide, Gaussian()) is wide
     assert clip_to_support(wide, Old()) is wide
+    x[7] = torch.nan
+    assert clip_to_support(x, Bernoulli()) is x
     # as a file of 8-bit or 16-bit pixels gives them
     for levels in (2, 256, 65_536):
         gray = torch.arange(levels, dtype=dtype)[:, None] / (levels - 1)
         for likelihood in (Categorical(levels), DiscretizedLogistics(levels=levels)):
             assert clip_to_support(gray, likelihood) is gray
+            # with another rounding
+            near = torch.nextafter(gray, torch.full_like(gray, 0.5))
+            assert clip_to_support(near, likelihood) is near
     assert clip_to_support(torch.zeros(0, 3), Bernoulli()).shape == (0, 3)
 
 
