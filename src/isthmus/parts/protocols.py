@@ -131,7 +131,10 @@ class Latent(ModuleLike, Protocol):
 
 @runtime_checkable
 class Likelihood(Head, Protocol):
-    """A head for p(x | z), which checks that the data is in its support."""
+    """A head for p(x | z), which checks that the data is in its support.
+
+    A likelihood of values in an interval states it as ``support`` (:class:`isthmus.parts.hooks.HasSupport`).
+    """
 
     def check(self, x: Tensor) -> None:
         """Raise ``BadData`` if ``x`` is outside the support of p."""
