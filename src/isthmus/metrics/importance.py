@@ -16,7 +16,7 @@ from isthmus.metrics.variational import has_bound
 from isthmus.models.autoencoder import Autoencoder, inference
 from isthmus.models.hardware import tune_allocator
 from isthmus.models.inputs import Chunked, paired_chunks
-from isthmus.models.seeding import seeded
+from isthmus.models.seeding import RandomState
 from isthmus.parts.protocols import Capability
 
 EXAMPLES = 8
@@ -72,11 +72,14 @@ def log_likelihoods(
     blocks = []
     decodes = DECODES if model.like.device.type == "cpu" else DECODES_ELSEWHERE
     size = max(EXAMPLES, decodes // samples)
-    with inference(model), seeded(seed):
-        prior = model.prior_distribution()
+    noise = RandomState(seed, model.like.device)
+    with inference(model):
+        with noise:
+            prior = model.prior_distribution()
         for number, pair in enumerate(paired_chunks(x, inputs, size), 1):
             rows, given = (value.to(model.like.device, model.like.dtype) for value in pair)
-            blocks.append(_block(model, rows, given, prior, samples, decodes))
+            with noise:
+                blocks.append(_block(model, rows, given, prior, samples, decodes))
             if callback is not None:
                 callback(min(1.0, number * size / len(x)))
     return torch.cat(blocks)

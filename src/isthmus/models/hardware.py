@@ -103,9 +103,29 @@ def channels_last(module: nn.Module) -> bool:
     return has_conv
 
 
+class _Process:
+    """What is known about this process."""
+
+    forked = False
+
+
+def _after_fork() -> None:
+    """Compute with one thread in a forked process: it has none of the other threads, and would wait for them forever."""
+    _Process.forked = True
+    torch.set_num_threads(1)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 @contextmanager
 def threads(number: int) -> Iterator[None]:
-    """Use ``number`` threads inside the block; the bits of convolutions and sums depend on it."""
+    """Use ``number`` threads inside the block, or one in a forked process.
+
+    The bits of convolutions and sums depend on the number.
+    """
+    number = 1 if _Process.forked else number
     before = torch.get_num_threads()
     if number != before:
         torch.set_num_threads(number)

@@ -22,7 +22,7 @@ from isthmus.models.exact import solve
 from isthmus.models.hardware import channels_last, network_precision, tune_allocator
 from isthmus.models.inputs import chunks
 from isthmus.models.objective import Loss, Objective
-from isthmus.models.seeding import derive_seed, seeded
+from isthmus.models.seeding import RandomState, derive_seed, seeded
 from isthmus.options import TrainingOptions
 from isthmus.training.batches import Batch, Pair
 from isthmus.training.block_shuffle import batches_of
@@ -127,6 +127,7 @@ class Engine:
         """Why a callback ended the run."""
         self._generators: dict[str, Tensor] = {}
         self._stop = Stop()
+        self.noise = self._noise()
         self.threads = torch.get_num_threads()
 
     @property
@@ -146,8 +147,10 @@ class Engine:
         started = time.perf_counter()
         stopped = None
         try:
-            with lost_process_errors(), seeded(self._noise()), computing(self.threads), interruptible() as self._stop:
-                set_generators(self._generators, self.processes.rank)
+            with lost_process_errors(), computing(self.threads), interruptible() as self._stop:
+                self.noise = self._noise()
+                with self.noise:
+                    set_generators(self._generators, self.processes.rank)
                 while stopped is None and self.at.epoch < self.epochs:
                     stopped = self._epoch()
         except BaseException as error:
@@ -210,7 +213,9 @@ class Engine:
             "best": None if best is None else best.epoch,
             "taken_up": self.resumed_at,
         }
-        tensors = tensors_of(self.objective, self.optimizers) | self.processes.collect(process_tensors(self.at))
+        tensors = tensors_of(self.objective, self.optimizers)
+        with self.noise:
+            tensors |= self.processes.collect(process_tensors(self.at))
         kept = None if best is None else (best.epoch, {n: full_tensor(v) for n, v in self.best_weights.weights.items()})
         if self.checkpoints is None:
             return False
@@ -245,8 +250,7 @@ class Engine:
         """Take the remaining steps of the current epoch."""
         if self.options.optimizer == "exact":
             return self._solve()
-        at = self.at
-        started = time.perf_counter() - at.seconds
+        at, started = self.at, time.perf_counter() - self.at.seconds
         self.objective.train()
         self.objective.model.autocast = self.precision
         try:
@@ -256,7 +260,8 @@ class Engine:
                     break
                 at.learning_rate = rate_at(at.step, self.total, self.options)
                 set_pace(self.optimizers, at.learning_rate, momentum_at(at.step, self.options))
-                terms, weight = self._step(batch)
+                with self.noise:
+                    terms, weight = self._step(batch)
                 at.names = list(terms)
                 # one small operation for all terms, without synchronization with the device
                 at.sums = torch.add(at.sums, torch.stack(list(terms.values())), alpha=weight)
@@ -358,7 +363,6 @@ class Engine:
             inputs = self.valid_inputs
             return losses(self.objective, self.valid, seed=seed, between=between, processes=shared, inputs=inputs)
         except _InterruptedInValidation:
-            # only here the generators have the state of training again
             self._pause()
             raise
 
@@ -368,9 +372,10 @@ class Engine:
 
         return join(self.objective, self.processes, strategy)
 
-    def _noise(self) -> int:
-        """Seed of the noise, another one in each process, so that their examples do not share it."""
-        return derive_seed(self.seed, "noise", *[self.processes.rank] * (self.processes.rank > 0))
+    def _noise(self) -> RandomState:
+        """The random numbers of the steps, others in each process, so that their examples do not share them."""
+        rank = self.processes.rank
+        return RandomState(derive_seed(self.seed, "noise", *[rank] * (rank > 0)), self.fabric.device)
 
     def _gather_weights(self) -> None:
         """Gather the weights of a sharded model."""

@@ -1,5 +1,6 @@
 """Interrupt requests, handled between two steps, so that the state that is saved is complete."""
 
+import os
 import signal
 import threading
 import time
@@ -25,11 +26,15 @@ def interruptible() -> Iterator[Stop]:
     """Turn the first Ctrl-C or SIGTERM inside the block into a request; a later Ctrl-C ends the block immediately.
 
     Signals are handled in the main thread only. In other threads, and where another handler is installed, nothing is
-    changed.
+    changed. Processes that are forked inside the block keep the usual handlers.
     """
-    stop = Stop()
+    stop, process = Stop(), os.getpid()
 
     def request(number: int, _frame: FrameType | None) -> None:
+        if os.getpid() != process:
+            signal.signal(number, before[number])
+            signal.raise_signal(number)
+            return
         if stop.asked and number == signal.SIGINT and time.monotonic() - stop.since > ONE_REQUEST:
             raise KeyboardInterrupt
         if not stop.asked:
