@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 
@@ -157,3 +157,54 @@ def test_forked_workers_encode_and_fit_after_the_parent_did(how: str, tmp_path: 
 def test_the_package_alone_loads_no_torch_for_its_forks() -> None:
     code = "import isthmus, sys; print('torch' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
+
+
+def by_joblib(run: Run, path: Path) -> Run:
+    joblib.dump(run, path)
+    found: Run = joblib.load(path)
+    return found
+
+
+def by_torch(run: Run, path: Path) -> Run:
+    torch.save(run, path)
+    found: Run = torch.load(path, weights_only=False)
+    return found
+
+
+def by_pickle(run: Run, path: Path) -> Run:
+    path.write_bytes(pickle.dumps(run))
+    found: Run = pickle.loads(path.read_bytes())
+    return found
+
+
+@pytest.mark.parametrize("way", [by_pickle, by_joblib, by_torch])
+@pytest.mark.parametrize(("name", "images"), [("vae", False), ("conv_vae", True), ("k_sparse", False)])
+def test_a_run_is_pickled_without_its_data_and_gives_the_same_bits(
+    way: Callable[[Run, Path], Run], name: str, images: bool, tmp_path: Path
+) -> None:
+    x = X[:60].reshape(60, 3, 4).repeat(4, 1).repeat(4, 2) if images else X
+    run = fit(name, x, epochs=1, out=tmp_path / "run")
+    for original in (run, isthmus.load(tmp_path / "run")):
+        found = way(original, tmp_path / "file")
+        assert original is not run or run.data is not None
+        assert found.data is None
+        np.testing.assert_array_equal(found.encode(x), original.encode(x))
+        np.testing.assert_array_equal(found.reconstruct(x), original.reconstruct(x))
+        assert (found.recipe, found.metadata, found.history) == (run.recipe, run.metadata, run.history)
+        assert found.folder == tmp_path / "run"
+
+
+def test_spawned_workers_encode_with_a_run() -> None:
+    run = fit("vae", X, epochs=1)
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        (found,) = pool.map_async(run.encode, [X]).get(timeout=120)
+    np.testing.assert_allclose(found, run.encode(X), rtol=1e-5, atol=1e-6)
+
+
+def test_the_objective_of_every_recipe_is_pickled() -> None:
+    for name in zoo.RECIPES:
+        recipe, shape = zoo.recipe(name), (1, 8, 8)
+        objective = recipe.build(shape)
+        found = pickle.loads(pickle.dumps(objective)).eval()
+        x = torch.rand(4, *shape)
+        assert torch.equal(found.model.encode(x), objective.eval().model.encode(x)), name

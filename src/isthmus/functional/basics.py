@@ -8,8 +8,13 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+
+def _identity(h: Tensor) -> Tensor:
+    return h
+
+
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "linear": lambda h: h,
+    "linear": _identity,
     "relu": F.relu,
     "leaky_relu": F.leaky_relu,
     "elu": F.elu,

@@ -110,7 +110,7 @@ class _Process:
 
 
 def _after_fork() -> None:
-    """Compute with one thread in a forked process: it has none of the other threads, and would wait for them forever."""
+    """Compute with one thread in a forked process, which would wait forever for the others: it does not have them."""
     _Process.forked = True
     torch.set_num_threads(1)
 

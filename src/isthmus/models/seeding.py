@@ -1,9 +1,9 @@
 """Seeds per purpose, and random numbers without effect on the global generators.
 
 Torch's modules and distributions draw from generators that all threads of the process share. A block that draws with a
-seed of its own therefore runs alone: other threads wait before such a block of theirs. Between two blocks the generators
-have the state that they have outside. Only a thread that draws by other means, such as ``torch.rand``, while a block
-runs takes numbers from the block.
+seed of its own therefore runs alone: other threads wait before such a block of theirs. Between two blocks the
+generators have the state that they have outside. Only a thread that draws by other means, such as ``torch.rand``, while
+a block runs takes numbers from the block.
 """
 
 import os
@@ -34,8 +34,8 @@ def derive_seed(seed: int, *purpose: str | int) -> int:
 class Turns:
     """A re-entrant lock that threads get in the order in which they ask for it.
 
-    A thread that releases an ordinary lock and asks for it again at once, such as a training loop, nearly always gets it
-    before those that wait.
+    A thread that releases an ordinary lock and asks for it again at once, such as a training loop, nearly always gets
+    it before those that wait.
     """
 
     def __init__(self) -> None:

@@ -52,13 +52,16 @@ class Run:
     Methods take and return NumPy arrays in the units of the data passed to ``fit``; ``model`` is a PyTorch module that
     works in the units of its inputs.
 
+    A run can be pickled, and so be sent to other processes: with everything but the data it was trained on. To keep a
+    run, :meth:`save` it: a pickle depends on the versions of Python, torch and Isthmus, and loading one runs code.
+
     Attributes:
         recipe: the recipe, complete.
         objective: the objective with the trained model.
         metadata: the content of run.json: data, seed, outcome, versions.
         history: the rows of metrics.jsonl, one per epoch.
         folder: the run folder; ``None`` until the run is saved.
-        data: the data it was trained on, if still in memory.
+        data: the data it was trained on, if still in memory; ``None`` for a loaded or unpickled run.
     """
 
     recipe: Recipe
@@ -73,6 +76,10 @@ class Run:
         kept = self.metadata.outcome.get("kept_epoch", "?")
         place = f", saved in {str(self.folder)!r}" if self.folder else ""
         return f"<Run {self.recipe.name} on {self.metadata.data}, weights of epoch {kept}{place}>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled or copied: all attributes, with ``data`` as ``None``."""
+        return self.__dict__ | {"data": None}
 
     @property
     def model(self) -> Autoencoder:
