@@ -1,6 +1,8 @@
 """The command that trains a run: fit."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -146,32 +148,33 @@ def fit(
     options = parse_pairs(changes or []) | {path: value for path, value in flags.items() if value is not None}
     chosen, resume = _recipe(recipe), resume or allow_different_results
     usual = _usual_folder(chosen, data)
-    folder = out or (usual if resume else _free(usual))
-    if launch.wanted(devices, nodes):
-        arguments = launch.arguments_with(folder)
-        raise typer.Exit(
-            launch.relaunch(arguments, devices=devices, nodes=nodes, restarts=max_restarts, rendezvous=rendezvous)
-        )
-    resume, overwrite = (True, False) if launch.is_restart(folder) else (resume, overwrite)
-    try:
-        run = train(
-            chosen,
-            data,
-            valid=valid,
-            epochs=epochs,
-            seed=seed,
-            options=options,
-            device=device,
-            out=folder,
-            overwrite=overwrite,
-            progress=not as_json,
-            tensorboard=tensorboard,
-            resume=resume,
-            allow_different_results=allow_different_results,
-            strategy=strategy,
-        )
-    except KeyboardInterrupt as interrupt:
-        raise _interrupted(str(interrupt)) from None
+    given_or_known = out is not None or resume or processes.number() > 0
+    with nullcontext(out or usual) if given_or_known else _claimed(usual) as folder:
+        if launch.wanted(devices, nodes):
+            arguments = launch.arguments_with(folder)
+            raise typer.Exit(
+                launch.relaunch(arguments, devices=devices, nodes=nodes, restarts=max_restarts, rendezvous=rendezvous)
+            )
+        resume, overwrite = (True, False) if launch.is_restart(folder) else (resume, overwrite)
+        try:
+            run = train(
+                chosen,
+                data,
+                valid=valid,
+                epochs=epochs,
+                seed=seed,
+                options=options,
+                device=device,
+                out=folder,
+                overwrite=overwrite,
+                progress=not as_json,
+                tensorboard=tensorboard,
+                resume=resume,
+                allow_different_results=allow_different_results,
+                strategy=strategy,
+            )
+        except KeyboardInterrupt as interrupt:
+            raise _interrupted(str(interrupt)) from None
     if processes.number() == 0:
         _show(run, folder, as_json)
 
@@ -251,7 +254,48 @@ def _usual_folder(recipe: "Recipe | str", data: str) -> Path:
     return Path("runs") / f"{name}-{stem.split('.')[0].replace(':', '-') or 'data'}"
 
 
-def _free(folder: Path) -> Path:
-    """``folder``, or the first of folder-2, folder-3, ... that does not exist, finished or not."""
-    names = (folder if n == 1 else folder.with_name(f"{folder.name}-{n}") for n in count(1))
-    return next(f for f in names if not f.exists() and not f.with_name(f"{f.name}.part").exists())
+@contextmanager
+def _claimed(folder: Path) -> Iterator[Path]:
+    """``folder``, or the first of folder-2, folder-3, ... that does not exist, finished or not.
+
+    In the block its working folder exists, so that no other process takes the same one; afterwards it is removed if
+    nothing was written.
+    """
+    chosen = next(f for f in (folder.with_name(_numbered(folder.name, n)) for n in count(1)) if _claim(f))
+    try:
+        yield chosen
+    finally:
+        for place in (_working(chosen), chosen.parent):
+            # only an empty folder is removed
+            with suppress(OSError):
+                place.rmdir()
+
+
+def _numbered(name: str, n: int) -> str:
+    return name if n == 1 else f"{name}-{n}"
+
+
+def _working(folder: Path) -> Path:
+    """The folder of a run while it is trained, as :func:`isthmus.runs.resume.working_folder` names it."""
+    from isthmus.runs.resume import working_folder
+
+    return working_folder(folder)
+
+
+def _claim(folder: Path) -> bool:
+    """Create the working folder of a run; False if there is one, or if the run exists already."""
+    if folder.exists():
+        return False
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _working(folder).mkdir()
+    except FileExistsError:
+        return False
+    except OSError:
+        # nothing can be written here, which is said when the run is
+        return True
+    if folder.exists():
+        # finished since the first look
+        _working(folder).rmdir()
+        return False
+    return True

@@ -27,11 +27,11 @@ from isthmus.runs.progress import shown_pretraining, shown_training
 from isthmus.runs.resume import (
     CHECKPOINTS,
     PLAN,
-    check_free,
     check_resumable,
     check_same,
     open_working_folder,
     plan_of,
+    reserved,
     unfinished_folder,
     write_plan,
 )
@@ -131,7 +131,29 @@ def fit(
     _check_out(out, tensorboard=tensorboard, resume=resume)
     listeners = checked(callbacks)
     first = processes.number() == 0
-    folder = check_free(Path(out), overwrite=overwrite, resume=resume) if out is not None and first else None
+    with reserved(out if first else None, overwrite=overwrite, resume=resume) as folder:
+        run, engine, tasks = _prepared(what, made_by, recipe, data, valid, labels, seed, strategy, device)
+        done = folder is not None and resume and (folder / RECORD).is_file() and unfinished_folder(folder) is None
+        with processes.lost_process_errors():
+            if engine.processes.any(bool(done))[0]:
+                return finished(run, folder) if folder is not None else run
+            work = _started(run, engine, folder, resume=resume, allow_different_results=allow_different_results)
+        shown = {"progress": progress and first, "tensorboard": tensorboard and first}
+        return _trained(run, engine, folder, work, tasks, listeners, **shown)
+
+
+def _prepared(
+    what: Trainable,
+    made_by: str,
+    recipe: Recipe,
+    data: Data | PreparedData,
+    valid: Data | None,
+    labels: Array | str | None,
+    seed: int,
+    strategy: str,
+    device: str,
+) -> tuple[Run, Engine, list[LayerTask]]:
+    """The run before training, its training loop, and the layers to pretrain."""
     prepared, recipe = prepare_data(data, valid, labels, recipe, seed)
     objective, prepared = built(what, recipe, prepared, seed)
     tasks = plan_pretraining(objective, recipe.pretraining, recipe)
@@ -144,14 +166,7 @@ def fit(
         made_by=made_by,
         validation="" if valid is None else source_name(valid) or "array",
     )
-    run = Run(recipe, objective, metadata, data=prepared)
-    done = folder is not None and resume and (folder / RECORD).is_file() and unfinished_folder(folder) is None
-    with processes.lost_process_errors():
-        if engine.processes.any(bool(done))[0]:
-            return finished(run, folder) if folder is not None else run
-        work = _started(run, engine, folder, resume=resume, allow_different_results=allow_different_results)
-    shown = {"progress": progress and first, "tensorboard": tensorboard and first}
-    return _trained(run, engine, folder, work, tasks, listeners, **shown)
+    return Run(recipe, objective, metadata, data=prepared), engine, tasks
 
 
 def _check_out(out: object, *, tensorboard: bool, resume: bool) -> None:

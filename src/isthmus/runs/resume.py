@@ -8,7 +8,8 @@ keeps everything needed to resume it.
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from isthmus.errors import BadRun
 from isthmus.files.atomic import write_text
+from isthmus.files.locks import locked
 from isthmus.runs.folder import METRICS, RECORD, read_json
 from isthmus.runs.run import Run
 
@@ -31,6 +33,23 @@ MACHINE = {"torch": "version of torch", "processor": "kind of CPU", "processes":
 def working_folder(folder: Path) -> Path:
     """The folder of the run ``folder`` until it is finished."""
     return folder.with_name(f"{folder.name}.part")
+
+
+@contextmanager
+def reserved(out: Path | str | None, *, overwrite: bool, resume: bool) -> Iterator[Path | None]:
+    """The folder of a run (:func:`check_free`), which no other process or thread writes into during the block.
+
+    Raises:
+        BadRun: another one does, or the folder cannot be used.
+    """
+    if out is None:
+        yield None
+        return
+    folder = Path(out)
+    with locked(folder) as alone:
+        if not alone:
+            raise BadRun(f"{str(folder)!r} is being written by another fit. Wait until it ends, or use another folder.")
+        yield check_free(folder, overwrite=overwrite, resume=resume)
 
 
 def check_free(folder: Path, *, overwrite: bool = False, resume: bool = False) -> Path:
@@ -79,7 +98,7 @@ def open_working_folder(folder: Path, place: Path | None) -> Path:
     work = working_folder(folder)
     try:
         if place is None:
-            shutil.rmtree(work, ignore_errors=True)
+            _empty(work)
         elif place != work:
             place.replace(work)
         work.mkdir(parents=True, exist_ok=True)
@@ -90,6 +109,15 @@ def open_working_folder(folder: Path, place: Path | None) -> Path:
         reason = getattr(error, "strerror", None) or "it is not writable"
         raise BadRun(f"The folder {str(work)!r} cannot be created: {reason}. Use another folder.") from error
     return work
+
+
+def _empty(folder: Path) -> None:
+    """Remove the content of a folder; the folder itself stays, as it may reserve its name."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def plan_of(run: Run, settings: Mapping[str, Any]) -> dict[str, Any]:
