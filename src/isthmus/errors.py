@@ -6,6 +6,7 @@ Each message has four parts: what is wrong, the value given, what is allowed, wh
 
 import difflib
 import math
+import re
 from collections.abc import Iterable
 from numbers import Integral
 
@@ -62,6 +63,17 @@ def unknown(what: str, name: str, known: Iterable[str], instead: str | None = No
     hint = f"; did you mean {near[0]!r}?" if near else "."
     listed = f" Known: {', '.join(names)}." if names else ""
     return UnknownName(f"There is no {what} {name!r}{hint}{listed}")
+
+
+def printable(text: str) -> str:
+    r"""Text that can be written and drawn: bytes of a file name that are not UTF-8 become the replacement character.
+
+    Python keeps such bytes as surrogates, with which the file can be opened, but which no encoding can write.
+
+    >>> printable("M\udce4rz") == "M\ufffdrz"
+    True
+    """
+    return re.sub("[\ud800-\udfff]", "\ufffd", text)
 
 
 def one_line(fault: Exception) -> str:

@@ -1,5 +1,6 @@
 """The command ``isthmus``; an expected error is one sentence on standard error and exit code 2."""
 
+import io
 import os
 import re
 import sys
@@ -112,6 +113,10 @@ def _usage(error: UsageError, arguments: list[str]) -> str:
 
 def script() -> None:
     """The entry point of the installed command."""
+    for stream in (sys.stdout, sys.stderr):
+        # a console may lack characters of a name or a table
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
     code = main()
     group = sys.modules.get("torch.distributed")
     if group is not None and group.is_available() and group.is_initialized():

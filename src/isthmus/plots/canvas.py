@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 
-from isthmus.errors import BadData, ShapeError
+from isthmus.errors import BadData, ShapeError, printable
 from isthmus.files.atomic import replacing
 
 Array = npt.NDArray[np.float64]
@@ -107,7 +107,7 @@ def head(figure: Figure, title: str) -> None:
 
 
 def _wrapped(title: str, inches: float) -> str:
-    return textwrap.fill(title, max(20, int(inches * 9)))
+    return textwrap.fill(printable(title), max(20, int(inches * 9)))
 
 
 def label(axes: Axes, x: str = "", y: str = "") -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from isthmus.errors import BadData
+from isthmus.errors import BadData, printable
 from isthmus.files.atomic import write_text
 
 # A CSS pixel is 1/96 inch; figures are shown in their physical size, so that their text has the same size.
@@ -153,7 +153,7 @@ def page_of(report: Report) -> str:
 
 
 def _text(value: object) -> str:
-    return html.escape(str(value), quote=True)
+    return html.escape(printable(str(value)), quote=True)
 
 
 def _version() -> str:

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from isthmus.data.preparing.prepared import PreparedData
 from isthmus.data.transforms.scaling import Scaling
-from isthmus.errors import BadRun, IsthmusError, one_line
+from isthmus.errors import BadRun, IsthmusError, one_line, printable
 from isthmus.files.atomic import replacing, write_text
 from isthmus.files.untrusted import misplaced, parse_json
 from isthmus.models.autoencoder import Autoencoder
@@ -65,7 +65,7 @@ def metadata_of(data: PreparedData, seed: int, source: str) -> RunMetadata:
     """The metadata of prepared data; ``source`` is the name or path that loads it again."""
     splits = {"train": data.train, "valid": data.valid, "test": data.test}
     return RunMetadata(
-        data=data.name,
+        data=printable(data.name),
         source=source,
         shape=tuple(data.shape),
         images=data.images,

@@ -40,7 +40,7 @@ def may_open(source: str, signed: object, folder: Path | None) -> bool:
 
 
 def _sign(source: str, key: bytes) -> str:
-    return hmac.new(key, source.encode(), hashlib.sha256).hexdigest() if key else ""
+    return hmac.new(key, source.encode(errors="surrogateescape"), hashlib.sha256).hexdigest() if key else ""
 
 
 def _is_local(source: str, folder: Path) -> bool:
