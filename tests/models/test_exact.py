@@ -18,6 +18,7 @@ from torch.distributions import MultivariateNormal
 from isthmus import zoo
 from isthmus.errors import BadOption, IncompatibleParts
 from isthmus.functional import log_mean_exp, squared_error
+from isthmus.metrics.moments import Moments
 from isthmus.models.exact import pca, probabilistic_pca, solve, statistics, wiener
 from isthmus.models.objective import Objective
 from isthmus.models.recipe import CorruptionPart, Recipe
@@ -386,3 +387,31 @@ def test_logistic_pca_is_pca_where_all_probabilities_are_near_a_half(d):
     error, best = np.square(made - x.numpy()).sum(1).mean(), np.square(linear - x.numpy()).sum(1).mean()
     # a sigmoid bends the plane a little, so that it may even fit better
     assert error == pytest.approx(best, rel=0.02)
+
+
+@pytest.mark.parametrize(("dtype", "offset"), [(torch.float32, 1e5), (torch.float64, 1e7), (torch.float64, 1e12)])
+def test_mean_and_covariance_keep_a_small_spread_beside_a_large_mean(dtype: torch.dtype, offset: float) -> None:
+    rng = np.random.default_rng(0)
+    x = torch.from_numpy(rng.normal(size=(900, 2)) @ rng.normal(size=(2, 4)) + offset).to(dtype)
+    exact = x.numpy().astype(np.longdouble)
+    exact = exact - exact.mean(0)
+    covariance = (exact.T @ exact / len(exact)).astype(np.float64)
+    found = statistics(x.split(200))
+    np.testing.assert_allclose(found.covariance.numpy(), covariance, rtol=1e-12)
+    seen = Moments()
+    for chunk in x.split(200):
+        seen.see(chunk)
+    np.testing.assert_allclose(seen.variance().numpy(), covariance.diagonal(), rtol=1e-12)
+
+
+@pytest.mark.parametrize(("dtype", "offset", "tolerance"), [(torch.float32, 1e3, 1e-3), (torch.float64, 1e7, 1e-7)])
+def test_pca_codes_of_values_with_a_large_mean_are_those_of_the_centered_values(
+    dtype: torch.dtype, offset: float, tolerance: float
+) -> None:
+    rng = np.random.default_rng(1)
+    x = torch.from_numpy(rng.normal(size=(500, 4)) * [4, 2, 1, 0.5] + offset).to(dtype)
+    centered = x.double() - x.double().mean(0)
+    axes = torch.linalg.svd(centered, full_matrices=False).Vh[:2]
+    z = pca(x, 2).encode(x).double()
+    expected = centered @ axes.T
+    torch.testing.assert_close(z * torch.sign((z * expected).sum(0)), expected, rtol=0, atol=tolerance)

@@ -1,6 +1,7 @@
 """Corruptions keep the rates and laws they state; the emphasized fidelity weighs what they touched."""
 
 import math
+from fractions import Fraction
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from isthmus.models.objective import Objective
 from isthmus.models.recipe import FidelityPart, options_of
 from isthmus.parts.corruptions import Blocks, GaussianNoise, Identity, Masking, SaltAndPepper
 from isthmus.parts.fidelities import FIDELITIES, Emphasized, LogLikelihood, log_prob_by_feature
+from isthmus.parts.hooks import MeanAndCovariance
 
 EPS = torch.finfo(torch.float64).eps
 
@@ -231,3 +233,13 @@ def test_emphasis_is_a_kind_of_fidelity_whose_options_are_explained():
     assert isinstance(made, Emphasized)
     assert (made.corrupted, made.intact) == (1.0, 0.25)
     assert all(f"{name}:" in Emphasized.__doc__ for name in options_of(FIDELITIES["emphasized"]).model_fields)
+
+
+@pytest.mark.parametrize("fraction", [1e-12, 0.3])
+def test_moments_of_replaced_values_keep_a_small_variance_beside_a_large_mean(fraction: float) -> None:
+    mean, variance = 1e8, 2.0
+    clean = MeanAndCovariance(torch.full((1,), mean).double(), torch.full((1, 1), variance).double())
+    found = Masking(fraction).moments(clean).covariance.item()
+    keep = 1 - fraction
+    expected = Fraction(keep) * Fraction(variance) + Fraction(keep) * Fraction(fraction) * Fraction(mean) ** 2
+    assert found == pytest.approx(float(expected), rel=1e-12)

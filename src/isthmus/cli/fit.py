@@ -147,9 +147,8 @@ def fit(
     flags = {f"training.{name}": value for name, value in given.items()} | others
     options = parse_pairs(changes or []) | {path: value for path, value in flags.items() if value is not None}
     chosen, resume = _recipe(recipe), resume or allow_different_results
-    usual = _usual_folder(chosen, data)
-    given_or_known = out is not None or resume or processes.number() > 0
-    with nullcontext(out or usual) if given_or_known else _claimed(usual) as folder:
+    usual = out or _usual_folder(chosen, data)
+    with _claimed(usual) if out is None and not resume and processes.number() == 0 else nullcontext(usual) as folder:
         if launch.wanted(devices, nodes):
             arguments = launch.arguments_with(folder)
             raise typer.Exit(

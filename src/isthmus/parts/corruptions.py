@@ -206,8 +206,9 @@ def _replaced(clean: MeanAndCovariance, fraction: float, by: tuple[float, float]
     keep, (first, second) = 1 - fraction, by
     mean = keep * clean.mean + fraction * first
     covariance = keep**2 * clean.covariance
-    variance = keep * (clean.covariance.diagonal() + clean.mean.square()) + fraction * second - mean.square()
-    covariance.diagonal().copy_(variance)
+    # the mean variance plus the variance of the means, without a difference of large squares
+    within = keep * clean.covariance.diagonal() + fraction * (second - first**2)
+    covariance.diagonal().copy_(within + keep * fraction * (clean.mean - first).square())
     return CorruptionMoments(mean, keep * clean.covariance, covariance)
 
 
