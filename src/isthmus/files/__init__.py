@@ -1,1 +1,1 @@
-"""Files: atomic writing (``atomic``) and reading of untrusted files (``untrusted``)."""
+"""Files: atomic writing (``atomic``), locks of writers (``locks``) and reading of untrusted files (``untrusted``)."""

@@ -9,6 +9,7 @@ a block runs takes numbers from the block.
 import os
 import threading
 import zlib
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -39,28 +40,55 @@ class Turns:
     """
 
     def __init__(self) -> None:
-        self._next, self._lock = threading.Lock(), threading.RLock()
+        self._guard = threading.Lock()
+        self._waiting: deque[tuple[int, threading.Lock]] = deque()
         self._owner, self._depth = 0, 0
 
     def __enter__(self) -> None:
-        if self._owner != threading.get_ident():
-            # whoever waits holds the turn, so the thread that releases the lock cannot overtake it
-            with self._next:
-                self._lock.acquire()
-            self._owner = threading.get_ident()
+        me = threading.get_ident()
+        if self._owner != me:
+            turn = threading.Lock()
+            with self._guard:
+                if self._owner:
+                    turn.acquire()
+                    self._waiting.append((me, turn))
+                else:
+                    self._owner = me
+            if self._owner != me:
+                self._wait(me, turn)
         self._depth += 1
 
     def __exit__(self, *_error: object) -> None:
         self._depth -= 1
         if not self._depth:
-            self._owner = 0
-            self._lock.release()
+            with self._guard:
+                self._pass_on()
+
+    def _wait(self, me: int, turn: threading.Lock) -> None:
+        """Wait for the thread before; an interrupted thread gives up its turn."""
+        try:
+            turn.acquire()
+        except BaseException:
+            with self._guard:
+                if (me, turn) in self._waiting:
+                    self._waiting.remove((me, turn))
+                else:
+                    self._pass_on()
+            raise
+
+    def _pass_on(self) -> None:
+        """Make the next thread the owner."""
+        self._owner = 0
+        if self._waiting:
+            self._owner, turn = self._waiting.popleft()
+            turn.release()
 
     def after_fork(self) -> None:
         """Forget the other threads, which a forked process does not have."""
-        self._next = threading.Lock()
+        self._guard = threading.Lock()
+        self._waiting.clear()
         if self._owner != threading.get_ident():
-            self._lock, self._owner, self._depth = threading.RLock(), 0, 0
+            self._owner, self._depth = 0, 0
 
 
 DRAWING = Turns()

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from isthmus import fit
-from isthmus.models.seeding import derive_seed
+from isthmus.models.seeding import RandomState, derive_seed
 from isthmus.training.distributed import processes
 from isthmus.training.engine import Engine
 
@@ -88,7 +88,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     Engine._step = shared_step  # type: ignore[method-assign]
     Engine.__init__ = calm  # type: ignore[method-assign]
-    Engine._noise = lambda self: derive_seed(self.seed, "noise")  # type: ignore[method-assign]
+    Engine._noise = lambda self: RandomState(derive_seed(self.seed, "noise"), self.fabric.device)  # type: ignore[method-assign]
     out, strategy, *names = sys.argv[1:]
     curves = {}
     for name in names:
