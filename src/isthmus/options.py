@@ -15,6 +15,13 @@ def _listed(value: object) -> object:
     return [value] if isinstance(value, int | float) else value
 
 
+def _names(value: object) -> object:
+    """A single name as a tuple of length 1, and integers, which name columns too, as strings; others unchanged."""
+    if isinstance(value, list | tuple):
+        return tuple(str(name) if isinstance(name, int) and not isinstance(name, bool) else name for name in value)
+    return (str(value),) if isinstance(value, str | int) else value
+
+
 RowAxis = Annotated[int, Field(ge=1)]
 EpochsEach = Annotated[
     tuple[Annotated[int, Field(ge=1, le=100_000)], ...], Field(min_length=1, max_length=64), BeforeValidator(_listed)
@@ -23,6 +30,9 @@ RateEach = Annotated[
     tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1, max_length=64), BeforeValidator(_listed)
 ]
 RowShape = Annotated[tuple[RowAxis, ...], Field(min_length=1), BeforeValidator(_listed)]
+Name = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, int) else value)]
+Names = Annotated[tuple[Annotated[str, Field(max_length=1000)], ...], Field(max_length=1000), BeforeValidator(_names)]
+Sentinels = Annotated[tuple[float, ...], Field(max_length=64), BeforeValidator(_listed)]
 
 
 def refuse_truth(name: str, value: object) -> None:
@@ -72,6 +82,19 @@ class DataOptions(Options):
         shape: tuple of 1 to 3 ints, default None. Shape of each row of a table: D, (H, W) or (H, W, C), such as
             ``28,28``.
         labels: str, default None. Column of a table that holds the labels; it is excluded from x.
+        index: str, default "auto". Column of a table that names its rows; it is excluded from x. ``auto`` finds an
+            unnamed or ``id`` column that counts up by one, an ``id`` column of unique strings and a column of dates;
+            ``none`` keeps such numbers in x.
+        exclude: str or tuple of str, default (). Columns of a table that are left out.
+        missing: float or tuple of floats, default (). Values that mean a missing value, such as ``-9999``.
+        delimiter: str, default "auto". What separates the cells of a text table: a character, ``tab`` or ``space``
+            (any white space); ``auto`` decides by the first rows, as for the following five options.
+        decimal: {"auto", ".", ","}, default "auto". Decimal mark of the numbers of a text table.
+        thousands: str, default "auto". Character between groups of three digits, or ``none``.
+        encoding: str, default "auto". Encoding of a text table, such as ``utf-8`` or ``cp1252``.
+        comment: str, default "auto". What a line that is not part of the table starts with, or ``none``.
+        header: {"auto", "first", "none"}, default "auto". Whether the first row of a text table holds the names of
+            its columns.
         patch_size: int in [4, 512], default 32. Side of the square patches cropped from photographs, in pixels.
         patches_per_image: int in [1, 10000], default 100. Number of patches cropped from each photograph.
         validation: float in [0, 1), default 0.1. Fraction of the training set used as validation set, at most 5,000
@@ -93,6 +116,15 @@ class DataOptions(Options):
     )
     shape: RowShape | None = Field(default=None, description="shape of each row, such as 28,28 or 32,32,3")
     labels: str | None = Field(default=None, description="column of a table that holds labels, excluded from x")
+    index: Name = Field(default="auto", max_length=1000, description="column that names the rows, excluded from x")
+    exclude: Names = Field(default=(), description="columns of a table that are left out")
+    missing: Sentinels = Field(default=(), description="values that mean a missing value, such as -9999")
+    delimiter: str = Field(default="auto", max_length=8, description="between the cells of a text table")
+    decimal: Literal["auto", ".", ","] = Field(default="auto", description="decimal mark of a text table")
+    thousands: str = Field(default="auto", max_length=8, description="between groups of three digits, or none")
+    encoding: str = Field(default="auto", max_length=40, description="encoding of a text table")
+    comment: str = Field(default="auto", max_length=8, description="what a comment line starts with, or none")
+    header: Literal["auto", "first", "none"] = Field(default="auto", description="whether the first row holds names")
     patch_size: int = Field(default=32, ge=4, le=512, description="side of the square patches, in pixels")
     patches_per_image: int = Field(default=100, ge=1, le=10_000, description="patches cropped from each photograph")
     validation: float = Field(default=0.1, ge=0, lt=1, description="fraction of the training set, 5,000 at most")

@@ -1,0 +1,35 @@
+"""Names of the columns of a table."""
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+UNNAMED = re.compile(r"|None|nan|Unnamed: \d+(_level_\d+)?|__index_level_\d+__")
+"""Names of columns without one, as they come from ``to_csv``, ``read_csv`` and ``to_parquet``."""
+
+
+def column_names(frame: "pd.DataFrame") -> list[str]:
+    """The names of the columns as text."""
+    return [str(name) for name in frame.columns]
+
+
+def has_names(frame: "pd.DataFrame") -> bool:
+    """Whether the columns have names, not only the numbers from 0."""
+    return column_names(frame) != [str(number) for number in range(frame.shape[1])]
+
+
+def is_unnamed(name: str) -> bool:
+    """Whether a name stands for none.
+
+    >>> is_unnamed("Unnamed: 0"), is_unnamed(""), is_unnamed("a")
+    (True, True, False)
+    """
+    return UNNAMED.fullmatch(name) is not None
+
+
+def quote_names(names: list[str]) -> str:
+    """At most eight names, quoted and truncated, for messages."""
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return ", ".join(repr(name[:60]) for name in names[:8]) + more
