@@ -44,7 +44,7 @@ def test_order_of_rows_and_columns_does_not_matter(rows: list[int], names: list[
 def test_absent_columns_are_one_error_with_near_names() -> None:
     frame = PLAIN.rename(columns={"a": "temperature"})
     schema = inferred(frame)
-    with pytest.raises(BadData, match="has no columns 'temperature', 'b'.*unexpected are 'temperatur', 'q'") as caught:
+    with pytest.raises(BadData, match=r"has no columns 'temperature', 'b'.*unexpected are 'temperatur', 'q'") as caught:
         schema.matrix(frame.rename(columns={"temperature": "temperatur", "b": "q"}), "'new.csv'")
     assert "'temperatur' instead of 'temperature'" in str(caught.value)
 

@@ -65,7 +65,7 @@ def _pattern(decimal: str, thousands: str) -> "re.Pattern[str]":
     mark, digits = re.escape(decimal), r"\d+"
     if thousands:
         digits = rf"(?:[1-9]\d{{0,2}}(?:{re.escape(thousands)}\d{{3}})+|\d+)"
-    return re.compile(rf"[+-]?(?:{digits}(?:{mark}\d*)?|{mark}\d+)(?:[eEdD][+-]?\d+)?".replace("eEdD", "eE"), re.ASCII)
+    return re.compile(rf"[+-]?(?:{digits}(?:{mark}\d*)?|{mark}\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
 
 FRAME = Numerals(".", ",")

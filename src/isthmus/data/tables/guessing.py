@@ -35,6 +35,8 @@ DATE = re.compile(
     r"(\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?)?( ?[AaPp][Mm])?( ?(Z|UTC|[+-]\d{2}:?\d{2}))?"
 )
 """Dates and times as people write them; the whole text is matched."""
+SIGNED = re.compile(r"[-+]?[\d.,' ]+\s*[%€$£¥]|[€$£¥]\s*[-+]?[\d.,' ]+")
+"""Numbers with a percent sign or a currency, which are not guessed."""
 
 
 @dataclass
@@ -192,14 +194,13 @@ def _sort_texts(name: str, column: "pd.Series[Any]", values: Any, bad: Any, foun
     if all(DATE.fullmatch(text) and len(text) > 4 for text in texts):
         found.dates.append(name)
         return
-    if 2 * len(bad) <= len(texts):
+    if 2 * len(bad) <= len(texts) or all(SIGNED.fullmatch(text) for text in texts):
         found.refused[name] = _cell(values, bad)
         return
     if len(set(texts)) <= min(MOST_GUESSED, len(column) // SHARE_GUESSED):
         _category(name, column, MOST_GUESSED, found)
         return
-    units = re.compile(r"[-+]?[\d.,]+\s*[%€$£¥]|[€$£¥]\s*[-+]?[\d.,]+")
-    found.refused[name] = _cell(values, bad) if all(units.fullmatch(text) for text in texts) else ""
+    found.refused[name] = ""
 
 
 def _cell(values: Any, bad: Any) -> str:
