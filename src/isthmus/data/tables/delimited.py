@@ -6,7 +6,8 @@ All is decided by the first rows and said in notes, each with the option that ov
 import csv
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -83,7 +84,7 @@ def sniff(path: Path, options: DataOptions, prefer: str = "") -> Dialect:
     Raises:
         BadData: it is not a table; the message says what it looks like.
     """
-    with reading(path, kind_of(path)):
+    with reading(path, kind_of(path)), _short_cells(path):
         content = load(path, options.encoding)
         lines = _sampled(content, options)
         if not lines.kept:
@@ -104,6 +105,22 @@ def sniff(path: Path, options: DataOptions, prefer: str = "") -> Dialect:
         heading = find_heading(rows, spoken[-1].cells if spoken else [], numerals, options.header, repr(path.name))
     notes = [*_notes(content, delimiter, lines, options), *([note] if note else []), *heading.notes]
     return Dialect(content, delimiter, numerals, lines.comment, quote, heading, tuple(notes), certain)
+
+
+@contextmanager
+def _short_cells(path: Path) -> Iterator[None]:
+    """Convert the error of a cell without an end to one that says so.
+
+    Raises:
+        BadData: a cell is too long.
+    """
+    try:
+        yield
+    except csv.Error as fault:
+        raise BadData(
+            f"{path.name!r} cannot be read as {kind_of(path)}: it has a cell of over {csv.field_size_limit():,} "
+            "characters, perhaps after a quotation mark that is never closed. Correct it."
+        ) from fault
 
 
 def _sampled(content: Content, options: DataOptions) -> _Lines:

@@ -214,8 +214,11 @@ def _category(name: str, column: "pd.Series[Any]", most: int, found: _Found) -> 
     used = {value for value, gap in zip(text, gaps.tolist(), strict=True) if not gap}
     order = [cell_text(value) for value in getattr(column.dtype, "categories", [])] or sorted(used)
     values = tuple(dict.fromkeys(value for value in order if value in used))
-    if len(values) > most or max(map(len, values)) > LONGEST_CATEGORY:
-        found.refused[name] = f" ({len(values):,} categories)"
+    long = max(map(len, values)) > LONGEST_CATEGORY
+    if len(values) > most or long:
+        found.refused[name] = (
+            f" (texts of over {LONGEST_CATEGORY} characters)" if long else f" ({len(values):,} categories)"
+        )
         return
     found.columns.append(Column(name, "category", values))
     found.notes.append(

@@ -1,4 +1,4 @@
-"""Parquet and Feather files as tables, in memory and batch by batch; their sizes are checked by their footers first."""
+"""Parquet files as tables, in memory and batch by batch; their sizes are checked by their footers first."""
 
 from collections import Counter
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isthmus.data.base import Array
-from isthmus.data.formats.files import check_growth, check_size, reading
+from isthmus.data.formats.files import check_growth, reading
 from isthmus.data.tables.names import quote_names
 from isthmus.data.tables.schema import Schema, infer_schema
 from isthmus.errors import BadData
@@ -17,60 +17,74 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-SAMPLE = 10_000
-"""Rows by which the columns of a file that is streamed are decided."""
+SAMPLE, MOST_TEXT = 10_000, 2**27
+"""Rows by which the columns of a file that is streamed are decided, and bytes that a column of texts may take."""
 
 
 def read_parquet(path: Path, options: DataOptions) -> "pd.DataFrame":
-    """The table of a Parquet or Feather file, with the index that pandas stored in it.
+    """The table of a Parquet file, with the index that pandas stored in it.
+
+    Columns of lists, structures or bytes are not read: each holds empty ones, by which it is refused unless it is
+    excluded.
 
     Raises:
         BadData: the file is damaged or too large, or two columns have the same name.
     """
-    with reading(path, f"a {path.suffix.lower()} table"):
-        if path.suffix.lower() in (".feather", ".arrow"):
-            return _frame(_feather(path))
-        from pyarrow import parquet
+    from pyarrow import parquet
 
+    with reading(path, "a .parquet table"):
         with parquet.ParquetFile(path) as file:
             check_footer(file.metadata, path)
-            check_names(file.schema_arrow, path)
-            texts = [field.name for field in file.schema_arrow if _is_text(field.type)]
-            wanted = [name for name in file.schema_arrow.names if name not in set(options.exclude)]
+            schema = file.schema_arrow
+        check_names(schema, path)
+        flat, texts, nested = _kinds(schema, set(options.exclude))
         # a long string that many rows repeat is stored once
         with parquet.ParquetFile(path, read_dictionary=texts) as file:
-            return _frame(_written_out(file.read(columns=wanted)))
+            return _frame(_written_out(file.read(columns=flat), texts), nested)
 
 
-def _written_out(table: "pa.Table") -> "pa.Table":
-    """The table with the dictionaries of texts that are mostly different written out as texts."""
-    for number, field in enumerate(table.schema):
-        column = table.column(number)
-        entries = sum(len(chunk.dictionary) for chunk in column.chunks) if _is_dictionary(field.type) else 0
-        if entries and 2 * entries > len(column):
-            table = table.set_column(number, field.name, column.cast(field.type.value_type))
+def _kinds(schema: "pa.Schema", without: set[str]) -> tuple[list[str], list[str], dict[str, Any]]:
+    """The columns of single values, those of texts among them, and the others with an empty value of each."""
+    from pyarrow import types
+
+    flat: list[str] = []
+    nested: dict[str, Any] = {}
+    for field in schema:
+        if field.name in without:
+            continue
+        if types.is_struct(field.type) or types.is_map(field.type):
+            nested[field.name] = {}
+        elif types.is_nested(field.type):
+            nested[field.name] = []
+        elif types.is_binary(field.type) or types.is_large_binary(field.type) or types.is_fixed_size_binary(field.type):
+            nested[field.name] = b""
+        else:
+            flat.append(field.name)
+    return flat, [name for name in flat if _is_text(schema.field(name).type)], nested
+
+
+def _written_out(table: "pa.Table", texts: list[str]) -> "pa.Table":
+    """The table with the dictionaries of texts as texts again, unless these would take too much memory."""
+    from pyarrow import compute
+
+    for name in texts:
+        place = table.schema.get_field_index(name)
+        kind, column = table.schema.field(place).type, table.column(place)
+        if hasattr(kind, "value_type"):
+            lengths = [compute.max(compute.binary_length(chunk.dictionary)).as_py() or 0 for chunk in column.chunks]
+            if max(lengths, default=0) * len(column) <= MOST_TEXT:
+                table = table.set_column(place, name, column.cast(kind.value_type))
     return table
 
 
-def _frame(table: "pa.Table") -> "pd.DataFrame":
-    """An Arrow table as a data frame; its index, if it only counts, is not one."""
+def _frame(table: "pa.Table", nested: dict[str, Any]) -> "pd.DataFrame":
+    """An Arrow table as a data frame, and columns of empty values for what is not read."""
     frame: pd.DataFrame = table.to_pandas(split_blocks=True, self_destruct=True)
     frame.attrs.clear()
+    for name, value in nested.items():
+        # the number of rows in the footer of a damaged file may be any
+        frame[name] = [value] * (len(frame) if frame.shape[1] else 1)
     return frame
-
-
-def _feather(path: Path) -> "pa.Table":
-    """The table of a Feather file; its batches are read one by one, and their sizes checked."""
-    import pyarrow as pa
-
-    batches, size, packed = [], 0, path.stat().st_size
-    with pa.OSFile(str(path)) as source, pa.ipc.open_file(source) as file:
-        check_names(file.schema, path)
-        for number in range(file.num_record_batches):
-            batches.append(file.get_batch(number))
-            size += batches[-1].nbytes
-            check_growth(size, packed, repr(path.name))
-        return pa.Table.from_batches(batches, file.schema)
 
 
 def check_footer(footer: Any, path: Path) -> None:
@@ -101,23 +115,30 @@ def schema_of_parquet(path: Path, options: DataOptions) -> Schema:
     Raises:
         BadData: the file is damaged, or its columns cannot be used.
     """
+    import pyarrow as pa
     from pyarrow import parquet
 
-    with reading(path, f"a {path.suffix.lower()} table"), parquet.ParquetFile(path) as file:
-        check_names(file.schema_arrow, path)
-        size = max(1, min(SAMPLE, 2**27 // (8 * max(1, len(file.schema_arrow)))))
-        groups = [file.metadata.row_group(n).num_rows for n in range(file.metadata.num_row_groups)]
-        first = next((number for number, rows in enumerate(groups) if rows), None)
+    with reading(path, "a .parquet table"), parquet.ParquetFile(path) as file:
+        schema = file.schema_arrow
+        check_names(schema, path)
+        flat, texts, nested = _kinds(schema, set(options.exclude))
+        size = max(1, min(SAMPLE, MOST_TEXT // (8 * max(1, len(schema)))))
+        groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+        first = next((number for number, group in enumerate(groups) if group.num_rows), None)
         if first is None:
             raise BadData(f"{path.name!r} has no rows. Pass one row per example.")
-        check_size(file.metadata.row_group(first).total_byte_size, repr(path.name))
-        batch = next(file.iter_batches(size, row_groups=[first], use_threads=False))
-    frame = batch.to_pandas()
-    for name in frame.columns:
+        check_growth(groups[first].total_byte_size, path.stat().st_size, repr(path.name))
+    with (
+        reading(path, "a .parquet table"),
+        parquet.ParquetFile(path, read_dictionary=texts, pre_buffer=False) as file,
+    ):
+        batch = next(file.iter_batches(size, row_groups=[first], columns=flat, use_threads=False))
+        table = _written_out(pa.Table.from_batches([batch]), texts)
+        frame = _frame(table, nested)
+    for field in batch.schema:
         # what has no value in the first rows may have one later
-        numeric = _is_number(batch.schema.field(name).type) if name in batch.schema.names else False
-        if numeric and frame[name].isna().all():
-            frame[name] = 0.0
+        if _is_number(field.type) and field.name in frame.columns and frame[field.name].isna().all():
+            frame[field.name] = 0.0
     return infer_schema(frame, options, repr(path.name))
 
 
@@ -130,14 +151,16 @@ def matrix_of_batch(batch: "pa.RecordBatch", schema: Schema, where: str, missing
     import pyarrow as pa
     from pyarrow import compute
 
-    names = [column.name for column in schema.columns]
     types = {field.name: field.type for field in batch.schema}
-    plain = schema.numeric and all(name in types and _is_number(types[name]) for name in names)
-    if not plain or missing or any(column.kind == "boolean" for column in schema.columns):
+    fits = {"number": _is_number, "boolean": pa.types.is_boolean, "category": lambda kind: False}
+    if not all(column.name in types and fits[column.kind](types[column.name]) for column in schema.columns):
         return schema.matrix(batch.to_pandas(), where, missing)
-    values = np.empty((len(batch), len(names)))
-    for number, name in enumerate(names):
-        values[:, number] = compute.cast(batch.column(name), pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    values = np.empty((len(batch), len(schema.columns)))
+    for number, column in enumerate(schema.columns):
+        numbers = compute.cast(batch.column(column.name), pa.float64(), safe=False)
+        values[:, number] = numbers.to_numpy(zero_copy_only=False)
+        if missing and column.kind == "number":
+            values[np.isin(values[:, number], missing), number] = np.nan
     return values
 
 
@@ -149,7 +172,7 @@ def columns_to_read(path: Path, schema: Schema) -> list[str]:
     """
     from pyarrow import parquet
 
-    with reading(path, f"a {path.suffix.lower()} table"):
+    with reading(path, "a .parquet table"):
         found = set(parquet.read_schema(path).names)
     return [column.name for column in schema.columns if column.name in found]
 
@@ -164,9 +187,3 @@ def _is_text(kind: "pa.DataType") -> bool:
     from pyarrow import types
 
     return bool(types.is_string(kind) or types.is_large_string(kind))
-
-
-def _is_dictionary(kind: "pa.DataType") -> bool:
-    from pyarrow import types
-
-    return bool(types.is_dictionary(kind))

@@ -1,4 +1,4 @@
-"""Tables from files: text by :mod:`isthmus.data.tables.delimited`, Parquet and Feather by their schema."""
+"""Tables from files: text by :mod:`isthmus.data.tables.delimited`, Parquet by its schema."""
 
 import csv
 import warnings
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 TEXT_ENDINGS = (".csv", ".tsv", ".tab", ".txt", ".dat", ".asc", ".data")
 """Extensions of text tables, which may be followed by that of a compression."""
-BINARY_ENDINGS = (".parquet", ".pq", ".feather", ".arrow")
+PARQUET_ENDINGS = (".parquet", ".pq")
 COMPRESSED = (".gz", ".bz2", ".xz", ".zip")
 
 
@@ -35,14 +35,14 @@ def is_table_path(path: Path) -> bool:
     """
     name = path.name.lower()
     plain = name.removesuffix(next((end for end in COMPRESSED if name.endswith(end)), ""))
-    return plain.endswith(TEXT_ENDINGS) or name.endswith(BINARY_ENDINGS)
+    return plain.endswith(TEXT_ENDINGS) or name.endswith(PARQUET_ENDINGS)
 
 
 def read_table(path: Path, options: DataOptions, prefer: str = "") -> "tuple[pd.DataFrame, tuple[str, ...]]":
     """The table in a file, and what was decided about the file, one sentence each.
 
     Args:
-        path: a text table, compressed or not, or a Parquet or Feather file.
+        path: a text table, compressed or not, or a Parquet file.
         options: options of the data.
         prefer: decimal mark of the training table (:class:`~isthmus.data.tables.schema.Schema`), for a text table that
             could be read with either.
@@ -52,7 +52,7 @@ def read_table(path: Path, options: DataOptions, prefer: str = "") -> "tuple[pd.
         MissingExtra: pandas or pyarrow is not installed.
     """
     check_extra(path.name)
-    if path.name.lower().endswith(BINARY_ENDINGS):
+    if path.name.lower().endswith(PARQUET_ENDINGS):
         return read_parquet(path, options), ()
     dialect = sniff(path, options, prefer)
     frame = read_delimited(path, dialect)
@@ -135,10 +135,20 @@ def _parsed(path: Path, dialect: Dialect) -> "pd.DataFrame":
         except pd.errors.EmptyDataError:
             return pd.DataFrame({column: [] for column in range(dialect.heading.width)})
         except (pd.errors.ParserError, pd.errors.ParserWarning) as fault:
-            message = _ragged(path, dialect)
+            message = _unclosed(path, str(fault)) or _ragged(path, dialect)
             if message is None:
                 raise
             raise BadData(message) from fault
+
+
+def _unclosed(path: Path, fault: str) -> str | None:
+    """The message for a quotation mark that is never closed, if that is what pandas found."""
+    if "EOF inside string" not in fault:
+        return None
+    return (
+        f"{path.name!r} cannot be read as {kind_of(path)}: a quotation mark is never closed "
+        f"({fault.rstrip('.')[-60:]}). Close or remove it."
+    )
 
 
 def _exact() -> dict[str, Any]:
