@@ -6,7 +6,6 @@ import gzip
 import io
 import lzma
 import zipfile
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +23,6 @@ BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_
 BOMS |= {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 UNDEFINED = b"\x81\x8d\x8f\x90\x9d"
 """Bytes without a character in Windows-1252."""
-COUNTED = b",;\t| \n\r"
 
 
 @dataclass(frozen=True)
@@ -36,14 +34,12 @@ class Content:
         encoding: name of its encoding.
         compression: how it is compressed, or an empty string.
         data: its bytes, if it was compressed.
-        counts: how often each possible delimiter and line end occurs.
     """
 
     path: Path
     encoding: str
     compression: str = ""
     data: bytes | None = field(default=None, repr=False)
-    counts: Counter[str] = field(default_factory=Counter, repr=False)
 
     def open(self) -> IO[str]:
         """The characters as a stream, with line ends as in the file."""
@@ -54,6 +50,11 @@ class Content:
     def size(self) -> int:
         """Size in bytes, decompressed."""
         return self.path.stat().st_size if self.data is None else len(self.data)
+
+    def count(self, marks: str) -> int:
+        """How often any of these characters of ASCII occurs, or more often."""
+        pieces = _pieces(self.path) if self.data is None else iter([self.data])
+        return sum(piece.count(mark.encode()) for piece in pieces for mark in marks)
 
 
 def kind_of(path: Path) -> str:
@@ -84,8 +85,7 @@ def load(path: Path, encoding: str = "auto") -> Content:
     compression = next((name for magic, name in COMPRESSIONS.items() if head.startswith(magic)), "")
     data = _decompressed(path, compression) if compression else None
     pieces = iter([data]) if data is not None else _pieces(path)
-    found, counts = _scanned(pieces, path, encoding)
-    return Content(path, found, compression, data, counts)
+    return Content(path, _encoding(pieces, path, encoding), compression, data)
 
 
 def _pieces(path: Path) -> Iterator[bytes]:
@@ -156,8 +156,8 @@ def _unzipped(path: Path) -> Iterator[bytes]:
                 yield piece
 
 
-def _scanned(pieces: Iterator[bytes], path: Path, encoding: str) -> tuple[str, Counter[str]]:
-    """The encoding, and how often each possible delimiter occurs.
+def _encoding(pieces: Iterator[bytes], path: Path, encoding: str) -> str:
+    """The encoding of a file: that of its first bytes, else UTF-8 if all of it is valid, else one of single bytes.
 
     Raises:
         BadData: the bytes are not text.
@@ -165,18 +165,17 @@ def _scanned(pieces: Iterator[bytes], path: Path, encoding: str) -> tuple[str, C
     """
     first = next(pieces, b"")
     chosen = _checked(encoding) if encoding != "auto" else _by_start(first[: 2**16])
-    decoder, counts = codecs.getincrementaldecoder("utf-8")(), Counter[str]()
+    decoder = codecs.getincrementaldecoder("utf-8")()
     valid, windows, zeros = True, True, False
     piece: bytes | None = first
     while piece:
-        counts.update({chr(byte): piece.count(byte) for byte in COUNTED})
         zeros = zeros or 0 in piece
         if valid and not chosen:
             try:
                 decoder.decode(piece)
             except UnicodeDecodeError:
                 valid = False
-        windows = windows and not any(byte in piece for byte in UNDEFINED)
+        windows = windows and (piece.isascii() or not any(byte in piece for byte in UNDEFINED))
         piece = next(pieces, None)
     if zeros and not (chosen or "").startswith(("utf-16", "utf-32", "utf_16", "utf_32")):
         raise BadData(
@@ -188,7 +187,7 @@ def _scanned(pieces: Iterator[bytes], path: Path, encoding: str) -> tuple[str, C
             decoder.decode(b"", final=True)
         except UnicodeDecodeError:
             valid = False
-    return chosen or ("utf-8" if valid else "cp1252" if windows else "latin-1"), counts
+    return chosen or ("utf-8" if valid else "cp1252" if windows else "latin-1")
 
 
 def _checked(encoding: str) -> str:

@@ -20,7 +20,7 @@ from isthmus.data.tables.numerals import FRACTION, LIKE, Evidence, decide
 from isthmus.errors import BadData
 from isthmus.options import DataOptions
 
-SAMPLE_LINES, SAMPLE_SIZE, FEWEST_LINES = 1000, 2**20, 20
+SAMPLE_LINES, SAMPLE_SIZE, FEWEST_LINES = 1000, 2**18, 20
 """Lines of a sample at most; characters beyond which it ends; and lines that it has anyway."""
 MOST_COLUMNS = 2**16
 """Largest number of columns of a text table, each a separate array while it is read."""
@@ -186,10 +186,16 @@ def _delimiter(lines: list[str], quote: str) -> str:
     """The delimiter that splits most lines into equally many cells, most of them numbers."""
     scores: dict[str, float] = {}
     for delimiter in (",", ";", "\t", "|", WHITE):
-        rows = split(list(enumerate(lines)), delimiter, quote)
+        if scores if delimiter == WHITE else not any(delimiter in line for line in lines):
+            continue
+        try:
+            rows = split(list(enumerate(lines)), delimiter, quote)
+        except csv.Error:
+            # a cell without an end, by this delimiter
+            continue
         widths = Counter(len(row.cells) for row in rows)
         width = max(widths, key=lambda width: (widths[width], width))
-        if width < 2 or (delimiter == WHITE and scores):
+        if width < 2:
             continue
         body = [cell for row in rows if len(row.cells) == width for cell in row.cells][:20_000]
         numbers = sum(1 for cell in body if LIKE.fullmatch(cell) or cell.lower() in MARKERS or DATE.fullmatch(cell))

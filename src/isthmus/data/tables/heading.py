@@ -11,8 +11,8 @@ from isthmus.errors import BadData
 
 MOST_NAMESAKES = 1000
 """Largest number of repeated names."""
-MOST_UNITS = 3
-"""Largest number of rows of units."""
+MOST_UNITS, UNITS_SAMPLE = 3, 60
+"""Largest number of rows of units, and number of rows by which they are found."""
 
 
 class Row(NamedTuple):
@@ -157,7 +157,7 @@ def _evenly_spaced(row: Row, numerals: Numerals) -> bool:
 
 def _units(rows: Sequence[Row], width: int, numerals: Numerals) -> int:
     """Number of rows of units: without any number in the columns that hold numbers below."""
-    is_number = _number(numerals)
+    is_number, rows = _number(numerals), rows[:UNITS_SAMPLE]
     for count in range(1, min(MOST_UNITS, len(rows) - 2) + 1):
         above, below = rows[:count], [row.cells for row in rows[count:] if len(row.cells) == width]
         numeric = [

@@ -1,13 +1,14 @@
 """Parquet files as tables, in memory and batch by batch; their sizes are checked by their footers first."""
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from isthmus.data.base import Array
-from isthmus.data.formats.files import check_growth, reading
+from isthmus.data.formats.files import LARGEST, check_growth, reading
 from isthmus.data.tables.names import quote_names
 from isthmus.data.tables.schema import Schema, infer_schema
 from isthmus.errors import BadData
@@ -51,8 +52,8 @@ def _kinds(schema: "pa.Schema", without: set[str]) -> tuple[list[str], list[str]
     nested: dict[str, Any] = {}
     for field in schema:
         if field.name in without:
-            continue
-        if types.is_struct(field.type) or types.is_map(field.type):
+            nested[field.name] = None
+        elif types.is_struct(field.type) or types.is_map(field.type):
             nested[field.name] = {}
         elif types.is_nested(field.type):
             nested[field.name] = []
@@ -123,23 +124,48 @@ def schema_of_parquet(path: Path, options: DataOptions) -> Schema:
         check_names(schema, path)
         flat, texts, nested = _kinds(schema, set(options.exclude))
         size = max(1, min(SAMPLE, MOST_TEXT // (8 * max(1, len(schema)))))
-        groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
-        first = next((number for number, group in enumerate(groups) if group.num_rows), None)
-        if first is None:
-            raise BadData(f"{path.name!r} has no rows. Pass one row per example.")
-        check_growth(groups[first].total_byte_size, path.stat().st_size, repr(path.name))
+        groups = _first_groups(file.metadata, size, path)
     with (
         reading(path, "a .parquet table"),
         parquet.ParquetFile(path, read_dictionary=texts, pre_buffer=False) as file,
     ):
-        batch = next(file.iter_batches(size, row_groups=[first], columns=flat, use_threads=False))
-        table = _written_out(pa.Table.from_batches([batch]), texts)
+        batches = file.iter_batches(size, row_groups=groups, columns=flat, use_threads=False)
+        table = _written_out(pa.Table.from_batches(_taken(batches, size)), texts)
         frame = _frame(table, nested)
-    for field in batch.schema:
+    for field in schema:
         # what has no value in the first rows may have one later
         if _is_number(field.type) and field.name in frame.columns and frame[field.name].isna().all():
             frame[field.name] = 0.0
     return infer_schema(frame, options, repr(path.name))
+
+
+def _first_groups(footer: Any, rows: int, path: Path) -> list[int]:
+    """The first row groups that hold so many rows.
+
+    Raises:
+        BadData: there are no rows, or the groups expand as a decompression bomb does.
+    """
+    groups, held, unpacked = [], 0, 0
+    for number in range(footer.num_row_groups):
+        group = footer.row_group(number)
+        if held < rows and group.num_rows:
+            groups.append(number)
+            held, unpacked = held + group.num_rows, unpacked + group.total_byte_size
+    if not groups:
+        raise BadData(f"{path.name!r} has no rows. Pass one row per example.")
+    # only a part of a large group is read
+    check_growth(min(unpacked, LARGEST), path.stat().st_size, repr(path.name))
+    return groups
+
+
+def _taken(batches: "Iterator[pa.RecordBatch]", rows: int) -> "list[pa.RecordBatch]":
+    """The first batches that hold so many rows."""
+    taken: list[pa.RecordBatch] = []
+    held = 0
+    while held < rows and (batch := next(batches, None)) is not None:
+        taken.append(batch.slice(0, rows - held))
+        held += len(taken[-1])
+    return taken
 
 
 def matrix_of_batch(batch: "pa.RecordBatch", schema: Schema, where: str, missing: tuple[float, ...] = ()) -> Array:

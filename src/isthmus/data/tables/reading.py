@@ -9,9 +9,10 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from isthmus.data.formats import files
 from isthmus.data.formats.files import check_size, reading
 from isthmus.data.tables.cells import MARKERS, Numerals, objects, parsed
-from isthmus.data.tables.content import LONGEST_LINE, kind_of
+from isthmus.data.tables.content import LONGEST_LINE, Content, kind_of
 from isthmus.data.tables.delimited import WHITE, WORDS, Dialect, sniff
 from isthmus.data.tables.numerals import Evidence, decide
 from isthmus.data.tables.parquet import read_parquet
@@ -82,11 +83,7 @@ def read_delimited(path: Path, dialect: Dialect) -> "pd.DataFrame":
         BadData: it is too large, or its rows have different lengths; the message names the row.
     """
     with reading(path, kind_of(path)):
-        counts, size = dialect.content.counts, dialect.content.size
-        breaks = counts["\n"] + counts["\r"]
-        inner = counts[" "] + counts["\t"] if dialect.delimiter == WHITE else counts[dialect.delimiter]
-        # each cell takes three 8-byte numbers while it is read
-        check_size(size + 24 * (1 + breaks + inner), repr(path.name))
+        _check_cells(dialect.content, dialect.delimiter, repr(path.name))
         frame = _parsed(path, dialect)
         heading = dialect.heading
         if heading.trailing:
@@ -102,6 +99,18 @@ def read_delimited(path: Path, dialect: Dialect) -> "pd.DataFrame":
         frame.attrs["numerals"] = (numerals.decimal, numerals.thousands)
         frame.attrs["notes"] = notes
     return frame
+
+
+def _check_cells(content: Content, delimiter: str, where: str) -> None:
+    """Refuse a table that would not fit into memory: each cell takes three 8-byte numbers while it is read.
+
+    Raises:
+        BadData: it would not.
+    """
+    cells = content.size
+    if cells + 24 * cells > files.LARGEST:
+        cells = 1 + content.count("\n\r" + (" \t" if delimiter == WHITE else delimiter))
+    check_size(content.size + 24 * cells, where)
 
 
 def _parsed(path: Path, dialect: Dialect) -> "pd.DataFrame":
