@@ -41,11 +41,11 @@ def written(frame: pd.DataFrame, **options: Any) -> str:
     return frame.to_csv(index=False, **options)
 
 
-def zipped(data: bytes) -> bytes:
+def zipped(data: bytes, name: str = "t.csv") -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("__MACOSX/x", "")
-        archive.writestr("t.csv", data)
+        archive.writestr(name, data)
     return out.getvalue()
 
 
@@ -266,6 +266,10 @@ REFUSED: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "comments only": ("# a\n# b\n", {}, "it is empty"),
     "zero bytes": (b"a\n\xff\xfe\x00\n", {}, "cannot be read as a .csv table: it holds zero bytes"),
     "excel": (b"\xd0\xcf\x11\xe0" + bytes(50), {}, "it is a file of Excel"),
+    "html": ("<!DOCTYPE html>\n<p>not found, sorry", {}, "it is a file of HTML"),
+    "json": ('{"a": [1, 2]}', {}, "it is a file of JSON"),
+    "pointer": ("version https://git-lfs.github.com/spec/v1\noid 3\n", {}, "it is a file of Git LFS"),
+    "workbook": (zipped(b"x", "[Content_Types].xml"), {}, "is a workbook of Excel"),
     "open quote": ('a,b\n1,"2\n' + "3,4\n" * 50_000, {}, "cannot be read as a .csv table"),
     "two files": (zipped(b"x") + b"", {"two": True}, "holds 2 files, but one"),
     "gzip cut short": (gzip.compress(PLAIN.encode())[:-9], {}, "cannot be read as a .csv table"),

@@ -145,9 +145,9 @@ def test_dates_name_the_rows_or_are_refused() -> None:
         assert (schema.index, schema.features) == ("when", ("a", "b", "c"))
         assert len(schema.names_of(frame)) == 60
     assert inferred(PLAIN.assign(when=dates)).index == "when"
-    with pytest.raises(BadData, match=r"not numeric: 'when' \(dates\).*data.exclude=when"):
+    with pytest.raises(BadData, match=r"not numeric: 'when' \(dates or times\).*data.exclude=when"):
         inferred(PLAIN.assign(when=dates[RNG.permutation(60)]))
-    with pytest.raises(BadData, match=r"'when' \(dates\)"):
+    with pytest.raises(BadData, match=r"'when' \(dates or times\)"):
         inferred(PLAIN.assign(when=["31.12.2024", "01.02.2024"] * 30))
 
 

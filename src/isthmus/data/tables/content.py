@@ -142,6 +142,8 @@ def _unzipped(path: Path) -> Iterator[bytes]:
     """The pieces of the only file in a zip archive."""
     with zipfile.ZipFile(path) as archive:
         members = [m for m in archive.infolist() if not m.is_dir() and not m.filename.startswith(("__MACOSX/", "."))]
+        if any(member.filename == "[Content_Types].xml" for member in members):
+            raise BadData(f"{path.name!r} is a workbook of Excel. Save its sheet as a .csv file.")
         if len(members) != 1:
             raise BadData(
                 f"{path.name!r} holds {len(members)} files, but one table is expected. Extract it, and pass one."

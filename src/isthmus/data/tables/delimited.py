@@ -27,7 +27,13 @@ MOST_COLUMNS = 2**16
 WHITE = r"\s+"
 NAMED = {"tab": "\t", "\\t": "\t", "space": WHITE, "whitespace": WHITE, " ": WHITE, "comma": ",", "semicolon": ";"}
 WORDS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars", WHITE: "white space"}
-COMMENTS = ("#", "%", "//", "!", "--", "\\", "*")
+COMMENTS = ("#", "%", "//", "!")
+NOT_TABLES = {
+    "<": "HTML or XML",
+    "{": "JSON",
+    "[{": "JSON",
+    "version https://git-lfs": "Git LFS, which stands for another",
+}
 SEPARATOR = re.compile(r"sep=(.)", re.IGNORECASE)
 """The first line by which Excel is told the delimiter."""
 
@@ -89,6 +95,7 @@ def sniff(path: Path, options: DataOptions, prefer: str = "") -> Dialect:
         lines = _sampled(content, options)
         if not lines.kept:
             raise BadData(f"{path.name!r} cannot be read as {kind_of(path)}: it is empty. Pass one row per example.")
+        _check_start(lines.kept[0][1].lstrip(), path)
         quote = _quote(lines)
         delimiter = NAMED.get(options.delimiter, options.delimiter)
         texts = [line for _, line in lines.kept]
@@ -214,6 +221,15 @@ def _is_one_column(lines: list[str]) -> bool:
         return False
     counts = [str(number) for number in range(1, len(cells) + 1)]
     return any("," in cell for cell in cells) and [cell.partition(",")[0] for cell in cells] != counts
+
+
+def _check_start(text: str, path: Path) -> None:
+    """Refuse a text that is not a table by its first characters."""
+    for start, kind in NOT_TABLES.items():
+        if text.startswith(start):
+            raise BadData(
+                f"{path.name!r} cannot be read as {kind_of(path)}: it is a file of {kind}. Convert it to a table."
+            )
 
 
 def _check_delimiter(chosen: str, best: str, path: Path) -> None:

@@ -37,6 +37,8 @@ DATE = re.compile(
 """Dates and times as people write them; the whole text is matched."""
 SIGNED = re.compile(r"[-+]?[\d.,' ]+\s*[%€$£¥]|[€$£¥]\s*[-+]?[\d.,' ]+")
 """Numbers with a percent sign or a currency, which are not guessed."""
+TYPE = re.compile(r" \(\w+\)")
+"""The reason that the values of a column are of some type."""
 
 
 @dataclass
@@ -257,16 +259,18 @@ def _refuse(found: _Found, dates: dict[str, str], where: str, options: DataOptio
     Raises:
         BadData: with the names of all of them.
     """
-    odd = found.refused | {name: " (dates)" for name in found.dates if name not in dates}
+    odd = found.refused | {name: " (dates or times)" for name in found.dates if name not in dates}
     text = ""
     if odd:
-        first = next(iter(odd))
+        # labels and names are texts or dates, not lists or complex numbers
+        first = next((name for name, why in odd.items() if not TYPE.fullmatch(why)), "")
         quoted = ", ".join(f"{name[:60]!r}{why}" for name, why in list(odd.items())[:8])
         more = f" and {len(odd) - 8} more" if len(odd) > 8 else ""
         text = f"{where} has columns that are not numeric: {quoted}{more}. "
-        labels = f"Set one as labels with data.labels={first[:60]}, or leave" if options.labels is None else "Leave"
+        offered = f"Set one as labels with data.labels={first[:60]}, or leave"
+        labels = offered if first and options.labels is None else "Leave"
         text += f"{labels} them out with data.exclude={','.join(name[:60] for name in list(odd)[:8])}"
-        text += f"; data.index={first[:60]} makes one the names of the rows. "
+        text += f"; data.index={first[:60]} makes one the names of the rows. " if first else ". "
     if found.empty:
         what = "a column" if len(found.empty) == 1 else "columns"
         text += f"{'It' if text else where} has {what} without any value: {quote_names(found.empty)}. "

@@ -158,7 +158,7 @@ def _evenly_spaced(row: Row, numerals: Numerals) -> bool:
 def _units(rows: Sequence[Row], width: int, numerals: Numerals) -> int:
     """Number of rows of units: without any number in the columns that hold numbers below."""
     is_number, rows = _number(numerals), rows[:UNITS_SAMPLE]
-    for count in range(1, min(MOST_UNITS, len(rows) - 2) + 1):
+    for count in range(1, min(MOST_UNITS, len(rows) - 1) + 1):
         above, below = rows[:count], [row.cells for row in rows[count:] if len(row.cells) == width]
         numeric = [
             column

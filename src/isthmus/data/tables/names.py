@@ -11,8 +11,8 @@ UNNAMED = re.compile(r"|None|nan|Unnamed: \d+(_level_\d+)?|__index_level_\d+__")
 
 
 def column_names(frame: "pd.DataFrame") -> list[str]:
-    """The names of the columns as text."""
-    return [str(name) for name in frame.columns]
+    """The names of the columns as text, without space around them."""
+    return [str(name).strip() for name in frame.columns]
 
 
 def has_names(frame: "pd.DataFrame") -> bool:
