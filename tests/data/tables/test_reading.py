@@ -7,8 +7,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pyarrow import parquet
 
+from isthmus.data.tables.frames import to_frame
 from isthmus.data.tables.parquet import columns_to_read, matrix_of_batch, schema_of_parquet
 from isthmus.data.tables.reading import is_table_path, read_table
 from isthmus.data.tables.schema import infer_schema
@@ -184,3 +187,57 @@ def test_the_sample_of_a_large_group_is_short(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("isthmus.data.tables.parquet.SAMPLE", 20)
     PLAIN.assign(k=["a", "b"] * 10 + ["c"] * 40).to_parquet(tmp_path / "a.parquet")
     assert schema_of_parquet(tmp_path / "a.parquet", DataOptions()).features == ("a", "b", "c", "k=a", "k=b")
+
+
+COLUMNS = {
+    "a": st.floats(-1e6, 1e6),
+    "n": st.integers(-(2**40), 2**40),
+    "t": st.booleans(),
+    "k": st.sampled_from("xyz"),
+}
+ROW = st.fixed_dictionaries(COLUMNS)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(ROW, min_size=1, max_size=8), st.permutations(list(COLUMNS)), st.sampled_from(",;\t|"))
+def test_every_container_of_the_same_rows_gives_the_same_matrix(
+    tmp_path: Path, rows: list[dict[str, Any]], order: list[str], sep: str
+) -> None:
+    training = pd.DataFrame({"a": X[:, 0], "n": range(60), "t": X[:, 1] > 0, "k": list("xyz") * 20})
+    schema = infer_schema(training, DataOptions(), "")
+    frame = pd.DataFrame(rows)
+    expected = [[r["a"], r["n"], r["t"], *(r["k"] == value for value in "xyz")] for r in rows]
+    other = frame[order]
+    decimal = "," if sep == ";" else "."
+    other.to_csv(tmp_path / "a.csv", index=False, sep=sep, decimal=decimal)
+    other.to_parquet(tmp_path / "a.parquet")
+    files = [read_table(tmp_path / name, DataOptions())[0] for name in ("a.csv", "a.parquet")]
+    tables = [other, other.convert_dtypes(), other.astype(object), to_frame(pa.table(other)), *files]
+    tables.append(other.astype({"k": "category"}))
+    for made in tables:
+        np.testing.assert_array_equal(schema.matrix(made, ""), expected)
+    one = [schema.matrix(made.iloc[[0]], "") for made in tables]
+    np.testing.assert_array_equal(np.concatenate(one), [expected[0]] * len(tables))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 59), st.sampled_from([(";", ","), (",", "."), ("\t", ","), (" ", ".")]), st.booleans())
+def test_a_row_alone_in_a_file_gives_the_numbers_that_it_gives_beside_others(
+    tmp_path: Path, row: int, marks: tuple[str, str], units: bool
+) -> None:
+    sep, decimal = marks
+    header, *lines = PLAIN.assign(n=range(60)).to_csv(index=False, sep=sep, decimal=decimal).splitlines()
+    head = [header, sep.join(["mV", "mV", "s", "EUR"])] if units else [header]
+    (tmp_path / "a.csv").write_text("\n".join([*head, lines[row]]))
+    frame, _ = read_table(tmp_path / "a.csv", DataOptions(), prefer=decimal)
+    np.testing.assert_array_equal(frame.to_numpy(), [[*X[row], row]])
+
+
+@pytest.mark.parametrize(("prefer", "value"), [(".", 1234.0), (",", 1.234), ("", 1.234)])
+def test_the_mark_of_the_training_table_decides_what_a_row_leaves_open(
+    tmp_path: Path, prefer: str, value: float
+) -> None:
+    (tmp_path / "a.csv").write_text("a;b\n1,234;5\n")
+    frame, notes = read_table(tmp_path / "a.csv", DataOptions(), prefer=prefer)
+    assert frame.to_numpy().tolist() == [[value, 5.0]]
+    assert f"1,234 is {value:g} (data.decimal, data.thousands)" in notes[-1]

@@ -263,3 +263,10 @@ def test_a_damaged_schema_is_refused(change: dict[str, Any]) -> None:
 def test_a_table_without_x_is_refused(frame: pd.DataFrame, options: dict[str, Any], message: str) -> None:
     with pytest.raises(BadData, match=message):
         inferred(frame, **options)
+
+
+def test_an_unnamed_column_between_others_is_data_unless_it_counts() -> None:
+    frame = PLAIN.copy()
+    frame.insert(2, "Unnamed: 2", RNG.permutation(60))
+    assert inferred(frame).features == ("a", "b", "Unnamed: 2", "c")
+    assert inferred(frame.assign(**{"Unnamed: 2": range(60)})).features == ("a", "b", "c")

@@ -204,9 +204,9 @@ def _delimiter(lines: list[str], quote: str) -> str:
         width = max(widths, key=lambda width: (widths[width], width))
         if width < 2:
             continue
-        body = [cell for row in rows if len(row.cells) == width for cell in row.cells][:20_000]
+        body = [cell for row in rows[len(rows) // 2 :] if len(row.cells) == width for cell in row.cells][:20_000]
         numbers = sum(1 for cell in body if LIKE.fullmatch(cell) or cell.lower() in MARKERS or DATE.fullmatch(cell))
-        share, numbers_share = widths[width] / len(rows), numbers / len(body)
+        share, numbers_share = widths[width] / len(rows), numbers / max(1, len(body))
         if delimiter == WHITE and (share < 0.9 or numbers_share < 0.5):
             continue
         scores[delimiter] = share * (0.25 + numbers_share)

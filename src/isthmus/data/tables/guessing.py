@@ -109,9 +109,10 @@ def _chosen(names: list[str], options: DataOptions, where: str) -> set[str]:
 
 def _row_names(table: dict[str, Any]) -> dict[str, str]:
     """The columns that only count or name the rows, and why."""
-    found = {}
+    found: dict[str, str] = {}
+    first = next(iter(table), None)
     for name, column in table.items():
-        if is_unnamed(name) and _unique(column):
+        if is_unnamed(name) and (_counts(column) or (name == first and _unique(column))):
             found[name] = "has no name and a different value in every row"
         elif COUNTING.fullmatch(name.strip()) and _counts(column):
             found[name] = "counts the rows"
