@@ -241,3 +241,11 @@ def test_the_mark_of_the_training_table_decides_what_a_row_leaves_open(
     frame, notes = read_table(tmp_path / "a.csv", DataOptions(), prefer=prefer)
     assert frame.to_numpy().tolist() == [[value, 5.0]]
     assert f"1,234 is {value:g} (data.decimal, data.thousands)" in notes[-1]
+
+
+def test_a_column_with_a_word_keeps_the_marks_of_its_file(tmp_path: Path) -> None:
+    schema = infer_schema(pd.DataFrame({"a": [0.5, 1.5], "b": [1, 2]}), DataOptions(), "")
+    (tmp_path / "a.csv").write_text("a;b\n1.234;1,5\n1.5;2,5\n")
+    frame, _ = read_table(tmp_path / "a.csv", DataOptions(decimal=","))
+    with pytest.raises(BadData, match=r"row 1, column 'a': '1.5' is not a number"):
+        schema.matrix(frame, "'a.csv'")

@@ -270,3 +270,12 @@ def test_an_unnamed_column_between_others_is_data_unless_it_counts() -> None:
     frame.insert(2, "Unnamed: 2", RNG.permutation(60))
     assert inferred(frame).features == ("a", "b", "Unnamed: 2", "c")
     assert inferred(frame.assign(**{"Unnamed: 2": range(60)})).features == ("a", "b", "c")
+
+
+def test_texts_in_a_frame_have_the_decimal_mark_of_the_options() -> None:
+    frame = PLAIN.assign(t=["1.234,5", "7"] * 30)
+    with pytest.raises(BadData, match="'t'"):
+        inferred(frame)
+    schema = inferred(frame, decimal=",")
+    np.testing.assert_array_equal(schema.matrix(frame, "")[:2, 3], [1234.5, 7])
+    assert Schema.from_dict(schema.to_dict()) == schema

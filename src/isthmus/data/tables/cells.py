@@ -70,6 +70,8 @@ def _pattern(decimal: str, thousands: str) -> "re.Pattern[str]":
 
 FRAME = Numerals(".", ",")
 """How texts in a data frame write numbers."""
+FILE_NUMERALS = "isthmus.numerals"
+"""Attribute of a data frame that was read from a text: the marks of its numbers."""
 Bad = Array
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from isthmus.data.formats import files
 from isthmus.data.formats.files import check_size, reading
-from isthmus.data.tables.cells import MARKERS, Numerals, objects, parsed
+from isthmus.data.tables.cells import FILE_NUMERALS, MARKERS, Numerals, objects, parsed
 from isthmus.data.tables.content import LONGEST_LINE, Content, kind_of
 from isthmus.data.tables.delimited import WHITE, WORDS, Dialect, sniff
 from isthmus.data.tables.numerals import Evidence, decide
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 TEXT_ENDINGS = (".csv", ".tsv", ".tab", ".txt", ".dat", ".asc", ".data")
 """Extensions of text tables, which may be followed by that of a compression."""
 PARQUET_ENDINGS = (".parquet", ".pq")
+NOTES = "isthmus.notes"
+"""Attribute of a data frame that was read from a text: what was decided about its cells."""
 COMPRESSED = (".gz", ".bz2", ".xz", ".zip")
 
 
@@ -57,7 +59,7 @@ def read_table(path: Path, options: DataOptions, prefer: str = "") -> "tuple[pd.
         return read_parquet(path, options), ()
     dialect = sniff(path, options, prefer)
     frame = read_delimited(path, dialect)
-    return frame, (*dialect.notes, *frame.attrs.get("notes", ()))
+    return frame, (*dialect.notes, *frame.attrs.pop(NOTES, ()))
 
 
 def check_extra(name: str) -> None:
@@ -96,8 +98,8 @@ def read_delimited(path: Path, dialect: Dialect) -> "pd.DataFrame":
             frame.columns = list(heading.names[: frame.shape[1]])
         frame = _without_empty(frame)
         numerals, notes = _numbers(frame, dialect)
-        frame.attrs["numerals"] = (numerals.decimal, numerals.thousands)
-        frame.attrs["notes"] = notes
+        frame.attrs[FILE_NUMERALS] = (numerals.decimal, numerals.thousands)
+        frame.attrs[NOTES] = notes
     return frame
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isthmus.data.base import Array
-from isthmus.data.tables.cells import FRAME, GROUPS, Numerals, is_plain
+from isthmus.data.tables.cells import FILE_NUMERALS, FRAME, GROUPS, Numerals, is_plain
 from isthmus.data.tables.columns import MISSING, UNSEEN, Column
 from isthmus.data.tables.guessing import decide
 from isthmus.data.tables.labels import read_labels
@@ -86,7 +86,8 @@ class Schema:
         if self.numeric and all(is_plain(kind) for kind in frame.dtypes.iloc[places]):
             return self._plain(frame, places, where, missing)
         x = np.empty((len(frame), self.width))
-        numerals, start = Numerals(self.decimal, self.thousands), 0
+        # columns of texts that are left in a file are written as its other numbers are
+        numerals, start = Numerals(*frame.attrs.get(FILE_NUMERALS, (self.decimal, self.thousands))), 0
         for place, column in zip(places, self.columns, strict=True):
             values = column.values(frame.iloc[:, place], where, numerals, missing)
             x[:, start : start + values.shape[1]] = values
@@ -290,6 +291,9 @@ def infer_schema(frame: "pd.DataFrame", options: DataOptions, where: str) -> Sch
         BadData: it has no rows, repeated or absent columns, or columns that can be neither numbers nor categories; one
             message names all of these, and what to do.
     """
-    marks = frame.attrs.get("numerals", (FRAME.decimal, FRAME.thousands))
+    marks = frame.attrs.get(FILE_NUMERALS)
+    if marks is None:
+        decimal = FRAME.decimal if options.decimal == "auto" else options.decimal
+        marks = (decimal, "." if decimal == "," else ",")
     found = decide(frame, options, where, Numerals(*marks))
     return Schema(found.columns, options.labels, found.index, found.left_out, found.notes, *marks)
