@@ -94,6 +94,7 @@ ORDINARY: dict[str, tuple[str | bytes, str]] = {
     "xz of two streams": (lzma.compress(PLAIN.encode()[:500]) + lzma.compress(PLAIN.encode()[500:]), "xz"),
     "zip": (zipped(PLAIN.encode()), "zip"),
     "index": (TABLE.to_csv(), "has no name .*data.index=none"),
+    "number sign above the index": (TABLE.to_csv(index_label="#"), "'#' counts the rows"),
     "shuffled index": (TABLE.set_index(RNG.permutation(ROWS)).to_csv(), "data.index=none"),
     "names of rows": (TABLE.set_index(pd.Index([f"car {n}" for n in range(ROWS)])).to_csv(), "names the rows"),
     "rows of R": ("\n".join([HEAD, *(f"{n},{row}" for n, row in enumerate(BODY.splitlines(), 1))]), "name of the row"),
@@ -154,13 +155,21 @@ def test_thousands_of_every_country(tmp_path: Path) -> None:
 
 WHOLE = RNG.integers(0, 5_000_000, (40, 3))
 WHOLE[:6, 0] = [1, 22, 333, 1000, 22_000, 999_999]
+SMALL = RNG.integers(0, 9000, (80, 3))
 
 
+@pytest.mark.parametrize("whole", [WHOLE, SMALL], ids=["millions", "thousands"])
 @pytest.mark.parametrize(("mark", "sep"), [(",", ","), (",", ";"), (".", ";"), (",", "\t"), (".", ","), ("'", ",")])
-def test_whole_numbers_with_thousands(tmp_path: Path, mark: str, sep: str) -> None:
-    frame = pd.DataFrame(WHOLE, columns=list("abc")).map(lambda v: f"{v:,}".replace(",", mark))
+def test_whole_numbers_with_thousands(tmp_path: Path, mark: str, sep: str, whole: np.ndarray) -> None:
+    if (mark, sep) == (".", ",") and whole is SMALL:
+        # a point between commas is a decimal mark unless there is evidence
+        whole = whole / np.where(whole < 1000, 1, 1000)
+        frame = pd.DataFrame(whole, columns=list("abc")).map(lambda v: f"{v:.3f}".replace(".000", ""))
+        np.testing.assert_array_equal(read(tmp_path / "a.csv", written(frame))[0], whole)
+        return
+    frame = pd.DataFrame(whole, columns=list("abc")).map(lambda v: f"{v:,}".replace(",", mark))
     x, notes = read(tmp_path / "a.csv", written(frame, sep=sep))
-    np.testing.assert_array_equal(x, WHOLE)
+    np.testing.assert_array_equal(x, whole)
     assert any("data.thousands" in note for note in notes)
 
 
@@ -220,6 +229,10 @@ def test_a_word_in_a_column_of_numbers_is_named(tmp_path: Path) -> None:
     frame.loc[5, "V3"] = "broken"
     with pytest.raises(BadData, match=r"'V3' \(row 5: 'broken'\).*data.exclude=V3"):
         read(tmp_path / "a.csv", written(frame))
+    frame = TABLE.astype(object)
+    frame.loc[0, "V3"] = "broken"
+    with pytest.raises(BadData, match=r"'V3' \(row 0: 'broken'\)"):
+        read(tmp_path / "a.csv", written(frame))
     for sign in ("12%", "\u20ac 5", "5 $"):
         with pytest.raises(BadData, match=r"'V3' \(row 0: '"):
             read(tmp_path / "a.csv", written(TABLE.assign(V3=sign)))
@@ -232,6 +245,7 @@ def test_a_word_in_a_column_of_numbers_is_named(tmp_path: Path) -> None:
         ("0,1,2\n3,4,5\n", "0 1 2"),
         (",0,1\n0,3.5,4\n1,5,6\n", "0 1"),
         ("5.1,3.5,iris\n4.9,3.0,iris\n4.7,3.2,iris\n", None),
+        ("1,2,cat\n3,4,cat\n5,6,dog\n", None),
         ("country,1990,1991,1992\n" + "a,1,2,3\nb,5,3,4\n" * 20, "country 1990 1991 1992"),
         ("sample,400.1,400.6,401.1\n" + "a,1,2,3\nb,5,3,4\n" * 20, "sample 400.1 400.6 401.1"),
         ("400,402,404,406,408\n0.1,0.3,0.2,0.5,0.1\n0.3,0.2,0.3,0.1,0.9\n", "400 402 404 406 408"),
@@ -321,6 +335,32 @@ def test_every_decision_can_be_overridden(tmp_path: Path, text: str | bytes, opt
     x, notes = read(tmp_path / "a.csv", text, **options)
     np.testing.assert_array_equal(x, VALUES)
     assert notes == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("a;b\n" + "1,5;2\n" * 9, {"decimal": "."}),
+        ("a;b\n" + "7;2\n" * 1500 + "1,5;2\n", {"decimal": "."}),
+        ("a;b\n" + "7;2\n" * 1500 + "1,500;2,5\n", {"decimal": ".", "thousands": "none"}),
+    ],
+)
+def test_what_the_options_say_is_not_guessed_otherwise(tmp_path: Path, text: str, options: dict[str, Any]) -> None:
+    with pytest.raises(BadData, match="not numeric: 'a'"):
+        read(tmp_path / "a.csv", text, **options)
+
+
+def test_a_cell_beyond_the_last_column_is_found_after_the_sample(tmp_path: Path) -> None:
+    text = "a,b\n" + "1,2,\n" * 1500
+    assert read(tmp_path / "a.csv", text)[0].shape == (1500, 2)
+    with pytest.raises(BadData, match=r"row 1500 \(line 1502\) has 3 cells, but 2 are expected: '1,2,3'"):
+        read(tmp_path / "a.csv", text + "1,2,3\n")
+
+
+def test_the_memory_of_a_decoder_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("isthmus.data.tables.content.DECODER_MEMORY", 2**16)
+    with pytest.raises(BadData, match=r"cannot be read as a .csv table: Memory usage limit"):
+        read(tmp_path / "a.csv", lzma.compress(PLAIN.encode()))
 
 
 NUMBERS = st.one_of(

@@ -42,6 +42,13 @@ class LazyFrame:
         raise AssertionError("a lazy frame is collected first")
 
 
+class Pictures(Polars):
+    """A stand-in for a data set of pictures, which offers a conversion too."""
+
+
+Pictures.__module__ = "datasets.arrow_dataset"
+
+
 class Stream:
     schema = None
 
@@ -76,7 +83,9 @@ def test_pandas_is_not_copied() -> None:
     assert to_frame(FRAME.a).columns.tolist() == ["a"]
 
 
-@pytest.mark.parametrize("data", [np.ones((2, 2)), torch.ones(2, 2), {"a": [1]}, [1], "a.csv", None, pd.DataFrame, 3])
+@pytest.mark.parametrize(
+    "data", [np.ones((2, 2)), torch.ones(2, 2), {"a": [1]}, [1], "a.csv", None, pd.DataFrame, 3, Pictures()]
+)
 def test_other_objects_are_not_tables(data: Any) -> None:
     assert not is_table(data)
     with pytest.raises(BadData, match="is not a table"):

@@ -178,7 +178,22 @@ def test_a_batch_without_a_column_is_refused(tmp_path: Path) -> None:
         matrix_of_batch(pa.RecordBatch.from_pandas(PLAIN[["a", "c"]]), schema, "'new'")
 
 
-def test_a_number_missing_in_the_first_rows_is_a_number(tmp_path: Path) -> None:
+def test_attributes_and_long_texts_of_a_file_are_not_taken_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = PLAIN.assign(k=["a" * 50, "b" * 50] * 30)
+    frame.attrs["isthmus.numerals"] = [",", "."]
+    frame.to_parquet(tmp_path / "a.parquet")
+    back, _ = read_table(tmp_path / "a.parquet", DataOptions())
+    assert back.attrs == {}
+    assert not isinstance(back.k.dtype, pd.CategoricalDtype)
+    monkeypatch.setattr("isthmus.data.tables.parquet.MOST_TEXT", 2000)
+    back, _ = read_table(tmp_path / "a.parquet", DataOptions())
+    assert isinstance(back.k.dtype, pd.CategoricalDtype)
+
+
+def test_a_number_missing_in_the_first_rows_is_a_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("isthmus.data.tables.parquet.SAMPLE", 20)
     PLAIN.assign(late=[np.nan] * 59 + [1.0]).to_parquet(tmp_path / "a.parquet", row_group_size=10)
     assert schema_of_parquet(tmp_path / "a.parquet", DataOptions()).features == ("a", "b", "c", "late")
 

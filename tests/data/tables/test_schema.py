@@ -157,6 +157,9 @@ def test_a_counter_and_dates_are_both_left_out() -> None:
     schema = inferred(frame)
     assert (schema.index, schema.features, schema.left_out[0][0]) == ("when", ("a", "b", "c"), "")
     assert schema.unused(frame) == ()
+    frame = frame.rename(columns={"": "id"})
+    assert inferred(frame).left_out[0][0] == "id"
+    assert inferred(frame).unused(frame) == ()
 
 
 def test_all_columns_that_cannot_be_used_are_refused_at_once() -> None:

@@ -50,7 +50,7 @@ class Dialect:
         quote: quotation mark.
         heading: lines before the first row, and the names of the columns.
         notes: what was decided, one sentence each.
-        certain: whether the sample showed which decimal mark is used.
+        told: what the options say of its numbers, and the decimal mark where the sample showed it.
     """
 
     content: Content
@@ -60,7 +60,7 @@ class Dialect:
     quote: str
     heading: Heading
     notes: tuple[str, ...] = ()
-    certain: bool = False
+    told: DataOptions = field(default_factory=DataOptions)
 
     @property
     def encoding(self) -> str:
@@ -106,12 +106,12 @@ def sniff(path: Path, options: DataOptions, prefer: str = "") -> Dialect:
         if options.delimiter != "auto" and (len(widths) > 1 or widths == {1}):
             _check_delimiter(delimiter, _delimiter(texts, quote), path)
         _check_width(rows, path)
-        numerals, note, certain = _numerals(rows, delimiter, options, prefer)
+        numerals, note, told = _numerals(rows, delimiter, options, prefer)
         last = lines.comments[-1][1].lstrip()[len(lines.comment) :] if lines.comments else ""
         spoken = split([(lines.comments[-1][0], last)], delimiter, quote) if last.strip() else []
         heading = find_heading(rows, spoken[-1].cells if spoken else [], numerals, options.header, repr(path.name))
     notes = [*_notes(content, delimiter, lines, options), *([note] if note else []), *heading.notes]
-    return Dialect(content, delimiter, numerals, lines.comment, quote, heading, tuple(notes), certain)
+    return Dialect(content, delimiter, numerals, lines.comment, quote, heading, tuple(notes), told)
 
 
 @contextmanager
@@ -248,11 +248,13 @@ def _check_width(rows: list[Row], path: Path) -> None:
         raise BadData(f"{path.name!r} has {width:,} columns, but at most {MOST_COLUMNS:,} are read. Use a .npy file.")
 
 
-def _numerals(rows: list[Row], delimiter: str, options: DataOptions, prefer: str) -> tuple[Numerals, str, bool]:
-    """How the table writes numbers, a note, and whether there was evidence."""
+def _numerals(rows: list[Row], delimiter: str, options: DataOptions, prefer: str) -> tuple[Numerals, str, DataOptions]:
+    """How the table writes numbers, a note, and what of it is certain."""
     evidence = evidence_of(rows)
     numerals, note = decide(evidence, delimiter, options, prefer)
-    return numerals, note, bool(evidence.decimals or evidence.thousands) or options.decimal != "auto"
+    known = options.decimal != "auto" or evidence.decimals or evidence.thousands
+    decimal = "auto" if not known else "," if numerals.decimal == "," else "."
+    return numerals, note, DataOptions(decimal=decimal, thousands=options.thousands)
 
 
 def evidence_of(rows: Sequence[Row]) -> Evidence:

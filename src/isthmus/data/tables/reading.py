@@ -266,10 +266,14 @@ def _reconsidered(frame: "pd.DataFrame", texts: dict[int, Any], dialect: Dialect
     evidence = Evidence()
     for values in texts.values():
         evidence.add([value for value in values.tolist() if isinstance(value, str)])
-    options = DataOptions()
-    if dialect.certain or any(str(kind) == "float64" for kind in frame.dtypes):
-        options = DataOptions(decimal="," if numerals.decimal == "," else ".")
-    if numerals.thousands or not (evidence.decimals or evidence.thousands or evidence.either):
+    options = dialect.told
+    if any(str(kind) == "float64" for kind in frame.dtypes):
+        options = options.model_copy(update={"decimal": numerals.decimal})
+    if (
+        numerals.thousands
+        or options.thousands != "auto"
+        or not (evidence.decimals or evidence.thousands or evidence.either)
+    ):
         return numerals, []
     found, note = decide(evidence, dialect.delimiter, options)
     return (found, [note] if note else []) if found != numerals else (numerals, [])
