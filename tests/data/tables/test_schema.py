@@ -282,3 +282,10 @@ def test_texts_in_a_frame_have_the_decimal_mark_of_the_options() -> None:
     schema = inferred(frame, decimal=",")
     np.testing.assert_array_equal(schema.matrix(frame, "")[:2, 3], [1234.5, 7])
     assert Schema.from_dict(schema.to_dict()) == schema
+
+
+def test_a_name_of_several_lines_makes_one_line() -> None:
+    with pytest.raises(BadData) as caught:
+        inferred(PLAIN.assign(**{"a\nb": [f"word {n}" for n in range(60)], "c\nd": None}))
+    assert "\n" not in str(caught.value)
+    assert "data.exclude=a b" in str(caught.value)

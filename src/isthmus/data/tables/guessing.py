@@ -13,7 +13,7 @@ import numpy as np
 
 from isthmus.data.tables.cells import MARKERS, Numerals, as_text, cell_text, is_plain, objects, parsed
 from isthmus.data.tables.columns import Column
-from isthmus.data.tables.names import column_names, has_names, is_unnamed, quote_names
+from isthmus.data.tables.names import column_names, has_names, is_unnamed, quote_names, short
 from isthmus.errors import BadData
 from isthmus.options import DataOptions
 
@@ -226,7 +226,7 @@ def _category(name: str, column: "pd.Series[Any]", most: int, found: _Found) -> 
     found.columns.append(Column(name, "category", values))
     found.notes.append(
         f"Column {name[:60]!r} has {len(values)} categories ({quote_names(list(values[:4]))}"
-        f"{', ...' if len(values) > 4 else ''}), each an input of 0 or 1 (data.exclude={name[:60]} leaves it out)."
+        f"{', ...' if len(values) > 4 else ''}), each an input of 0 or 1 (data.exclude={short(name)} leaves it out)."
     )
 
 
@@ -268,15 +268,15 @@ def _refuse(found: _Found, dates: dict[str, str], where: str, options: DataOptio
         quoted = ", ".join(f"{name[:60]!r}{why}" for name, why in list(odd.items())[:8])
         more = f" and {len(odd) - 8} more" if len(odd) > 8 else ""
         text = f"{where} has columns that are not numeric: {quoted}{more}. "
-        offered = f"Set one as labels with data.labels={first[:60]}, or leave"
+        offered = f"Set one as labels with data.labels={short(first)}, or leave"
         labels = offered if first and options.labels is None else "Leave"
-        text += f"{labels} them out with data.exclude={','.join(name[:60] for name in list(odd)[:8])}"
-        text += f"; data.index={first[:60]} makes one the names of the rows. " if first else ". "
+        text += f"{labels} them out with data.exclude={','.join(map(short, list(odd)[:8]))}"
+        text += f"; data.index={short(first)} makes one the names of the rows. " if first else ". "
     if found.empty:
         what = "a column" if len(found.empty) == 1 else "columns"
         text += f"{'It' if text else where} has {what} without any value: {quote_names(found.empty)}. "
         text += f"Leave {'it' if len(found.empty) == 1 else 'them'} out with "
-        text += f"data.exclude={','.join(name[:60] for name in found.empty[:8])}."
+        text += f"data.exclude={','.join(map(short, found.empty[:8]))}."
     if text:
         raise BadData(text.rstrip())
     if not found.columns:

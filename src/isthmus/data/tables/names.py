@@ -29,6 +29,15 @@ def is_unnamed(name: str) -> bool:
     return UNNAMED.fullmatch(name) is not None
 
 
+def short(name: str) -> str:
+    """A name on one line of at most 60 characters, for messages.
+
+    >>> short("a\\nb")
+    'a b'
+    """
+    return " ".join(name[:60].split())
+
+
 def quote_names(names: list[str]) -> str:
     """At most eight names, quoted and truncated, for messages."""
     more = f" and {len(names) - 8} more" if len(names) > 8 else ""
