@@ -363,6 +363,23 @@ def test_the_memory_of_a_decoder_is_bounded(tmp_path: Path, monkeypatch: pytest.
         read(tmp_path / "a.csv", lzma.compress(PLAIN.encode()))
 
 
+def test_the_four_lines_of_a_logger_are_left_out(tmp_path: Path) -> None:
+    text = '"TOA5","CR1000","x","1","2","3"\n"TIMESTAMP","n","T","RH"\n"TS","RN","C","%"\n"","","Avg","Smp"\n'
+    x, notes = read(tmp_path / "a.csv", text + '"2024-01-01 00:00:00",7,3.5,80\n"2024-01-01 00:10:00",9,3.6,"NAN"\n')
+    np.testing.assert_array_equal(x, [[7, 3.5, 80], [9, 3.6, np.nan]])
+    assert [note.split(" is ")[0][:24] for note in notes] == [
+        "The first line before th",
+        "The 2 rows below the nam",
+        "In column 'RH', 'NAN' (1",
+        "Column 'TIMESTAMP' holds",
+    ]
+
+
+def test_a_short_table_of_r_is_read(tmp_path: Path) -> None:
+    x, _ = read(tmp_path / "a.txt", '"mpg" "cyl"\n"Mazda RX4" 21 6\n"Datsun" 22.8 4\n')
+    np.testing.assert_array_equal(x, [[21, 6], [22.8, 4]])
+
+
 NUMBERS = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False),
     st.integers(-(2**52), 2**52).map(float),

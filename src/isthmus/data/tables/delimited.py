@@ -207,7 +207,9 @@ def _delimiter(lines: list[str], quote: str) -> str:
         body = [cell for row in rows[len(rows) // 2 :] if len(row.cells) == width for cell in row.cells][:20_000]
         numbers = sum(1 for cell in body if LIKE.fullmatch(cell) or cell.lower() in MARKERS or DATE.fullmatch(cell))
         share, numbers_share = widths[width] / len(rows), numbers / max(1, len(body))
-        if delimiter == WHITE and (share < 0.9 or numbers_share < 0.5):
+        # the names may be one too few
+        below = [len(row.cells) for row in rows[1:]] or [width]
+        if delimiter == WHITE and (below.count(width) < 0.9 * len(below) or numbers_share < 0.5):
             continue
         scores[delimiter] = share * (0.25 + numbers_share)
     best = max(scores, key=lambda delimiter: scores[delimiter]) if scores else ","

@@ -69,10 +69,9 @@ def find_heading(rows: Sequence[Row], comment: Sequence[str], numerals: Numerals
         notes.append("The last comment holds the names of the columns (data.header=none).")
     units = _units(data, width, numerals) if named and header == "auto" else 0
     if units:
-        notes.append(
-            f"The row below the names ({', '.join(map(repr, data[0].cells[:3]))}, ...) holds units and is "
-            "left out (data.header=first keeps it)."
-        )
+        cells = ", ".join(repr(cell[:20]) for cell in data[0].cells[:3])
+        what = "row below the names holds" if units == 1 else f"{units} rows below the names hold"
+        notes.append(f"The {what} units ({cells}, ...), left out (data.header=first keeps them).")
         skip, data = data[units - 1].last, data[units:]
     trailing = width > 1 and bool(data) and all(len(r.cells) < width or not r.cells[-1] for r in data)
     trailing = trailing and (names is None or len(names) < width or not names[-1])
@@ -113,7 +112,8 @@ def _title(rows: Sequence[Row], width: int, numerals: Numerals) -> int:
     # a first row with one name too few is no title
     if any(map(is_number, first.cells)) and not (single and width > 2):
         return 0
-    return start if any(map(is_number, rows[start + 1].cells)) or single else 0
+    below = [cell for row in rows[start + 1 : start + MOST_UNITS + 2] for cell in row.cells]
+    return start if single or any(map(is_number, below)) else 0
 
 
 def _is_header(first: Row, body: Sequence[Row], numerals: Numerals, notes: list[str]) -> bool:
@@ -158,6 +158,7 @@ def _evenly_spaced(row: Row, numerals: Numerals) -> bool:
 def _units(rows: Sequence[Row], width: int, numerals: Numerals) -> int:
     """Number of rows of units: without any number in the columns that hold numbers below."""
     is_number, rows = _number(numerals), rows[:UNITS_SAMPLE]
+    most, best = 0, 0
     for count in range(1, min(MOST_UNITS, len(rows) - 1) + 1):
         above, below = rows[:count], [row.cells for row in rows[count:] if len(row.cells) == width]
         numeric = [
@@ -168,9 +169,9 @@ def _units(rows: Sequence[Row], width: int, numerals: Numerals) -> int:
         ]
         upper = [row.cells[column] for row in above for column in numeric if column < len(row.cells)]
         words = [cell for cell in upper if numerals.number(cell) is None]
-        if numeric and words and not any(map(is_number, upper)) and below:
-            return count
-    return 0
+        if len(numeric) > most and words and not any(map(is_number, upper)):
+            most, best = len(numeric), count
+    return best
 
 
 def _names(

@@ -209,7 +209,8 @@ def _ragged(path: Path, dialect: Dialect) -> str | None:
         other = next((mark for mark in (";", "\t", "|", ",") if mark != dialect.delimiter and mark in joined), None)
         looks = f" It looks separated by {WORDS[other]}: set data.delimiter={_spoken(other)}." if other else ""
         return (
-            f"{path.name!r} cannot be read as {kind_of(path)}: row {row} (line {line}) has {len(cells)} cells, but "
+            f"{path.name!r} cannot be read as {kind_of(path)}: row {row} (line {line}) has "
+            f"{len(cells)} {'cell' if len(cells) == 1 else 'cells'}, but "
             f"{width - dialect.heading.trailing} are expected: {joined[:60]!r}.{looks or ' Correct that line.'}"
         )
     return None
