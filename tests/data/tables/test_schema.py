@@ -118,6 +118,7 @@ def test_numbers_as_categories_match_in_any_type() -> None:
         ("patient_id", [f"p{n}" for n in range(60)], True),
         ("id", RNG.permutation(60), False),
         ("Time", range(60), False),
+        ("id", [np.inf] * 60, False),
         ("", X[:, 0], False),
     ],
 )

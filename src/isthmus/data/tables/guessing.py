@@ -125,7 +125,8 @@ def _counts(column: "pd.Series[Any]") -> bool:
     """Whether a column holds whole numbers that increase by one."""
     if len(column) < 2 or not is_plain(column.dtype) or column.isna().any() or str(column.dtype).startswith("bool"):
         return False
-    return bool((np.diff(column.to_numpy(dtype=np.float64)) == 1).all())
+    values = column.to_numpy(dtype=np.float64)
+    return bool(np.isfinite(values).all()) and bool((np.diff(values) == 1).all())
 
 
 def _unique(column: "pd.Series[Any]") -> bool:
