@@ -6,17 +6,19 @@ block for any number of examples and samples.
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from isthmus.distributions.shared_noise import SharedNoise
 from isthmus.errors import IncompatibleParts, check_range
 from isthmus.metrics.variational import has_bound
 from isthmus.models.autoencoder import Autoencoder, inference
 from isthmus.models.hardware import tune_allocator
 from isthmus.models.inputs import Chunked, paired_chunks
-from isthmus.models.seeding import RandomState
+from isthmus.models.seeding import RandomState, seeded
 from isthmus.parts.protocols import Capability
 
 EXAMPLES = 8
@@ -38,6 +40,7 @@ def log_likelihoods(
     seed: int = 0,
     callback: ProgressCallback | None = None,
     inputs: Tensor | Chunked | None = None,
+    shared: bool = False,
 ) -> Tensor:
     r"""Importance-sampled estimate of log p(x) per example, in nats, shape (N,), float64.
 
@@ -54,6 +57,7 @@ def log_likelihoods(
         seed: seed of the samples.
         callback: called with the fraction that is done.
         inputs: what is encoded instead of ``x``, for pairs of input and target.
+        shared: use the same noise for all examples, so that an estimate does not depend on other examples.
 
     References:
         Importance weighted autoencoders (Burda et al., 2016), equation 8
@@ -78,7 +82,7 @@ def log_likelihoods(
             prior = model.prior_distribution()
         for number, pair in enumerate(paired_chunks(x, inputs, size), 1):
             rows, given = (value.to(model.like.device, model.like.dtype) for value in pair)
-            with noise:
+            with seeded(seed) if shared else noise, SharedNoise(1) if shared else nullcontext():
                 blocks.append(_block(model, rows, given, prior, samples, decodes))
             if callback is not None:
                 callback(min(1.0, number * size / len(x)))

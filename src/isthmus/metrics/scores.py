@@ -35,6 +35,7 @@ def scores(
     importance_samples: int = 0,
     callback: ProgressCallback | None = None,
     inputs: Tensor | Chunked | None = None,
+    shared: bool = False,
 ) -> Tensor:
     r"""Anomaly score per example, in nats, shape (N,), float64; higher scores are more anomalous.
 
@@ -50,6 +51,8 @@ def scores(
         importance_samples: number of importance samples K per example, or 0 for the evidence lower bound.
         callback: called with the fraction of the importance samples that is done.
         inputs: what is encoded instead of ``x``, for pairs of input and target.
+        shared: use the same noise for all examples, so that a score depends on its example and the seed alone; means
+            over examples are estimated better with separate noise.
 
     References:
         Variational autoencoder based anomaly detection using reconstruction probability (An & Cho, 2015)
@@ -60,10 +63,10 @@ def scores(
     """
     check_range("The number of importance samples", importance_samples, 0, MOST_SAMPLES)
     if support_of(model.likelihood) is None:
-        return _scores(model, x, seed, importance_samples, callback, inputs)
+        return _scores(model, x, seed, importance_samples, callback, inputs, shared)
     inside = _Inside(x, model.likelihood)
     given = None if inputs is None else _Inside(inputs, model.likelihood)
-    found = _scores(model, inside, seed, importance_samples, callback, given)
+    found = _scores(model, inside, seed, importance_samples, callback, given, shared)
     return found + torch.cat(inside.tails) if inside.outside else found
 
 
@@ -74,12 +77,15 @@ def _scores(
     importance_samples: int,
     callback: ProgressCallback | None,
     inputs: Tensor | Chunked | None,
+    shared: bool,
 ) -> Tensor:
     """The scores of examples in the support."""
     if importance_samples:
-        return -log_likelihoods(model, x, importance_samples, seed=seed, callback=callback, inputs=inputs)
+        return -log_likelihoods(
+            model, x, importance_samples, seed=seed, callback=callback, inputs=inputs, shared=shared
+        )
     if has_bound(model):
-        return -torch.cat([bound.elbo for bound in chunked_bounds(model, x, seed=seed, inputs=inputs)])
+        return -torch.cat([bound.elbo for bound in chunked_bounds(model, x, seed=seed, inputs=inputs, shared=shared)])
     errors = []
     with inference(model):
         for pair in paired_chunks(x, inputs):

@@ -9,6 +9,7 @@ from torch.distributions import Distribution
 
 from isthmus import functional as F
 from isthmus.distributions import DiagonalGaussian
+from isthmus.distributions.shared_noise import SharedNoise
 from isthmus.metrics.moments import Moments
 from isthmus.models.autoencoder import Autoencoder, inference
 from isthmus.models.inputs import Chunked, chunks, paired_chunks
@@ -73,15 +74,24 @@ def bounds(model: Autoencoder, x: Tensor, *, seed: int = 0) -> Bound:
 
 
 def chunked_bounds(
-    model: Autoencoder, x: Tensor | Chunked, *, seed: int = 0, inputs: Tensor | Chunked | None = None
+    model: Autoencoder,
+    x: Tensor | Chunked,
+    *,
+    seed: int = 0,
+    inputs: Tensor | Chunked | None = None,
+    shared: bool = False,
 ) -> Iterator[Bound]:
-    """The evidence lower bounds of :func:`bounds`, in chunks of examples."""
+    """The evidence lower bounds of :func:`bounds`, in chunks of examples; ``shared`` uses the same noise for all."""
     with inference(model), seeded(seed):
         prior = model.prior_distribution()
         for pair in paired_chunks(x, inputs):
             chunk, given = (value.to(model.like.device, model.like.dtype) for value in pair)
             q = model.posterior(given)
-            z = q.sample()
+            if shared:
+                with seeded(seed), SharedNoise():
+                    z = q.sample()
+            else:
+                z = q.sample()
             kl = _kl(q, prior, z, standard=is_standard(model)).cpu().double()
             yield Bound(model.output(z).log_prob(chunk).cpu().double() - kl, kl, q.mean)
 
