@@ -32,7 +32,8 @@ RateEach = Annotated[
 RowShape = Annotated[tuple[RowAxis, ...], Field(min_length=1), BeforeValidator(_listed)]
 Name = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, int) else value)]
 Names = Annotated[tuple[Annotated[str, Field(max_length=1000)], ...], Field(max_length=1000), BeforeValidator(_names)]
-Sentinels = Annotated[tuple[float, ...], Field(max_length=64), BeforeValidator(_listed)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Sentinels = Annotated[tuple[Finite, ...], Field(max_length=64), BeforeValidator(_listed)]
 
 
 def refuse_truth(name: str, value: object) -> None:
@@ -70,10 +71,12 @@ class DataOptions(Options):
     """Preprocessing and splitting of the data, and where it is held.
 
     Args:
-        scale: {"auto", "none", "minmax", "standard"}, default "auto". ``auto`` divides 8-bit pixels by 255 and leaves
-            all other values; ``none`` leaves all values; ``minmax`` maps each feature of a table (all pixels of images
-            together) to [0, 1]; ``standard`` maps it to mean 0 and variance 1. The last two are fitted to the training
-            set only.
+        scale: {"auto", "none", "pixels", "minmax", "standard"}, default "auto". ``auto`` divides 8-bit pixels by 255
+            and leaves all other values; ``none`` leaves all values; ``pixels`` divides all values by 255; ``minmax``
+            maps each feature of a table (all pixels of images together) to [0, 1]; ``standard`` maps it to mean 0 and
+            variance 1. The last two are fitted to the training set only. With ``minmax`` and a likelihood of values in
+            [0, 1], later values outside the training range are clipped to it, except in anomaly scores, which count
+            how far outside they are.
         binarize: {"none", "static", "dynamic"}, default "none". ``static`` samples each pixel once from Bernoulli(x);
             ``dynamic`` samples the training pixels anew at every read, the same sample for input and target, and the
             others once.
@@ -109,7 +112,7 @@ class DataOptions(Options):
             counts and lists it.
     """
 
-    scale: Literal["auto", "none", "minmax", "standard"] = "auto"
+    scale: Literal["auto", "none", "pixels", "minmax", "standard"] = "auto"
     binarize: Literal["none", "static", "dynamic"] = "none"
     random_shift: int = Field(
         default=0, ge=0, le=64, description="largest shift of a training image at every read, in pixels"

@@ -132,7 +132,7 @@ def test_codes_go_out_and_come_back(vae: Path, capsys: Capture) -> None:
 
 def test_codes_as_a_table_come_back_too(vae: Path) -> None:
     assert main(["encode", str(vae), "digits", "codes.csv"]) == 0
-    assert Path("codes.csv").read_text().splitlines()[0] == "z1,z2"
+    assert Path("codes.csv").read_text().splitlines()[0] == "label,z1,z2"
     assert main(["decode", str(vae), "codes.csv", "back.npy"]) == 0
     assert np.load("back.npy").shape == (1797, 8, 8)
 
@@ -230,10 +230,13 @@ def test_data_counts_values_that_are_not_finite(capsys: Capture) -> None:
     x[1, :2] = np.nan
     x[3, 0] = np.inf
     np.save("holes.npy", x)
-    assert main(["data", "holes.npy", "--json"]) == 0
+    assert main(["data", "holes.npy", "--json"]) == 2
     content = json.loads(capsys.readouterr().out)
-    assert content["not finite"] == "3 values (NaN or infinite) in 2 of 4 examples"
-    assert content["range"] == "0 to 11"
+    assert content["missing"] == {"cells": 2, "examples": 1, "of": 4, "columns": 2}
+    assert [(entry["row"], entry["why"]) for entry in content["invalid"]["listed"]] == [
+        (3, "it holds infinity (column 0)")
+    ]
+    assert (content["values"]["min"], content["values"]["max"]) == (0, 11)
 
 
 def test_a_file_in_place_of_a_run_and_a_missing_folder_are_named(vae: Path, capsys: Capture) -> None:
@@ -255,7 +258,8 @@ def test_data_lists_all_and_describes_one(capsys: Capture) -> None:
     names = {row["name"] for row in json.loads(capsys.readouterr().out)}
     assert {"digits", "mnist", "kodak", "adbench/thyroid"} <= names
     assert main(["data", "encoder:8", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["range"] == "0 to 1"
+    values = json.loads(capsys.readouterr().out)["values"]
+    assert (values["min"], values["max"]) == (0, 1)
 
 
 def test_an_early_stop_says_why(capsys: Capture) -> None:

@@ -108,8 +108,8 @@ def other_shape(vae: Path) -> list[str]:
 
 
 GREY = np.random.default_rng(0).random((40, 6, 6))
-NAN = GREY.reshape(40, 36).copy()
-NAN[7, 3] = np.nan
+INFINITE = GREY.reshape(40, 36).copy()
+INFINITE[7, 3] = np.inf
 
 CASES: dict[str, tuple[Make, str]] = {
     "unknown recipe": (fit("vea"), "There is no recipe 'vea'; did you mean 'vae'"),
@@ -142,7 +142,7 @@ CASES: dict[str, tuple[Make, str]] = {
     "wrong shape option": (
         fit_file("t.npy", save(GREY.reshape(40, 36)), "simple", "--set", "data.shape=5,5"), "data.shape=5,5",
     ),
-    "nan in the data": (fit_file("nan.npy", save(NAN)), "row 7, column 3"),
+    "infinity in the data": (fit_file("inf.npy", save(INFINITE)), "row 7, column 3"),
     "values outside the unit interval": (fit_file("t.npy", save(GREY * 9)), "--set data.scale=minmax"),
     "labels longer than images": (
         fit_file("l.npz", npz(x_train=GREY, y_train=np.zeros(41, int))), "one label per example",

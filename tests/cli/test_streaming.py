@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 
 import isthmus as it
 from isthmus.cli.app import main
-from isthmus.data.streaming import choice
+from isthmus.data import memory as choice
 from isthmus.runs.data import data_for
 from isthmus.runs.inference import evaluate_split
 from isthmus.runs.run import Run, load
@@ -112,7 +112,7 @@ def test_training_from_the_disk_learns_as_from_memory(file: Path) -> None:
 
 def table(path: Path, bad: tuple[int, ...]) -> Path:
     x = np.random.default_rng(0).normal(size=(600, 5))
-    x[list(bad), 3] = np.nan
+    x[list(bad), 3] = np.inf
     np.save(path, x)
     return path
 
@@ -160,9 +160,10 @@ def test_data_describes_what_is_streamed(file: Path, small: None, capsys: Captur
     assert run_command("data", file) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "3,594" in said
-    assert "it stays on disk" in said
+    assert "(streamed)" in said
     assert run_command("data", file, "--json") == 0
-    assert "x.npy (sha256 of samples " in json.loads(capsys.readouterr().out)["files"]
+    (record,) = json.loads(capsys.readouterr().out)["source"]["files"]
+    assert (record["name"], record["sampled"]) == ("x.npy", True)
 
 
 def test_pictures_and_report_of_other_data_on_the_disk(

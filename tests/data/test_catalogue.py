@@ -9,9 +9,11 @@ import pytest
 from isthmus.data import CATALOGUE, load_dataset, rows
 from isthmus.data.catalogue.checksums import CHECKSUMS
 from isthmus.data.catalogue.table import ANOMALIES, ENCODER
+from isthmus.data.preparing import prepare, prepare_dataset
 from isthmus.errors import BadData, UnknownName
 from isthmus.options import DataOptions
 
+WHOLE = DataOptions(test=0, validation=0)
 SMALL = DataOptions(patch_size=16, patches_per_image=3)
 
 # name: shape of each part's x, labels counted by class where the owner states them, groups
@@ -38,11 +40,12 @@ def test_a_real_set_has_the_known_shapes_and_counts(name: str, real_data: Path):
     parts = [p for p in (dataset.train, dataset.valid, dataset.test) if p is not None]
     assert [p.x.shape for p in parts] == shapes
     assert all(p.x.dtype == np.uint8 for p in parts)
-    assert dataset.images
-    assert dataset.pixels is (name != "binarized_mnist")
+    made = prepare_dataset(dataset, WHOLE, 0)
+    assert made.images
+    assert made.contract.on_pixels is (name != "binarized_mnist")
     if counts is not None:
         assert np.bincount(dataset.train.labels).tolist() == counts
-    assert groups == (0 if dataset.train.groups is None else len(np.unique(dataset.train.groups)))
+    assert groups == (0 if dataset.train.group is None else len(np.unique(dataset.train.group)))
     entry = CATALOGUE[name]
     assert {f.name: f.sha256 for f in dataset.provenance.files} == CHECKSUMS[entry.folder]
     assert dataset.provenance.name == name
@@ -68,7 +71,7 @@ def test_faces_have_names_and_groups(real_data: Path):
     assert len(dataset.label_names) == 20 == len(counts)
     assert dataset.label_names[0] == "an2i"
     assert 28 <= counts.min() <= counts.max() <= 32
-    np.testing.assert_array_equal(dataset.train.labels, dataset.train.groups)
+    np.testing.assert_array_equal(dataset.train.labels, dataset.train.group)
 
 
 @pytest.mark.parametrize("file", ANOMALIES)
@@ -78,7 +81,8 @@ def test_an_anomaly_set_has_the_known_table(file: str, real_data: Path):
     dataset = load_dataset(f"adbench/{word}")
     assert dataset.train.x.shape == (examples, columns)
     assert np.bincount(dataset.train.labels).tolist() == [examples - anomalies, anomalies]
-    assert (dataset.images, dataset.pixels) == (False, False)
+    made = prepare_dataset(dataset, WHOLE, 0)
+    assert (made.images, made.contract.on_pixels) == (False, False)
     again = load_dataset(f"adbench/{file[:-4]}")
     assert again.name == dataset.name == f"adbench/{word.lower()}"
     assert [f.name for f in again.provenance.files] == [file]
@@ -92,14 +96,14 @@ def test_patches_are_pieces_of_their_photograph_and_follow_the_seed(real_data: P
     assert (first.train.x != other.train.x).any()
     photo = np.asarray(Image.open(real_data / "kodak" / "kodim02.png"))
     windows = np.lib.stride_tricks.sliding_window_view(photo, (16, 16), axis=(0, 1))
-    patch = first.train.x[first.train.groups == 1][0].transpose(2, 0, 1)
+    patch = first.train.x[first.train.group == 1][0].transpose(2, 0, 1)
     corner = windows[..., 0, 0] == patch[:, 0, 0]
     assert any((windows[y, x] == patch).all() for y, x in np.argwhere(corner.all(axis=-1)))
 
 
 def test_no_berkeley_picture_is_in_both_parts(real_data: Path):
     dataset = load_dataset("bsds500", SMALL)
-    assert not set(dataset.train.groups) & set(dataset.test.groups)
+    assert not set(dataset.train.group) & set(dataset.test.group)
     with pytest.raises(BadData, match=r"128x128 pixels, but data.patch_size is 129"):
         load_dataset("bsds500", DataOptions(patch_size=129))
 
@@ -114,7 +118,8 @@ def test_digits_need_no_file():
     assert dataset.train.x.shape == (1797, 8, 8)
     assert dataset.train.x.dtype == np.float32
     assert (dataset.train.x.min(), dataset.train.x.max()) == (0, 1)
-    assert (dataset.test, dataset.train.groups, dataset.pixels) == (None, None, False)
+    assert (dataset.test, dataset.train.group) == (None, None)
+    assert not prepare_dataset(dataset, WHOLE, 0).contract.on_pixels
     assert len(np.unique(dataset.train.labels)) == 10
 
 
@@ -124,7 +129,7 @@ def test_encoder_rows_are_one_hot_in_all_parts():
         np.testing.assert_array_equal(part.x, np.eye(5))
         assert part.labels.tolist() == [0, 1, 2, 3, 4]
     assert dataset.train.x.dtype == np.float32
-    assert (dataset.name, dataset.images) == ("encoder:5", False)
+    assert (dataset.name, prepare_dataset(dataset, WHOLE, 0).images) == ("encoder:5", False)
 
 
 @pytest.mark.parametrize("size", ["1", "4097", "x", "", "-3", "2.5", "9" * 9, "٣"])
@@ -162,11 +167,11 @@ def test_a_word_that_is_a_folder_here_is_read(tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_row_shape_makes_images_of_a_named_table(real_data: Path):
-    dataset = load_dataset("adbench/24_mnist", DataOptions(shape=(10, 10)))
-    assert dataset.train.x.shape == (7603, 10, 10)
-    assert dataset.images
+    made = prepare("adbench/24_mnist", WHOLE.model_copy(update={"shape": (10, 10)}), 0)
+    assert made.train.x.shape == (7603, 1, 10, 10)
+    assert made.images
     with pytest.raises(BadData, match=r"'adbench/cardio' has 21 columns, but data.shape=5,5 requires 25"):
-        load_dataset("adbench/cardio", DataOptions(shape=(5, 5)))
+        prepare("adbench/cardio", DataOptions(shape=(5, 5)), 0)
 
 
 def test_an_altered_file_is_found(real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

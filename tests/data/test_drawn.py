@@ -11,6 +11,7 @@ from isthmus.data.catalogue.curves import GAP, HIGH, INK, LOW, PEN, SIDE, inked,
 from isthmus.data.catalogue.face_patches import patches, standardize
 from isthmus.data.catalogue.larochelle2007 import is_convex, rectangles, regions
 from isthmus.data.catalogue.mnist_variations import before_noise, rotated
+from isthmus.data.transforms.layout import layout_of
 
 load_once = cache(load_dataset)
 
@@ -39,7 +40,7 @@ def test_curves_leave_a_linear_code_the_published_error(curves: Dataset):
 def test_curves_have_the_published_shape_and_range(curves: Dataset):
     assert (curves.train.x.shape, curves.test.x.shape) == ((20_000, 28, 28), (10_000, 28, 28))
     assert curves.train.x.dtype == np.float32
-    assert (curves.images, curves.pixels, curves.valid) == (True, False, None)
+    assert (layout_of(curves.train, None).images, bool(curves.pixels), curves.valid) == (True, False, None)
     for part in (curves.train, curves.test):
         assert part.x.min() >= 0
         assert part.x.max() == 1
@@ -95,10 +96,10 @@ def test_face_patches_are_counted_and_parted_as_published(faces: Dataset):
     parts = (faces.train, faces.valid, faces.test)
     assert [len(part) for part in parts] == [103_500, 20_700, 41_400]
     for part, persons in zip(parts, (range(25), range(25, 30), range(30, 40)), strict=True):
-        who, counts = np.unique(part.groups, return_counts=True)
+        who, counts = np.unique(part.group, return_counts=True)
         assert who.tolist() == list(persons)
         assert (counts == 4_140).all()
-    assert (faces.images, faces.pixels) == (True, False)
+    assert (layout_of(faces.train, None).images, bool(faces.pixels), faces.train.dtype) == (True, False, np.float32)
 
 
 def test_face_patches_have_mean_zero_at_each_pixel_and_variance_one_on_average(faces: Dataset):
@@ -147,7 +148,7 @@ def test_sets_of_the_many_factors_have_the_published_parts(
         assert part.x.shape == (size, 28, 28)
         assert part.x.dtype == np.uint8
         assert len(np.unique(part.labels)) == classes
-    assert (dataset.name, dataset.images, dataset.pixels) == (name, True, True)
+    assert (dataset.name, layout_of(dataset.train, None).images, dataset.pixels) == (name, True, True)
     assert len(dataset.label_names) == (0 if classes == 10 else 2)
 
 

@@ -23,6 +23,7 @@ from isthmus.data.catalogue.glyphs import (
     render,
     variation,
 )
+from isthmus.data.transforms.layout import layout_of
 
 load_once = cache(load_dataset)
 SETS = pytest.mark.parametrize("part", ["train", "test"])
@@ -56,7 +57,7 @@ def extent(image: np.ndarray) -> tuple[float, float, float, float]:
 
 
 def test_the_glyphs_are_8_bit_images_with_labels_and_names(whole: Dataset):
-    assert (whole.name, whole.images, whole.pixels, whole.valid) == ("glyphs", True, True, None)
+    assert (whole.name, layout_of(whole.train, None).images, whole.pixels, whole.valid) == ("glyphs", True, True, None)
     assert (whole.train.x.shape, whole.test.x.shape) == ((20_000, SIDE, SIDE), (2_000, SIDE, SIDE))
     assert whole.train.x.dtype == whole.test.x.dtype == np.uint8
     assert "".join(whole.label_names) == "0123456789ABCDEFGHIJKLMNPQRSTUVWXYZ"
@@ -65,16 +66,16 @@ def test_the_glyphs_are_8_bit_images_with_labels_and_names(whole: Dataset):
 @SETS
 def test_classes_and_faces_are_balanced_and_independent(whole: Dataset, part: str):
     examples = getattr(whole, part)
-    for values, kinds in ((examples.labels, 35), (examples.groups, 17 if part == "train" else 4)):
+    for values, kinds in ((examples.labels, 35), (examples.group, 17 if part == "train" else 4)):
         counts = np.unique(values, return_counts=True)[1]
         assert len(counts) == kinds
         assert np.ptp(counts) <= 1
-    pairs = np.unique(np.stack([examples.labels, examples.groups]), axis=1).shape[1]
+    pairs = np.unique(np.stack([examples.labels, examples.group]), axis=1).shape[1]
     assert pairs == 35 * (17 if part == "train" else 4)
 
 
 def test_no_face_is_in_both_sets(whole: Dataset):
-    assert not set(whole.train.groups) & set(whole.test.groups)
+    assert not set(whole.train.group) & set(whole.test.group)
     assert len({font_file(face).read_bytes() for face in FACES + TEST_FACES}) == 21
 
 
@@ -158,7 +159,7 @@ def test_the_linear_maps_are_a_width_and_a_slant_followed_by_a_rotation():
 
 def test_two_images_of_one_glyph_differ_in_every_way(whole: Dataset):
     train = whole.train
-    same = train.x[(train.labels == CHARACTERS.index("I")) & (train.groups == FACES.index("DejaVuSans"))] / 255
+    same = train.x[(train.labels == CHARACTERS.index("I")) & (train.group == FACES.index("DejaVuSans"))] / 255
     assert len(same) > 20
     rows = np.arange(7, 21)
     middles = (same[:, rows] * np.arange(SIDE)).sum(axis=2) / same[:, rows].sum(axis=2)

@@ -7,14 +7,19 @@ import numpy as np
 import pytest
 import torch
 
-from isthmus.data.base import Array, Dataset, Examples
-from isthmus.data.preparing.in_memory import prepare_splits
-from isthmus.data.streaming import lazy as module
-from isthmus.data.streaming.lazy import StoredTensor, layout_of, prefetch
-from isthmus.data.streaming.sources import ArraySource, Joined, NumpyFile, RawChunk, Source, read_rows, sampled_file
+from isthmus.data.base import Array
+from isthmus.data.dataset import Dataset
+from isthmus.data.preparing import prepare_dataset
+from isthmus.data.samplers import stored as module
+from isthmus.data.samplers.stored import StoredTensor, prefetch
+from isthmus.data.sources.arrays import Examples
+from isthmus.data.sources.base import Source, sampled_file
+from isthmus.data.sources.joined import Joined
+from isthmus.data.sources.numpy_file import NumpyFile
 from isthmus.data.transforms.bad_examples import BadExamples
+from isthmus.data.transforms.contract import DataContract
+from isthmus.data.transforms.layout import layout_of
 from isthmus.data.transforms.scaling import Scaling
-from isthmus.data.transforms.splits import Splits
 from isthmus.errors import BadData
 from isthmus.options import DataOptions
 
@@ -28,16 +33,15 @@ BYTES = Scaling("auto", (0.0,), (255.0,))
 def stored(
     x: Array | Source, scaling: Scaling = PLAIN, *, held: Array | None = None, policy: str = "stop"
 ) -> StoredTensor:
-    source = ArraySource(x) if isinstance(x, np.ndarray) else x
-    return StoredTensor(source, layout_of(source, None), scaling, BadExamples(policy, len(source)), held)  # type: ignore[arg-type]
+    source = Examples(x) if isinstance(x, np.ndarray) else x
+    layout = layout_of(source, None)
+    contract = DataContract(layout.shape, layout.images, scaling)
+    return StoredTensor(source, contract, BadExamples(policy, len(source)), held, layout=layout)  # type: ignore[arg-type]
 
 
 def in_memory(x: Array, **settings: object) -> torch.Tensor:
-    pixels = x.dtype == np.uint8
-    if x.ndim == 4 and x.shape[-1] not in (1, 3, 4):
-        x = np.moveaxis(x, 1, -1)
-    dataset = Dataset("a", Examples(x), images=x.ndim > 2, pixels=pixels)
-    return prepare_splits(Splits(dataset.train, None, None, "none"), dataset, DataOptions(**settings), 0).train.x
+    dataset = Dataset("a", Examples(x), pixels=x.dtype == np.uint8)
+    return prepare_dataset(dataset, DataOptions(test=0, validation=0, **settings), 0).train.tensor
 
 
 def saved(folder: Path, name: str, x: Array) -> Path:
@@ -103,20 +107,17 @@ def test_shards_are_one_array(tmp_path: Path) -> None:
     assert len(joined) == 50
     np.testing.assert_array_equal(joined.read(18, 23).values, TABLE[18:23])
     rows = np.array([0, 19, 20, 21, 49])
-    np.testing.assert_array_equal(read_rows(joined, rows).values, TABLE[rows])
-    assert [joined.locate(row) for row in (19, 20, 22)] == [("0.npy", 19), ("1.npy", 0), ("2.npy", 1)]
+    np.testing.assert_array_equal(joined.at(rows).values, TABLE[rows])
+    assert [joined.locate(row)[:2] for row in (19, 20, 22)] == [("0.npy", 19), ("1.npy", 0), ("2.npy", 1)]
     assert joined.cuts().tolist() == [0, 20, 21, 50]
     assert [file.name for file in joined.files()] == ["0.npy", "1.npy", "2.npy"]
 
 
 def test_what_a_shard_cannot_decode_keeps_its_place_among_all() -> None:
-    class Damaged(ArraySource):
-        def read(self, start: int, stop: int, into: Array | None = None) -> RawChunk:
-            return RawChunk(super().read(start, stop).values, {2 - start: "torn"} if start <= 2 < stop else {})
-
-    joined = Joined("shards", [ArraySource(TABLE[:5]), Damaged(TABLE[5:])])
+    joined = Joined("shards", [Examples(TABLE[:5]), Examples(TABLE[5:], faults={2: "torn"})])
     assert joined.read(3, 20).faults == {4: "torn"}
-    assert read_rows(joined, np.array([0, 7, 9])).faults == {1: "torn"}
+    assert joined.read(8, 20).faults == {}
+    assert joined.at(np.array([0, 7, 9])).faults == {1: "torn"}
 
 
 def test_shards_that_differ_are_refused(tmp_path: Path) -> None:

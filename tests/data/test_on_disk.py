@@ -3,18 +3,22 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
 
+from isthmus.data import memory as choice
+from isthmus.data import preparing
 from isthmus.data.base import Array
-from isthmus.data.loading import prepare
-from isthmus.data.preparing import on_disk
-from isthmus.data.preparing.on_disk import draw_held_out, prepare_on_disk
-from isthmus.data.preparing.prepared import PreparedData
-from isthmus.data.streaming import choice, lazy
-from isthmus.data.streaming.choice import open_source, source_if_streamed
-from isthmus.data.streaming.lazy import StoredTensor
+from isthmus.data.dataset import Dataset
+from isthmus.data.opening import Data, open_data
+from isthmus.data.prepared import PreparedData
+from isthmus.data.preparing import prepare, prepare_dataset
+from isthmus.data.samplers import stored
+from isthmus.data.samplers.stored import StoredTensor
+from isthmus.data.sources.base import Source
+from isthmus.data.transforms.splits import draw_held_out
 from isthmus.errors import BadData, BadOption
 from isthmus.options import DataOptions
 
@@ -43,6 +47,19 @@ def shards(folder: Path) -> Path:
     np.save(folder / "a.npy", TABLE[:70])
     np.save(folder / "b.npy", TABLE[70:])
     return folder
+
+
+def opened(data: Data, options: DataOptions = STREAM) -> Dataset:
+    dataset = open_data(data, options)
+    assert isinstance(dataset, Dataset)
+    return dataset
+
+
+def source_of(data: Data) -> Source:
+    """The source of data that is streamed."""
+    dataset = opened(data)
+    assert dataset.streamed
+    return dataset.train
 
 
 def rows_of(data: PreparedData) -> torch.Tensor:
@@ -91,7 +108,7 @@ def test_the_test_part_depends_on_the_seed_and_its_own_share_alone() -> None:
 def test_scaling_is_measured_on_the_training_part_in_one_pass(
     scale: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lazy, "READ", 20 * 32)
+    monkeypatch.setattr(stored, "READ", 20 * 32)
     x = TABLE.copy()
     x[:, 1] = 0.1
     np.save(tmp_path / "x.npy", x)
@@ -134,18 +151,18 @@ def test_dynamic_pixels_stay_gray_in_training_and_are_drawn_in_the_held_out_part
 
 def test_large_data_is_streamed_and_small_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.save(tmp_path / "x.npy", GREY)
-    assert source_if_streamed(tmp_path / "x.npy", DataOptions()) is None
+    assert not opened(tmp_path / "x.npy", DataOptions()).streamed
     # as 32-bit numbers, four times the bytes of the file
     monkeypatch.setattr(choice, "LARGEST", 4 * GREY.nbytes - 1)
-    assert source_if_streamed(tmp_path / "x.npy", DataOptions()) is not None
-    assert source_if_streamed(tmp_path / "x.npy", DataOptions(memory="whole")) is None
+    assert opened(tmp_path / "x.npy", DataOptions()).streamed
+    assert not opened(tmp_path / "x.npy", DataOptions(memory="whole")).streamed
     monkeypatch.setattr(choice, "LARGEST", 4 * GREY.nbytes)
-    assert source_if_streamed(tmp_path / "x.npy", DataOptions()) is None
+    assert not opened(tmp_path / "x.npy", DataOptions()).streamed
     monkeypatch.setattr(choice, "machine_memory", lambda: 4 * GREY.nbytes)
-    assert source_if_streamed(tmp_path / "x.npy", DataOptions()) is not None
+    assert opened(tmp_path / "x.npy", DataOptions()).streamed
 
 
-@pytest.mark.parametrize("name", ["x.csv", "x.npz", "nothing.npy"])
+@pytest.mark.parametrize("name", ["x.csv", "x.npz"])
 def test_what_cannot_be_streamed_is_refused_with_what_can(name: str, tmp_path: Path) -> None:
     np.savetxt(tmp_path / "x.csv", TABLE)
     np.savez(tmp_path / "x.npz", TABLE)
@@ -154,22 +171,48 @@ def test_what_cannot_be_streamed_is_refused_with_what_can(name: str, tmp_path: P
 
 
 def test_ranges_of_a_table_are_read_from_anywhere(tmp_path: Path) -> None:
-    source = open_source(table(tmp_path, rows=30), DataOptions())
-    assert source is not None
+    source = source_of(table(tmp_path, rows=30))
     for start, stop in [(0, 10), (10, 40), (100, 101), (150, 200), (5, 6), (6, 7), (29, 31), (0, 200)]:
         np.testing.assert_array_equal(source.read(start, stop).values, TABLE[start:stop])
     assert source.cuts().tolist() == [0, 30, 60, 90, 120, 150, 180, 200]
 
 
-def test_missing_cells_are_bad_rows_with_their_column(tmp_path: Path) -> None:
+@pytest.mark.parametrize("scale", ["auto", "standard"])
+def test_missing_cells_are_counted_with_their_row_and_column(scale: str, tmp_path: Path) -> None:
     x = TABLE.copy()
     x[77, 2] = np.nan
+    path, options = table(tmp_path, x=x), STREAM.model_copy(update={"scale": scale})
+    data = prepare(path, options, 0)
+    assert (data.missing.cells, data.missing.examples) == (1, 1)
+    assert data.missing.first == "'x.parquet', row 77, column 2 (counted from 0)"
+    assert int(rows_of(data).isnan().sum()) == 1
+    skipped = prepare(path, options.model_copy(update={"on_bad_data": "skip"}), 0)
+    assert not skipped.missing
+    assert len(rows_of(skipped)) == 199
+    assert [(e.file, e.row, e.why) for e in skipped.bad_examples.entries] == [
+        ("x.parquet", 77, "it holds NaN or infinity (column 2)")
+    ]
+
+
+def test_missing_cells_of_a_held_out_set_alone_are_known(tmp_path: Path) -> None:
+    test, _ = draw_held_out(len(TABLE), STREAM, 0, "x")
+    x = TABLE.copy()
+    x[test.min(), 1] = np.nan
+    np.save(tmp_path / "x.npy", x)
+    data = prepare(tmp_path / "x.npy", STREAM, 0)
+    assert data.missing.cells == 1
+    assert data.missing.first == f"'x.npy', row {test.min()}, column 1 (counted from 0)"
+
+
+def test_infinite_values_on_disk_are_bad_rows_with_their_column(tmp_path: Path) -> None:
+    x = TABLE.copy()
+    x[77, 2] = np.inf
     with pytest.raises(BadData, match=r"'x\.parquet', row 77 is invalid: .*\(column 2\)"):
         prepare(table(tmp_path, x=x), STREAM.model_copy(update={"scale": "standard"}), 0)
 
 
 def test_row_groups_too_large_to_shuffle_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(on_disk, "COARSE", 1000)
+    monkeypatch.setattr(preparing, "COARSE", 1000)
     with pytest.warns(UserWarning, match=r"row groups of .* row_group_size="):
         prepare(table(tmp_path, rows=100), STREAM, 0)
 
@@ -209,10 +252,9 @@ def test_a_damaged_picture_stops_with_its_name(memory: str, tmp_path: Path) -> N
 
 def test_a_colored_picture_among_gray_ones_is_bad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = pictures(tmp_path / "p")
-    monkeypatch.setattr("isthmus.data.streaming.image_folder.LOOKED_AT", 2)
+    monkeypatch.setattr("isthmus.data.sources.image_folder.LOOKED_AT", 2)
     Image.fromarray(np.stack([GREY[5], GREY[6], GREY[7]], -1)).save(folder / "005.png")
-    source = open_source(folder, STREAM)
-    assert source is not None
+    source = source_of(folder)
     assert source.shape == (6, 5)
     assert source.read(0, 10).faults == {5: "it is colored, the others are gray"}
 
@@ -242,11 +284,15 @@ def test_rows_with_nan_are_left_out_in_memory_and_keep_their_numbers(tmp_path: P
     np.save(tmp_path / "x.npy", x)
     data = prepare(tmp_path / "x.npy", DataOptions(on_bad_data="skip"), 0)
     assert len(data.train) + len(data.valid) + len(data.test) == 198
-    assert [(entry.file, entry.row) for entry in data.bad_examples.entries] == [("x.npy", 20), ("x.npy", 50)]
+    assert sorted((entry.file, entry.row) for entry in data.bad_examples.entries) == [("x.npy", 20), ("x.npy", 50)]
     for part in (data.train, data.valid, data.test):
         for index in range(len(part)):
             np.testing.assert_array_equal(part.tensor[index], x[part.locate(index).row].astype(np.float32))
-    with pytest.raises(BadData, match=r"'x\.npy' holds 2 values .* row 20, column 1 .*data\.on_bad_data=skip"):
+    kept = prepare(tmp_path / "x.npy", DataOptions(), 0)
+    assert (kept.missing.cells, kept.missing.first) == (2, "row 20, column 1 (counted from 0)")
+    x[20, 1] = np.inf
+    np.save(tmp_path / "x.npy", x)
+    with pytest.raises(BadData, match=r"'x\.npy' holds 1 inf.* row 20, column 1 .*data\.on_bad_data=skip"):
         prepare(tmp_path / "x.npy", DataOptions(), 0)
 
 
@@ -264,8 +310,18 @@ def test_provenance_says_that_its_fingerprint_is_sampled(tmp_path: Path) -> None
 
 
 def test_prepare_stored_is_a_function_of_the_seed() -> None:
-    source = source_if_streamed(TABLE, STREAM)
-    assert source is not None
-    a, b, c = (prepare_on_disk(source, "x", STREAM, seed) for seed in (0, 0, 1))
+    dataset = opened(TABLE)
+    assert dataset.streamed
+    a, b, c = (prepare_dataset(dataset, STREAM, seed) for seed in (0, 0, 1))
     assert torch.equal(a.test.tensor, b.test.tensor)
     assert not torch.equal(a.test.tensor, c.test.tensor)
+
+
+def test_a_streamed_table_has_the_names_of_rows_that_it_has_in_memory(tmp_path: Path) -> None:
+    table = pd.DataFrame(np.random.default_rng(0).normal(size=(40, 3)), columns=list("abc"))
+    for index in (pd.Index([f"row {n}" for n in range(40)], name="sample"), pd.Index(np.arange(40) * 3)):
+        table.set_axis(index).to_parquet(tmp_path / "t.parquet")
+        found = [open_data(tmp_path / "t.parquet", DataOptions(memory=memory)).train for memory in ("stream", "whole")]
+        first, second = (source.names_of(np.array([3, 5])).tolist() for source in found)
+        assert first == second == index[[3, 5]].tolist()
+        assert found[0].row_title == found[1].row_title == (index.name or "index")

@@ -6,14 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from isthmus.data.base import Dataset, Examples
-from isthmus.data.preparing.in_memory import prepare_splits
-from isthmus.data.preparing.new_data import transform_like_training
-from isthmus.data.preparing.prepared import PreparedData
+from isthmus.data.dataset import Dataset
+from isthmus.data.prepared import PreparedData
+from isthmus.data.preparing import prepare_dataset
+from isthmus.data.samplers.stored import StoredTensor
+from isthmus.data.sources.arrays import Examples
+from isthmus.data.transforms import missing
+from isthmus.data.transforms.bad_examples import BadExamples
+from isthmus.data.transforms.contract import DataContract
 from isthmus.data.transforms.scaling import Kind, Scaling, measure
-from isthmus.data.transforms.splits import Splits
 from isthmus.errors import BadData, ShapeError
 from isthmus.options import DataOptions
+from isthmus.runs.data import check_trained_on_pixels
 
 RNG = np.random.default_rng(0)
 COLOUR = RNG.integers(0, 256, (8, 5, 6, 3), dtype=np.uint8)
@@ -23,9 +27,15 @@ def prepare(train: np.ndarray, test: np.ndarray | None = None, *, seed: int = 0,
     images = train.ndim > 2
     pixels = images and train.dtype == np.uint8
     parts = [None if x is None else Examples(x, np.arange(len(x))) for x in (train, test)]
-    dataset = Dataset("a", parts[0], test=parts[1], images=images, pixels=pixels, label_names=("b",))
-    made = Splits(dataset.train, None, dataset.test, "test set")
-    return prepare_splits(made, dataset, DataOptions(**settings), seed)
+    dataset = Dataset("a", parts[0], test=parts[1], pixels=pixels, label_names=("b",))
+    return prepare_dataset(dataset, DataOptions(test=0, validation=0, **settings), seed)
+
+
+def like_training(x: np.ndarray, contract: DataContract) -> torch.Tensor:
+    view = StoredTensor(Examples(x), contract, BadExamples("stop", len(x)))
+    if contract.in_unit_interval(x.dtype):
+        view.add_check(check_trained_on_pixels)
+    return view.load()[0]
 
 
 def test_pixels_become_floats_in_the_unit_interval_channels_first():
@@ -127,34 +137,49 @@ def test_a_scaling_refuses_other_features():
         Scaling("minmax", (0.0, 0.0), (1.0, 2.0)).apply(torch.ones(4, 3))
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_what_is_not_finite_is_named_by_part_row_and_column(value: float):
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+def test_what_is_infinite_is_named_by_part_row_and_column(value: float):
     x, test = np.ones((9, 4)), np.ones((9, 4))
     test[5, 2] = test[7, 0] = value
-    with pytest.raises(BadData, match=r"test split of 'a' holds 2 values .* first in row 5, column 2 .*counted from 0"):
+    with pytest.raises(BadData, match=r"test split of 'a' holds 2 inf.* first in row 5, column 2 .*counted from 0"):
         prepare(x, test)
     pictures = np.ones((9, 4, 4), np.float32)
     pictures[3, 1, 1] = value
-    with pytest.raises(BadData, match=r"train split of 'a' holds 1 values .* first in row 3 \(counted"):
+    with pytest.raises(BadData, match=r"train split of 'a' holds 1 inf.* first in row 3 \(counted"):
         prepare(pictures)
-    with pytest.raises(BadData, match="The data holds 2 values"):
-        transform_like_training(test, (4,), Scaling("none", (0.0,), (1.0,)), images=False, pixels=False)
+    with pytest.raises(BadData, match=r"row 5 is invalid: it holds NaN or infinity \(column 2\)"):
+        like_training(test, DataContract((4,), images=False))
 
 
-def test_the_row_is_right_beyond_the_first_piece(monkeypatch: pytest.MonkeyPatch):
-    from isthmus.data.transforms import checks as module
+def test_what_is_missing_is_counted_and_the_first_named_by_row_and_column():
+    x, test = np.ones((9, 4)), np.ones((9, 4))
+    test[5, 2] = test[7, 0] = test[7, 1] = np.nan
+    made = prepare(x, test)
+    assert str(made.missing) == "3 missing values in 2 of 18 examples"
+    assert made.missing.first == "row 5, column 2 (counted from 0)"
+    np.testing.assert_array_equal(made.test.x, test)
+    pictures = np.ones((9, 4, 4), np.float32)
+    pictures[3, 1, 1] = np.nan
+    assert prepare(pictures).missing.first == "row 3 (counted from 0)"
 
-    monkeypatch.setattr(module, "PIECE", 8)
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_the_row_is_right_beyond_the_first_piece(value: float, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(missing, "PIECE", 8)
     x = np.ones((9, 4))
-    x[6, 3] = x[8, 1] = np.nan
-    with pytest.raises(BadData, match=r"holds 2 values .* row 6, column 3"):
+    x[6, 3] = x[8, 1] = value
+    if np.isnan(value):
+        assert str(prepare(x).missing) == "2 missing values in 2 of 9 examples"
+        assert prepare(x).missing.first.startswith("row 6, column 3")
+        return
+    with pytest.raises(BadData, match=r"holds 2 infinite values.* row 6, column 3"):
         prepare(x)
 
 
 def test_values_beyond_32_bits_are_refused():
     x = np.ones((4, 2))
     x[1] = 1e300
-    with pytest.raises(BadData, match=r"too large for 32-bit numbers. Set data.scale=standard"):
+    with pytest.raises(BadData, match=r"too large for 32-bit numbers .*set data.scale=standard"):
         prepare(x)
     assert prepare(x, scale="minmax").train.x.max() == 1
     x[0], x[1] = -1.7e308, 1.7e308
@@ -201,41 +226,41 @@ def test_zeros_and_ones_pass_binarising_unchanged(binarize: str):
 def test_only_probabilities_can_be_binarized(binarize: str):
     with pytest.raises(BadData, match=f"from 1 to 9, but data.binarize={binarize} .*Set data.scale=minmax, or"):
         prepare(np.array([[1.0], [9.0]]), binarize=binarize)
-    with pytest.raises(BadData, match=r"The test split of 'a' has values .*Clip"):
-        prepare(np.array([[1.0], [9.0]]), np.array([[0.0]]), scale="minmax", binarize=binarize)
+    beyond = prepare(np.array([[1.0], [9.0]]), np.array([[0.0], [90.0]]), scale="minmax", binarize=binarize)
+    assert beyond.test is not None
+    np.testing.assert_array_equal(beyond.test.tensor.numpy(), [[0], [1]])
     made = prepare(np.array([[1.0], [9.0]]), scale="minmax", binarize=binarize)
     np.testing.assert_array_equal(made.train.x.numpy(), [[0], [1]])
 
 
 def test_further_data_goes_the_way_of_the_training_data():
     made = prepare(COLOUR)
-    np.testing.assert_array_equal(transform_like_training(COLOUR, made.shape, made.scaling, True, True), made.train.x)
+    np.testing.assert_array_equal(like_training(COLOUR, made.contract), made.train.x)
     gray = prepare(COLOUR[..., 0])
-    like = transform_like_training(COLOUR[..., 0], gray.shape, gray.scaling, True, True)
-    np.testing.assert_array_equal(like, gray.train.x)
+    np.testing.assert_array_equal(like_training(COLOUR[..., 0], gray.contract), gray.train.x)
     table = prepare(RNG.normal(size=(9, 4)), scale="standard")
     raw = RNG.normal(size=(3, 4))
     expected = (raw - np.array(table.scaling.offset)) / np.array(table.scaling.scale)
-    like = transform_like_training(raw, (4,), table.scaling, False, False)
-    np.testing.assert_array_equal(like, expected.astype(np.float32))
+    np.testing.assert_array_equal(like_training(raw, table.contract), expected.astype(np.float32))
 
 
 def test_pixels_and_floats_meet_in_the_unit_interval():
     floats = COLOUR / 255
     on_pixels, on_floats = prepare(COLOUR), prepare(floats)
-    for scaling in (on_pixels.scaling, on_floats.scaling):
-        from_pixels = transform_like_training(COLOUR, (3, 5, 6), scaling, True, True)
-        from_floats = transform_like_training(floats, (3, 5, 6), scaling, True, False)
+    for contract in (on_pixels.contract, on_floats.contract):
+        from_pixels, from_floats = like_training(COLOUR, contract), like_training(floats, contract)
         torch.testing.assert_close(from_pixels, on_pixels.train.x, rtol=0, atol=1e-7)
         torch.testing.assert_close(from_floats, on_pixels.train.x, rtol=0, atol=1e-7)
-    with pytest.raises(BadData, match=r"from \d+ to 255 of type float64, but the model was trained on 8-bit pixels"):
-        transform_like_training(COLOUR.astype(float), (3, 5, 6), on_pixels.scaling, True, False)
+    with pytest.raises(BadData, match=r"from \d+ to 255 .*, but the model was trained on 8-bit pixels"):
+        like_training(COLOUR.astype(float), on_pixels.contract)
 
 
 def test_small_whole_numbers_of_a_table_are_not_taken_for_pixels():
     x = np.array([[1, 10]], dtype=np.uint8)
-    like = transform_like_training(x, (2,), Scaling("auto", (0.0,), (1.0,)), images=False, pixels=True)
+    like = like_training(x, DataContract((2,), images=False, scaling=Scaling("auto", (0.0,), (1.0,))))
     np.testing.assert_array_equal(like, [[1, 10]])
+    trained = prepare(np.array([[0.5, 0.25], [0.75, 0.1]]))
+    np.testing.assert_array_equal(like_training(x, trained.contract), [[1, 10]])
 
 
 @pytest.mark.parametrize(
@@ -245,10 +270,10 @@ def test_small_whole_numbers_of_a_table_are_not_taken_for_pixels():
         (np.ones((2, 4, 4)), (16,), False, r"\(4, 4\)"),
         (np.ones((2, 16)), (1, 4, 4), True, r"\(16,\)"),
         (np.ones((2, 4, 4)), (3, 4, 4), True, r"\(1, 4, 4\)"),
-        (np.ones((2, 5, 4, 3)), (3, 4, 5), True, r"\(3, 5, 4\)"),
+        (np.ones((2, 5, 4, 3)), (3, 4, 5), True, r"\(5, 4, 3\)"),
     ],
 )
 def test_another_shape_is_refused_with_both_shapes(x: np.ndarray, shape: tuple[int, ...], images: bool, came: str):
     wanted = str(shape).replace("(", r"\(").replace(")", r"\)")
     with pytest.raises(ShapeError, match=f"shape {came}, but the model was trained on examples of shape {wanted}"):
-        transform_like_training(x, shape, Scaling("none", (0.0,), (1.0,)), images, False)
+        like_training(x, DataContract(shape, images))

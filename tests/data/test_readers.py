@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from isthmus.data.dataset import Dataset
+from isthmus.data.prepared import PreparedData
+from isthmus.data.preparing import prepare_dataset
 from isthmus.data.readers import read_path
 from isthmus.errors import MissingExtra
 from isthmus.options import DataOptions
@@ -25,11 +28,16 @@ def saved(folder: Path, name: str, x: np.ndarray) -> Path:
     return folder / name
 
 
+def prepared(dataset: Dataset, **settings: object) -> PreparedData:
+    return prepare_dataset(dataset, DataOptions(test=0, validation=0, **settings), 0)
+
+
 def test_npy_table_comes_back_with_its_checksum(tmp_path: Path):
     path = saved(tmp_path, "a.npy", TABLE)
     dataset = read_path(path, PLAIN)
     np.testing.assert_array_equal(dataset.train.x, TABLE)
-    assert (dataset.images, dataset.pixels, dataset.test, dataset.name) == (False, False, None, "a.npy")
+    made = prepared(dataset)
+    assert (made.images, made.contract.on_pixels, made.test, made.name) == (False, False, None, "a.npy")
     file = dataset.provenance.files[0]
     assert (file.name, file.bytes) == ("a.npy", path.stat().st_size)
     assert file.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
@@ -44,20 +52,20 @@ def test_fortran_order_and_foreign_bytes_come_back(tmp_path: Path):
 @pytest.mark.parametrize(
     ("x", "expected"),
     [
-        (GREY, GREY),
-        (COLOUR, COLOUR),
-        (COLOUR.transpose(0, 3, 1, 2), COLOUR),
-        (GREY[..., None], GREY[..., None]),
-        (GREY[:, None], GREY[..., None]),
+        (GREY, GREY[:, None]),
+        (COLOUR, COLOUR.transpose(0, 3, 1, 2)),
+        (COLOUR.transpose(0, 3, 1, 2), COLOUR.transpose(0, 3, 1, 2)),
+        (GREY[..., None], GREY[:, None]),
+        (GREY[:, None], GREY[:, None]),
         # both ends could be channels: the last axis wins
-        (np.ones((2, 3, 5, 4)), np.ones((2, 3, 5, 4))),
+        (np.arange(120).reshape(2, 3, 5, 4), np.arange(120).reshape(2, 3, 5, 4).transpose(0, 3, 1, 2)),
     ],
     ids=["gray", "last", "first", "one last", "one first", "both"],
 )
-def test_channels_are_put_last(tmp_path: Path, x: np.ndarray, expected: np.ndarray):
-    dataset = read_path(saved(tmp_path, "a.npy", x), PLAIN)
-    assert dataset.images
-    np.testing.assert_array_equal(dataset.train.x, expected)
+def test_channels_are_put_first(tmp_path: Path, x: np.ndarray, expected: np.ndarray):
+    made = prepared(read_path(saved(tmp_path, "a.npy", x), PLAIN), scale="none")
+    assert made.images
+    np.testing.assert_array_equal(made.train.x, expected)
 
 
 @pytest.mark.parametrize(
@@ -74,16 +82,21 @@ def test_channels_are_put_last(tmp_path: Path, x: np.ndarray, expected: np.ndarr
 )
 def test_only_bytes_above_one_are_pixels(tmp_path: Path, x: np.ndarray, pixels: bool):
     dataset = read_path(saved(tmp_path, "a.npy", x), PLAIN)
-    assert dataset.pixels is pixels
-    assert dataset.train.x.dtype == (np.uint8 if x.dtype == bool else x.dtype)
+    assert dataset.train.dtype == x.dtype
+    made = prepared(dataset)
+    assert made.contract.on_pixels is pixels
+    np.testing.assert_allclose(made.train.x.reshape(x.shape), x / np.float32(255) if pixels else x, rtol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(3, 4), (2, 2, 3), (3, 2, 2)])
 def test_shape_makes_images_of_rows(tmp_path: Path, shape: tuple[int, ...]):
     dataset = read_path(saved(tmp_path, "a.npy", TABLE), DataOptions(shape=shape))
-    expected = TABLE.reshape(5, *shape)
-    assert dataset.images
-    np.testing.assert_array_equal(dataset.train.x, expected.transpose(0, 2, 3, 1) if shape == (3, 2, 2) else expected)
+    made = prepared(dataset, shape=shape)
+    assert made.images
+    expected = TABLE.reshape(5, *shape).astype(np.float32)
+    if shape != (3, 2, 2):
+        expected = np.moveaxis(expected.reshape(5, *shape[:2], -1), -1, 1)
+    np.testing.assert_array_equal(made.train.x, expected)
 
 
 def test_npz_with_all_parts_and_words_as_labels(tmp_path: Path):
@@ -125,7 +138,7 @@ def test_idx_takes_the_labels_beside_it_and_a_folder_the_test_part(
     np.testing.assert_array_equal(folder.test.x, GREY[:2])
     assert folder.train.labels.tolist() == [0, 1, 2, 3, 4]
     assert folder.test.labels is None
-    assert folder.pixels
+    assert prepared(folder).contract.on_pixels
     assert len(folder.provenance.files) == 3
     alone = read_path(tmp_path / ("train-images-idx3-ubyte" + ".gz" * zipped), PLAIN)
     assert alone.test is None
@@ -174,8 +187,9 @@ def test_gray_pictures_come_back_sorted(tmp_path: Path, ending: str):
     dataset = read_path(tmp_path, PLAIN)
     x = dataset.train.x[..., 0] if ending == "webp" else dataset.train.x  # WebP knows no gray
     np.testing.assert_array_equal(x, GREY[:3])
-    assert dataset.pixels
-    assert dataset.images
+    made = prepared(dataset)
+    assert made.contract.on_pixels
+    assert made.images
 
 
 def test_one_colored_picture_makes_all_colored(tmp_path: Path):
@@ -194,8 +208,9 @@ def test_sub_folders_are_labels_and_the_folder_has_one_record(tmp_path: Path):
         lines.append(f"{name} {hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()}\n")
     dataset = read_path(tmp_path, PLAIN)
     np.testing.assert_array_equal(dataset.train.x, GREY[[1, 0, 2]])
-    assert dataset.train.labels.tolist() == [0, 1, 1]
-    assert dataset.label_names == ("a", "b")
+    made = prepared(dataset)
+    assert made.train.labels.tolist() == [0, 1, 1]
+    assert made.label_names == ("a", "b")
     (record,) = dataset.provenance.files
     assert record.name == tmp_path.name
     assert record.sha256 == hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from isthmus.data.base import Dataset, Examples
-from isthmus.data.transforms.splits import Splits, split
+from isthmus.data.dataset import Dataset
+from isthmus.data.preparing import prepare_dataset
+from isthmus.data.sources.arrays import Examples
+from isthmus.data.transforms.splits import SplitRows, split
 from isthmus.errors import BadData, BadOption
 from isthmus.options import DataOptions
 
@@ -13,8 +15,8 @@ def examples(count: int, groups: np.ndarray | None = None) -> Examples:
     return Examples(np.arange(count)[:, None], np.arange(count), groups)
 
 
-def parts(made: Splits) -> list[list[int]]:
-    return [[] if p is None else p.x[:, 0].tolist() for p in (made.train, made.valid, made.test)]
+def parts(made: SplitRows) -> list[list[int]]:
+    return [[] if rows is None else rows.tolist() for rows in (made.train, made.valid, made.test)]
 
 
 def test_random_parts_have_their_shares_and_every_row_once():
@@ -23,7 +25,6 @@ def test_random_parts_have_their_shares_and_every_row_once():
     assert (len(train), len(valid), len(test)) == (720, 80, 200)
     assert sorted(train + valid + test) == list(range(1000))
     assert made.held_out == "held-out set"
-    np.testing.assert_array_equal(made.train.labels, made.train.x[:, 0])
 
 
 def test_the_same_seed_gives_the_same_rows_in_the_same_order():
@@ -45,14 +46,25 @@ def test_the_test_part_does_not_depend_on_the_validation_share(groups: np.ndarra
 def test_the_sources_own_parts_are_used():
     own = Dataset("a", examples(50), examples(7), examples(9))
     made = split(own, DataOptions(), 0)
-    assert (made.train, made.valid, made.test) == (own.train, own.valid, own.test)
+    assert (parts(made), made.valid, made.test) == ([list(range(50)), [], []], None, None)
     assert made.held_out == "test set"
     tested = split(Dataset("a", examples(50), test=examples(9)), DataOptions(), 0)
-    assert [len(p) for p in parts(tested)] == [45, 5, 9]
+    assert [len(p) for p in parts(tested)] == [45, 5, 0]
     assert tested.held_out == "test set"
     valid = split(Dataset("a", examples(50), examples(7)), DataOptions(), 0)
-    assert [len(p) for p in parts(valid)] == [45, 7, 5]
+    assert [len(p) for p in parts(valid)] == [45, 0, 5]
     assert valid.held_out == "held-out set"
+
+
+def test_prepared_splits_are_the_source_s_own_and_the_rows_drawn() -> None:
+    own = Dataset("a", examples(50), examples(7), examples(9))
+    made = prepare_dataset(own, DataOptions(), 0)
+    assert [(len(p), p.x[:, 0].tolist()) for p in made.splits.values()] == [(n, list(range(n))) for n in (50, 7, 9)]
+    whole = Dataset("a", examples(50))
+    drawn = prepare_dataset(whole, DataOptions(), 3)
+    assert [p.x[:, 0].tolist() for p in drawn.splits.values()] == parts(split(whole, DataOptions(), 3))
+    for part in drawn.splits.values():
+        np.testing.assert_array_equal(part.labels, part.x[:, 0])
 
 
 def test_no_share_is_no_part():
@@ -78,7 +90,7 @@ def test_no_person_is_in_two_parts(seed: int):
     rng = np.random.default_rng(seed)
     groups = rng.integers(0, 20, 600) * 7
     made = split(Dataset("a", examples(600, groups)), DataOptions(test=0.2, validation=0.1), seed)
-    who = [set(p.groups.tolist()) for p in (made.train, made.valid, made.test)]
+    who = [set(groups[rows].tolist()) for rows in (made.train, made.valid, made.test)]
     assert sum(map(len, who)) == len(set.union(*who))
     assert sorted(row for part in parts(made) for row in part) == list(range(600))
     largest = np.bincount(groups).max()
@@ -89,13 +101,13 @@ def test_no_person_is_in_two_parts(seed: int):
 def test_groups_much_larger_than_the_share_give_the_smallest():
     groups = np.repeat([0, 1, 2], [50, 40, 10])
     made = split(Dataset("a", examples(100, groups)), DataOptions(test=0.01, validation=0), 0)
-    assert set(made.test.groups) == {2}
+    assert set(groups[made.test]) == {2}
 
 
 def test_each_part_keeps_a_group_whatever_the_shares():
     groups = np.repeat([0, 1, 2], 10)
     made = split(Dataset("a", examples(30, groups)), DataOptions(test=0.9, validation=0.9), 0)
-    assert [len(set(p.groups)) for p in (made.train, made.valid, made.test)] == [1, 1, 1]
+    assert [len(set(groups[rows])) for rows in (made.train, made.valid, made.test)] == [1, 1, 1]
 
 
 @pytest.mark.parametrize(

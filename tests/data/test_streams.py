@@ -8,7 +8,8 @@ import torch
 
 import isthmus as it
 from isthmus.data.base import Array
-from isthmus.data.preparing.streams import Stream, StreamTensor, prepare_stream
+from isthmus.data.preparing import prepare_stream
+from isthmus.data.samplers.streams import Stream, StreamTensor
 from isthmus.errors import BadData, BadOption
 from isthmus.options import DataOptions
 from isthmus.training.batches import Share, TensorBatches
@@ -120,7 +121,7 @@ def test_a_model_is_trained_on_an_iterator_of_so_many_steps() -> None:
     assert [row["step"] for row in run.history] == [30]
     assert run.metadata.counts == {"train": 480, "valid": 43, "test": 48}
     assert run.encode(np.zeros((4, 8))).shape == (4, 3)
-    with pytest.raises(BadOption, match=r"Set training\.steps, or pass isthmus\.data\.preparing\.streams\.Stream"):
+    with pytest.raises(BadOption, match=r"Set training\.steps, or pass isthmus\.data\.samplers\.streams\.Stream"):
         it.fit("linear", simulated())
 
 

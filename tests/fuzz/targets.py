@@ -243,13 +243,9 @@ def _data(file: str, *, labels: str | None = None) -> Read:
     """Read a path as a data set, split it and prepare it."""
 
     def read(folder: Path) -> None:
-        from isthmus.data.preparing.in_memory import prepare_splits
-        from isthmus.data.readers import read_path
-        from isthmus.data.transforms.splits import split
+        from isthmus.data.preparing import prepare
 
-        options = DataOptions(labels=labels, test=0.0, validation=0.0)
-        dataset = read_path(folder / file, options)
-        prepare_splits(split(dataset, options, 0), dataset, options, 0)
+        prepare(folder / file, DataOptions(labels=labels, test=0.0, validation=0.0), 0)
 
     return read
 

@@ -133,6 +133,35 @@ def test_json_of_absurd_shape_is_refused(folder: Path, text: str) -> None:
         (folder / name).write_text(content)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"shape": []},
+        {"contract": {"fill": [0.0] * 7}},
+        {"contract": {"fill": [float("nan")]}},
+        {"contract": {"fill": [10**400]}},
+        {"contract": {"byte": "255"}},
+        {"contract": {"byte": 3}},
+        {"contract": {"row": []}},
+        {"contract": {"row": [3, 3]}},
+        {"contract": {"row": 5}},
+        {"contract": {"missing": {}}},
+        {"contract": {"schema": []}},
+        {"contract": {"schema": {}}},
+        {"contract": {"more": 1}},
+        {"scaling": {"kind": "standard", "offset": [0.0] * 3, "scale": [1.0] * 3}},
+    ],
+)
+def test_a_contract_that_does_not_match_its_run_is_refused(folder: Path, change: dict[str, dict[str, object]]) -> None:
+    content = json.loads((folder / "run.json").read_text())
+    for key, value in change.items():
+        content[key] = content[key] | value if key == "contract" else value
+    (folder / "run.json").write_text(json.dumps(content))
+    refusal = judge(lambda: run.load(folder), folder)
+    assert refusal is not None
+    assert "run.json" in refusal or "damaged" in refusal
+
+
 LARGE = {
     "prior": {"prior.kind": "vamp", "prior.components": 1_000_000},
     "mixture": {"prior.kind": "mixture", "prior.components": 1_000_000, "latent.size": 100_000, "net.widths": [8]},

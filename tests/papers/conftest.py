@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from isthmus.data.loading import prepare
-from isthmus.data.preparing.prepared import PreparedData
+from isthmus.data.prepared import PreparedData
+from isthmus.data.preparing import prepare
 from isthmus.models.recipe import Recipe
 from isthmus.papers import reproduction
 from isthmus.papers.reproduction import Reproduction, reproduce

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from isthmus.data.loading import prepare
+from isthmus.data.preparing import prepare
 from isthmus.papers import makhzani2013
 from isthmus.papers.makhzani2013 import _rows, codes
 from isthmus.runs.fit import fit

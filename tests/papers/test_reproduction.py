@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from isthmus.data.catalogue.table import is_named
-from isthmus.data.loading import prepare
-from isthmus.data.preparing.prepared import PreparedSplit
+from isthmus.data.prepared import PreparedSplit
+from isthmus.data.preparing import prepare
 from isthmus.errors import BadData, BadRun, UnknownName
 from isthmus.options import DataOptions
 from isthmus.papers import PAPERS, paper

@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from matplotlib.text import Text
 from scipy.stats import norm
 
-from isthmus import fit
-from isthmus.data.loading import prepare
-from isthmus.data.preparing.prepared import PreparedData, PreparedSplit
+from isthmus import fit, plots
+from isthmus.data.prepared import PreparedData, PreparedSplit
+from isthmus.data.preparing import prepare
 from isthmus.reports import figures
 from isthmus.runs.run import Run
 
@@ -202,3 +203,14 @@ def test_a_denoised_picture_shows_original_corrupted_and_restored(monkeypatch: p
     for values, shown in zip(seen["psnr"], ("corrupted", "restored"), strict=True):  # type: ignore[call-overload]
         error = ((x.numpy() - rows[shown].clip(0, 1)) ** 2).mean((1, 2, 3))
         np.testing.assert_allclose(values, -10 * np.log10(error), rtol=1e-4)
+
+
+def test_figures_of_missing_cells_and_of_pairs_are_drawn(tmp_path: Path) -> None:
+    gray = np.random.default_rng(0).random((60, 8, 8)).astype(np.float32)
+    holes = np.where(np.random.default_rng(1).random(gray.shape) < 0.1, np.nan, gray)
+    run = fit("simple", holes, epochs=1)
+    assert "reconstructions" in run.plot()
+    pairs = fit("conv", (np.clip(gray + 0.3, 0, 1), gray), epochs=1)
+    plots.save(pairs.plot("denoised"), tmp_path / "denoised.png")
+    rows = pairs.plot("denoised").findobj(Text)
+    assert {"original", "corrupted", "restored"} <= {text.get_text() for text in rows}

@@ -52,7 +52,7 @@ def test_a_run_takes_what_fit_took_and_answers_in_its_units(x: np.ndarray, optio
 def test_further_data_is_binarized_as_the_run_s_own(tmp_path: Path) -> None:
     np.save(tmp_path / "gray.npy", GREY)
     run = fit("vae", GREY, epochs=1, options={"data.binarize": "static"})
-    x, _ = inputs_for(run, str(tmp_path / "gray.npy"))
+    x = inputs_for(run, str(tmp_path / "gray.npy")).x
     assert set(x.unique().tolist()) == {0.0, 1.0}
     figures, _ = evaluate_split(run, data_for(run, tmp_path / "gray.npy"))
     assert figures["cross_entropy_floor"] == 0.0
@@ -70,7 +70,7 @@ def test_further_data_out_of_range_is_refused(tmp_path: Path) -> None:
 def test_what_is_only_input_is_neither_binarized_nor_held_against_the_likelihood(tmp_path: Path) -> None:
     np.save(tmp_path / "noisy.npy", GREY * 10 - 3)
     run = fit("vae", GREY, epochs=1, options={"data.binarize": "static"})
-    x, _ = inputs_for(run, str(tmp_path / "noisy.npy"), clean=False)
+    x = inputs_for(run, str(tmp_path / "noisy.npy"), "noisy").x
     np.testing.assert_allclose(x[:, 0], GREY * 10 - 3, rtol=1e-6)
 
 
@@ -90,20 +90,33 @@ def test_a_single_further_example_can_be_measured(tmp_path: Path) -> None:
     assert part == "all examples of one.npy, 1 example"
 
 
-def test_a_minmax_table_whose_other_parts_leave_the_range_gets_advice_that_helps() -> None:
+def test_a_minmax_table_whose_other_parts_leave_the_range_is_clipped_to_it() -> None:
     table = np.random.default_rng(0).normal(size=(200, 3))
-    with pytest.raises(BadData, match=r"outside the range .* likelihood\.kind=gaussian"):
-        fit("simple", table, options={"data.scale": "minmax"})
+    run = fit("simple", table, epochs=1, options={"data.scale": "minmax"})
+    assert run.data is not None
+    held = [run.data.valid, run.data.test]
+    for part in held:
+        assert part is not None
+        raw = run.scaling.apply(torch.from_numpy(table[part.rows])).float()
+        assert torch.equal(part.tensor, raw.clamp(0, 1))
+    scaled = torch.cat([run.scaling.apply(torch.from_numpy(table[part.rows])) for part in held if part is not None])
+    assert not 0 <= scaled.min() <= scaled.max() <= 1
+    with pytest.warns(UserWarning, match=r"2 of 3 examples have values outside the range .* clipped"):
+        x = inputs_for(run, np.array([[9.0, 0, 0], [0, 0, -9], [0, 0, 0]])).x
+    assert (x[0, 0], x[1, 2]) == (1, 0)
+    far, near = run.score(np.array([[9.0, 0, 0], [0, 0, 0]]))
+    assert far > near
 
 
 @pytest.mark.parametrize("shape", [(8, 8, 8), (3, 5, 5), (1, 1, 1), (8,)])
 @pytest.mark.parametrize("suffix", [".npy", ".npz", ".csv"])
 def test_codes_of_any_shape_are_read_back(shape: tuple[int, ...], suffix: str, tmp_path: Path) -> None:
-    from isthmus.runs.outputs import write_array
+    from isthmus.runs.outputs import RowNames, write_array
     from isthmus.runs.writing import read_codes
 
     codes = np.random.default_rng(0).normal(size=(4, *shape)).astype(np.float32)
-    write_array(tmp_path / f"codes{suffix}", codes, name="z", labels=np.arange(4))
+    rows = RowNames(labels=np.arange(4), classes=np.arange(4))
+    write_array(tmp_path / f"codes{suffix}", codes, name="z", rows=rows)
     back = read_codes(tmp_path / f"codes{suffix}")
     np.testing.assert_allclose(back.reshape(codes.shape), codes, rtol=1e-6)
 

@@ -80,9 +80,10 @@ def test_other_validation_data_does_not_resume_a_run(tmp_path: Path) -> None:
     ("valid", "error", "message"),
     [
         (np.zeros((5, 9, 9)), ShapeError, "examples of shape"),
-        (np.full((5, 8, 8), np.nan), BadData, "NaN"),
+        (np.full((5, 8, 8), np.inf), BadData, "The validation set holds 320 infinite values"),
         (np.full((5, 8, 8), 2.0), BadData, r"0 to 1|\[0, 1\]"),
-        (iter([X]), BadData, "A validation set of type list_iterator is not supported"),
+        (iter([]), BadData, "holds no example"),
+        (object(), BadData, "of type object is not supported"),
     ],
 )
 def test_wrong_validation_data_is_refused_before_training(
@@ -91,6 +92,21 @@ def test_wrong_validation_data_is_refused_before_training(
     with pytest.raises(error, match=message):
         fit("vae", X, valid=valid, epochs=1, options=SMALL, out=tmp_path / "run")  # type: ignore[arg-type]
     assert not (tmp_path / "run").exists()
+
+
+def test_validation_data_from_an_iterator_is_read_into_memory() -> None:
+    run = fit("vae", X[:200], valid=iter([X[200:250], X[250:]]), epochs=1, options=SMALL)
+    assert run.metadata.counts["valid"] == 100
+    whole = fit("vae", X[:200], valid=X[200:], epochs=1, options=SMALL)
+    assert run.history[0]["valid"] == whole.history[0]["valid"]
+
+
+def test_missing_values_of_validation_data_are_left_out() -> None:
+    valid = X[200:].copy()
+    valid[3, 2, 2] = np.nan
+    run = fit("vae", X[:200], valid=valid, epochs=1, options=SMALL)
+    assert np.isfinite(run.history[0]["valid"]["loss"])
+    assert run.metadata.missing == "1 missing values in 1 of 300 examples"
 
 
 def test_labels_follow_their_examples_through_the_split() -> None:
@@ -131,7 +147,7 @@ def test_wrong_labels_are_refused(labels: np.ndarray, message: str) -> None:
 
 
 def test_labels_as_an_array_need_an_array() -> None:
-    with pytest.raises(BadData, match=r"labels=\.\.\. are for an array in memory"):
+    with pytest.raises(BadData, match=r"labels=\.\.\. .*are for examples in memory"):
         fit("vae", "digits", labels=DIGITS.target, epochs=1, options=SMALL)
 
 

@@ -141,7 +141,7 @@ def test_images_come_back_as_they_were_read() -> None:
 def test_scaled_tables_come_back_in_their_own_units() -> None:
     table = X.numpy() * 50 + 7
     run = fit("linear", table, epochs=1, options={"data.scale": "standard", "latent.size": 2})
-    back = run.to_array(run.to_tensor(table, pixels=False))
+    back = run.to_array(run.to_tensor(table))
     np.testing.assert_allclose(back, table, rtol=1e-5)
 
 

@@ -6,30 +6,30 @@ import numpy as np
 import pytest
 import torch
 
-from isthmus.data.streaming import sources
-from isthmus.data.streaming.lazy import StoredTensor, layout_of
-from isthmus.data.streaming.sources import ArraySource
+from isthmus.data.samplers.stored import StoredTensor
+from isthmus.data.sources import base
+from isthmus.data.sources.arrays import Examples
 from isthmus.data.transforms.bad_examples import BadExamples
+from isthmus.data.transforms.contract import DataContract
 from isthmus.data.transforms.scaling import Scaling
 from isthmus.training.batches import Share, TensorBatches
 from isthmus.training.block_shuffle import StoredBatches
 
-PLAIN = Scaling("none", (0.0,), (1.0,))
 N = 1003
 
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     # blocks of 8 examples of two doubles
-    monkeypatch.setattr(sources, "BLOCK", 8 * 16)
+    monkeypatch.setattr(base, "BLOCK", 8 * 16)
 
 
 def stored(n: int = N, held: list[int] | None = None, policy: str = "stop", bad: tuple[int, ...] = ()) -> StoredTensor:
     x = np.arange(n, dtype=np.float64)[:, None].repeat(2, axis=1)
     x[list(bad)] = np.nan
-    source = ArraySource(x)
     bad_examples = BadExamples(policy, n)  # type: ignore[arg-type]
-    return StoredTensor(source, layout_of(source, None), PLAIN, bad_examples, np.array(held or [], dtype=np.int64))
+    excluded = np.array(held or [], dtype=np.int64)
+    return StoredTensor(Examples(x), DataContract((2,), images=False), bad_examples, excluded)
 
 
 def numbers(batches: list[torch.Tensor]) -> list[int]:
@@ -102,8 +102,8 @@ def test_a_bad_example_leaves_the_batches_as_they_are() -> None:
 
 
 def test_draws_differ_from_batch_to_batch_and_from_epoch_to_epoch() -> None:
-    source = ArraySource(np.full((64, 50), 0.5))
-    x = StoredTensor(source, layout_of(source, None), PLAIN, BadExamples("stop", 64))
+    source = Examples(np.full((64, 50), 0.5))
+    x = StoredTensor(source, DataContract((50,), images=False), BadExamples("stop", 64))
     first, second = StoredBatches(x, 32, seed=0, dynamic=True).epoch(0)
     third, _ = StoredBatches(x, 32, seed=0, dynamic=True).epoch(1)
     assert not torch.equal(first, second)

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from isthmus.cli import doctor, fit, inference, papers, show
+from isthmus.cli import data, doctor, fit, inference, papers, show
 from isthmus.cli.suggestions import command_like, option_like
 from isthmus.cli.usage import UsageError
 from isthmus.cli.wording import as_flags
@@ -37,7 +37,7 @@ VERBS = {
         inference.interpolate,
     ),
     "Examine a run": (show.evaluate, show.plot, doctor.doctor),
-    "Look up": (show.recipes, show.data, papers.cite, papers.reproduce),
+    "Look up": (show.recipes, data.data, papers.cite, papers.reproduce),
 }
 """The commands by the panel of the help that lists them."""
 

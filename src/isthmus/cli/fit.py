@@ -142,9 +142,8 @@ def fit(
     from isthmus.training.distributed import processes
 
     data = _data(source, data)
-    given = {"batch_size": batch_size, "learning_rate": lr, "precision": precision}
-    others = {"pretraining.kind": pretrain, "data.on_bad_data": on_bad_data}
-    flags = {f"training.{name}": value for name, value in given.items()} | others
+    flags = {"training.batch_size": batch_size, "training.learning_rate": lr, "training.precision": precision}
+    flags |= {"pretraining.kind": pretrain, "data.on_bad_data": on_bad_data}
     options = parse_pairs(changes or []) | {path: value for path, value in flags.items() if value is not None}
     chosen, resume = _recipe(recipe), resume or allow_different_results
     usual = out or _usual_folder(chosen, data)

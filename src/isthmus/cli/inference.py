@@ -164,7 +164,7 @@ def score(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Compute anomaly scores (.npy, .npz or .csv).
+    """Compute anomaly scores (.npy, .npz, .csv or .parquet).
 
     Scores are negative log-likelihoods; higher is more anomalous. Without INPUT the test set of the run is scored;
     with it all examples of the data, in order.
@@ -184,12 +184,14 @@ def score(
     written = None if target is None else writing.write_scores(scored, target)
     if as_json:
         content = {"run": str(folder), "split": scored.split, "meaning": scored.meaning, **scored.summary()}
-        print_json(content | {"highest": scored.highest(), "written": None if written is None else str(written[0])})
+        highest = {"highest": scored.highest(), "highest_names": scored.named(scored.highest())}
+        print_json(content | highest | {"written": None if written is None else str(written[0])})
         return
     typer.echo(f"Anomaly scores of {scored.split}:")
     rows = [(name, number(value)) for name, value in scored.summary().items()]
     print_table({"score": "left", scored.meaning: "right"}, rows)
-    typer.echo(f"Rows with the highest scores, counted from 0: {', '.join(map(str, scored.highest()))}")
+    title = scored.inputs.row_title if scored.inputs.names is not None else ""
+    typer.echo(f"Highest scores ({title or 'rows, counted from 0'}): {', '.join(scored.named(scored.highest()))}")
     if written is not None:
         _say_written(written)
 

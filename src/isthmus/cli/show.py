@@ -1,4 +1,4 @@
-"""Commands that report: evaluate, plot, recipes, data."""
+"""Commands that report: evaluate, plot, recipes."""
 
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -10,7 +10,6 @@ import typer
 from isthmus.cli.inference import loaded
 from isthmus.cli.shared import (
     AllowImport,
-    Changes,
     DataOption,
     Device,
     ImportanceSamples,
@@ -121,46 +120,3 @@ def recipes(
     print_table(dict.fromkeys(("recipe", "description", "objective (minimized)", "paper"), "left"), rows)
     typer.echo("Short names: " + ", ".join(f"{alias} for {name}" for alias, name in ALIASES.items()))
     typer.echo("Train: isthmus fit vae digits      Options: isthmus recipes vae")
-
-
-def data(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Load this data set and describe it.")] = None,
-    changes: Changes = None,
-    as_json: Json = False,
-) -> None:
-    """List the named data sets, or load one and describe it."""
-    from isthmus.data.catalogue.table import rows
-
-    if name is not None:
-        _describe(name, changes or [], as_json)
-        return
-    if as_json:
-        print_json([dict(vars(row)) for row in rows()])
-        return
-    table = [(row.name, row.shape, row.sizes, "yes" if row.present else "no") for row in rows()]
-    print_table(dict.fromkeys(("name", "shape", "examples", "available"), "left"), table)
-    typer.echo(
-        "Files are searched in $ISTHMUS_DATA/NAME, then in the cache, then downloaded if the license permits.\n"
-        "Paths are accepted too: .npy, .npz, IDX, .csv, .parquet, or a folder of images, .npy or .parquet files;\n"
-        "data larger than memory is streamed from disk.\n"
-        "License and credit: isthmus data NAME"
-    )
-
-
-def _describe(name: str, changes: list[str], as_json: bool) -> None:
-    """Load a data set and print a description."""
-    from isthmus.data.catalogue.table import load_dataset
-    from isthmus.data.describe import described, described_source
-    from isthmus.data.loading import as_path
-    from isthmus.data.streaming.choice import source_if_streamed
-    from isthmus.models.overrides import parse_pairs
-    from isthmus.models.recipe import Recipe
-
-    options = Recipe().with_options(parse_pairs(changes)).data
-    source = source_if_streamed(as_path(name), options)
-    found = described(load_dataset(name, options)) if source is None else described_source(source)
-    if as_json:
-        print_json(found)
-    else:
-        rows = [(key, str(value)) for key, value in found.items() if value]
-        print_table({"property": "left", "value": "left"}, rows, name)

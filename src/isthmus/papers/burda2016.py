@@ -108,7 +108,8 @@ def _images(reproduction: Reproduction) -> tuple[Tensor, Tensor, Tensor]:
     """Gray training images, binarized anew in training, and validation and test images, binarized once."""
     dataset = load_dataset("mnist", DataOptions())
     assert dataset.test is not None
-    gray, test = (torch.from_numpy(split.x)[:, None].float() / 255 for split in (dataset.train, dataset.test))
+    raw = (split.read(0, len(split)).values for split in (dataset.train, dataset.test))
+    gray, test = (torch.from_numpy(images)[:, None].float() / 255 for images in raw)
     if reproduction.quick:
         gray, test = torch.cat([gray[:6000], gray[-VALIDATION:]]), test[:500]
     with seeded(derive_seed(reproduction.seed, "binarise")):

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from isthmus import plots
 from isthmus.data.base import Array
-from isthmus.data.loading import prepare
+from isthmus.data.preparing import prepare
 from isthmus.models.recipe import Recipe
 from isthmus.papers.reproduction import Paper, Reproduction, Row
 from isthmus.runs.fit import fit

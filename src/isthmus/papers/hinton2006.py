@@ -21,7 +21,7 @@ import torch
 from sklearn.neighbors import KNeighborsClassifier
 
 from isthmus import plots
-from isthmus.data.preparing.prepared import PreparedData, PreparedSplit
+from isthmus.data.prepared import PreparedData, PreparedSplit
 from isthmus.metrics.evaluation import evaluate
 from isthmus.metrics.reconstruction import reconstruction
 from isthmus.models.recipe import Recipe

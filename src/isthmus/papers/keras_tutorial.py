@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from isthmus import plots
-from isthmus.data.preparing.prepared import PreparedData
+from isthmus.data.prepared import PreparedData
 from isthmus.metrics.denoising import corrupted
 from isthmus.metrics.evaluation import evaluate
 from isthmus.models.recipe import Recipe

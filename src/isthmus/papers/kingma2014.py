@@ -17,7 +17,7 @@ from itertools import pairwise
 from typing import Any
 
 from isthmus import plots
-from isthmus.data.preparing.prepared import PreparedData
+from isthmus.data.prepared import PreparedData
 from isthmus.metrics.evaluation import evaluate
 from isthmus.models.recipe import Recipe
 from isthmus.papers.reproduction import Paper, Reproduction, Row, images_of, mean_and_spread

@@ -13,7 +13,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
 from isthmus import plots
-from isthmus.data.preparing.prepared import PreparedData
+from isthmus.data.prepared import PreparedData
 from isthmus.models.autoencoder import Autoencoder
 from isthmus.models.recipe import Recipe
 from isthmus.models.seeding import derive_seed

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from isthmus import plots
 from isthmus.data.base import Array
-from isthmus.data.preparing.prepared import PreparedData, PreparedSplit
+from isthmus.data.prepared import PreparedData, PreparedSplit
 from isthmus.models.autoencoder import Autoencoder
 from isthmus.models.recipe import Recipe
 from isthmus.papers.reproduction import Paper, Reproduction, Row, images_of

@@ -19,8 +19,8 @@ import torch
 
 from isthmus import __version__
 from isthmus.data.catalogue.table import ensure_available
-from isthmus.data.loading import prepare
-from isthmus.data.preparing.prepared import PreparedData, PreparedSplit
+from isthmus.data.prepared import PreparedData, PreparedSplit
+from isthmus.data.preparing import prepare
 from isthmus.errors import BadRun, Diverged
 from isthmus.files.atomic import write_text
 from isthmus.models.autoencoder import Autoencoder

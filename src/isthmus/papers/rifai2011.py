@@ -15,7 +15,7 @@ from typing import Any
 from sklearn.linear_model import RidgeClassifier
 
 from isthmus import plots
-from isthmus.data.preparing.prepared import PreparedData
+from isthmus.data.prepared import PreparedData
 from isthmus.metrics.codes import saturation, sensitivity
 from isthmus.metrics.evaluation import evaluate
 from isthmus.models.recipe import Recipe

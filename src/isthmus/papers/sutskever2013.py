@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from isthmus import plots
-from isthmus.data.preparing.prepared import PreparedData
+from isthmus.data.prepared import PreparedData
 from isthmus.errors import Diverged
 from isthmus.metrics.reconstruction import reconstruction
 from isthmus.papers.hinton2006 import TASKS, Task, net

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from isthmus import functional as F
 from isthmus import plots
-from isthmus.data.preparing.prepared import PreparedData
+from isthmus.data.prepared import PreparedData
 from isthmus.files.atomic import replacing
 from isthmus.metrics.evaluation import evaluate
 from isthmus.models.autoencoder import Autoencoder

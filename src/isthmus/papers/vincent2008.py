@@ -20,7 +20,7 @@ from torch import Tensor
 
 from isthmus import plots
 from isthmus.data.base import Array
-from isthmus.data.preparing.prepared import PreparedData
+from isthmus.data.prepared import PreparedData
 from isthmus.metrics.evaluation import evaluate
 from isthmus.models.recipe import Recipe
 from isthmus.models.seeding import seeded

@@ -11,7 +11,7 @@ from itertools import pairwise
 from torch import Tensor
 
 from isthmus import functional as F
-from isthmus.data.preparing.prepared import PreparedData
+from isthmus.data.prepared import PreparedData
 from isthmus.distributions import DiagonalGaussian
 from isthmus.metrics.variational import ACTIVE_VARIANCE, INACTIVE_NATS
 from isthmus.models.autoencoder import inference

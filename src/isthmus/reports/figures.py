@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from isthmus import functional as F
 from isthmus import plots
 from isthmus.data.base import Array
-from isthmus.data.preparing.prepared import PreparedData, PreparedSplit
+from isthmus.data.prepared import PreparedData, PreparedSplit
 from isthmus.errors import BadData, unknown
 from isthmus.metrics.denoising import corrupted, is_denoising
 from isthmus.metrics.variational import INACTIVE_NATS, is_standard, kl_by_latent
@@ -60,11 +60,11 @@ def run_figures(run: Run, data: PreparedData) -> Iterator[RunFigure]:
         "Examples (top) and their reconstructions (bottom), with the squared error in the units of the model inputs.",
         lambda: _reconstructions(run, split),
     )
-    if is_denoising(run.model):
+    if is_denoising(run.model) or split.inputs is not None:
         yield RunFigure(
             "denoised",
             "Corrupted and restored examples",
-            "Clean examples, the same examples with the corruption of the run, and the output of the model.",
+            "Clean examples, the same with the corruption of the run or as given, and the output of the model.",
             lambda: _denoised(run, split),
         )
     weights = first_layer(run)
@@ -187,14 +187,16 @@ def _manifold(run: Run, split: PreparedSplit) -> Figure:
 
 def _reconstructions(run: Run, split: PreparedSplit) -> Figure:
     x = split.x[:SHOWN]
-    y = run.model.reconstruct(x)
-    return plots.reconstructions(run.to_plot(x), run.to_plot(y), error=_array(F.squared_error(x, y.cpu())))
+    y = run.model.reconstruct(x if split.inputs is None else split.inputs[:SHOWN]).cpu()
+    error = F.squared_error(torch.where(x.isnan(), y, x), y)
+    return plots.reconstructions(run.to_plot(run.model.filled(x)), run.to_plot(y), error=_array(error))
 
 
 def _denoised(run: Run, split: PreparedSplit) -> Figure:
     x = split.x[:SHOWN]
-    x_in = corrupted(run.model, x, seed=run.metadata.seed)
-    return denoising_figure(run, {"original": x, "corrupted": x_in, "restored": run.model.reconstruct(x_in)})
+    x_in = corrupted(run.model, x, seed=run.metadata.seed) if split.inputs is None else split.inputs[:SHOWN]
+    rows = {"original": x, "corrupted": x_in, "restored": run.model.reconstruct(x_in)}
+    return denoising_figure(run, {name: run.model.filled(row) for name, row in rows.items()})
 
 
 def _traversals(run: Run, split: PreparedSplit) -> Figure:

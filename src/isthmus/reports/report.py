@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from isthmus.data.preparing.prepared import PreparedData
+from isthmus.data.prepared import PreparedData
 from isthmus.errors import BadRun
 from isthmus.metrics.evaluation import MEANINGS
 from isthmus.reports.figures import RunFigure, draw

@@ -1,27 +1,40 @@
 """Data for a trained run: its own, split as for training, or other data, transformed in the same way."""
 
+import warnings
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from isthmus.data.base import Array, Dataset, Examples, Provenance
-from isthmus.data.formats.arrays import encode_labels
-from isthmus.data.loading import as_path, dataset_of, prepare, source_name
-from isthmus.data.preparing.new_data import draw_binary, lazy_like_training
-from isthmus.data.preparing.prepared import PreparedData, PreparedSplit
-from isthmus.data.preparing.screening import screened
-from isthmus.data.streaming.choice import open_source, source_if_streamed
-from isthmus.data.streaming.lazy import StoredTensor
-from isthmus.data.streaming.sources import ArraySource, Source
-from isthmus.errors import BadData
+from isthmus.data.base import Array
+from isthmus.data.dataset import Dataset
+from isthmus.data.opening import open_data, source_name
+from isthmus.data.prepared import PreparedData, PreparedSplit, screened
+from isthmus.data.preparing import prepare
+from isthmus.data.samplers.stored import LazyTensor, StoredTensor
+from isthmus.data.samplers.streams import Stream
+from isthmus.data.sources.base import Source
+from isthmus.data.sources.joined import Joined
+from isthmus.data.transforms.bad_examples import BadExamples
+from isthmus.data.transforms.binary import check_unit, draw_bernoulli
+from isthmus.data.transforms.labels import encode_labels
+from isthmus.data.transforms.scaling import BRIGHTEST
+from isthmus.data.transforms.splits import SPLITS
+from isthmus.errors import BadData, IncompatibleParts
 from isthmus.options import DataOptions
+from isthmus.parts.likelihoods.support import clip_to_support, rows_outside
 from isthmus.runs.origin import may_open
 from isthmus.runs.run import Run
 
-NewData = str | Path | Array | Tensor
-"""Data for a trained run: the name of a data set, a path, or an array or tensor in the units of the training data."""
+NewData = Any
+"""Data for a trained run, in the units of the training data: the name of a data set, a path, or an array, table or
+other object that :func:`isthmus.data.opening.open_data` takes."""
+Use = Literal["input", "noisy", "target", "scored"]
+NOISE = 8.0
+"""How far outside [0, 1] noisy images may be, for a model that was trained on pixels."""
 
 
 def data_for(run: Run, data: NewData | None = None) -> PreparedData:
@@ -37,44 +50,211 @@ def data_for(run: Run, data: NewData | None = None) -> PreparedData:
     named = isinstance(data, str | Path)
     if data is None or (named and source_name(data) == run.metadata.source):
         return run.data if run.data is not None else _own_data(run, named=named)
-    split, dataset = _other_data(run, data)
-    own = dataset is not None and dataset.test is not None
+    dataset = _opened(run, data)
+    inputs = _inputs(run, dataset, dataset.test or dataset.train, "target")
+    split = PreparedSplit(
+        inputs.x,
+        inputs.labels,
+        names=inputs.names,
+        inputs=inputs.given,
+        file=dataset.name,
+        row_title=inputs.row_title,
+    )
     return PreparedData(
         train=split,
         valid=None,
         test=split,
-        shape=run.metadata.shape,
-        scaling=run.scaling,
-        images=run.metadata.images,
+        contract=run.contract,
         dynamic=False,
-        name=dataset.name if dataset is not None else Path(data).name if isinstance(data, str | Path) else "array",
-        provenance=Provenance(source_name(data) or "array") if dataset is None else dataset.provenance,
-        held_out="test set" if own else "none",
-        label_names=() if dataset is None else dataset.label_names,
+        name=dataset.name,
+        provenance=dataset.provenance,
+        held_out="test set" if dataset.test is not None else "none",
+        label_names=inputs.label_names,
     )
 
 
-def inputs_for(
-    run: Run, data: NewData, *, clean: bool = True, target: bool = True
-) -> tuple[Tensor | StoredTensor, Array | None]:
-    """Model inputs of all examples of a data set: training, validation and test set in order; and their labels.
+@dataclass(frozen=True)
+class Inputs:
+    """Model inputs of all examples of a data set, in the order of the data: training, validation and test set.
 
-    Data that is not a ``target`` is an input only, so it need not lie in the support of the likelihood; if it is not
-    ``clean`` either, it is not binarized. Large data is read lazily, and so is data whose invalid examples are skipped:
-    each keeps its row.
+    Attributes:
+        x: (N, *D); lazily read if it is large or if invalid examples are skipped, so that each keeps its row.
+        labels: class of each example as an integer, (N,), where known.
+        label_names: names of the classes.
+        names: name of each example, (N,), where known.
+        row_title: what the names are, such as ``file``.
+        name: name of the data set.
+        given: what the encoder sees, if the examples are pairs of input and target; of the shape of ``x``.
     """
-    stored = _stored(run, data, clean=clean, target=target)
-    if stored is not None:
-        raw = stored.source.labels(np.arange(len(stored)))
-        return stored, None if raw is None else encode_labels({"train": raw}, repr(stored.source.name))[0]["train"]
-    dataset = dataset_of(data, _options(run), run.metadata.seed)
-    splits = [split for split in (dataset.train, dataset.valid, dataset.test) if split is not None]
-    known = [split.labels for split in splits if split.labels is not None]
-    labels = np.concatenate(known) if len(known) == len(splits) else None
-    if run.recipe.data.on_bad_data == "skip":
-        every = ArraySource(np.concatenate([split.x for split in splits]), dataset.name, file=dataset.name)
-        return _on_disk(run, every, clean=clean, target=target), labels
-    return torch.cat([_in_memory(run, split, dataset, clean=clean, target=target) for split in splits]), labels
+
+    x: Tensor | LazyTensor
+    labels: Array | None = None
+    label_names: tuple[str, ...] = ()
+    names: Array | None = None
+    row_title: str = ""
+    name: str = "array"
+    given: Tensor | None = None
+
+
+def inputs_for(run: Run, data: NewData, use: Use = "target") -> Inputs:
+    """Model inputs of all examples of a data set, transformed by the contract of the run.
+
+    Args:
+        run: a trained run.
+        data: the examples.
+        use: what they are for: an ``input`` need not lie in the support of the likelihood; a ``noisy`` one is not
+            binarized either; a ``target`` must; what is to be ``scored`` may lie anywhere.
+
+    Raises:
+        IsthmusError: data that cannot be read, of another shape, or not in the units of the training data.
+    """
+    dataset = _opened(run, data)
+    source = dataset.train
+    if len(dataset.splits) > 1:
+        source = Joined(dataset.name, list(dataset.splits.values()))
+    return _inputs(run, dataset, source, use)
+
+
+def model_inputs(run: Run, data: NewData) -> Tensor:
+    """Model inputs of all examples in memory, as they are: not binarized, and not checked against the likelihood."""
+    dataset = _opened(run, data)
+    return _view(run, dataset.train, "noisy").load()[0]
+
+
+def _inputs(run: Run, dataset: Dataset, source: Source, use: Use) -> Inputs:
+    """The examples of a source as model inputs; of pairs, the inputs where no targets are needed."""
+    noisy, given = source.inputs(), None
+    if noisy is not None and use in ("input", "noisy"):
+        source = noisy
+    elif noisy is not None:
+        given = _view(run, noisy, "noisy").load()[0]
+    view = _view(run, source, use)
+    x: Tensor | StoredTensor = view
+    if dataset.streamed or run.recipe.data.on_bad_data == "skip":
+        _prepare_lazy(run, view, use)
+    else:
+        x = view.load()[0]
+        if use == "target":
+            x = _in_range(run, x)
+        if _binary(run, use):
+            x = draw_bernoulli(x, run.metadata.seed, len(SPLITS), shared=True)
+        if bool(x.isnan().any()):
+            _accept_missing(run, use)
+        if use == "target":
+            run.model.check(x)
+        _warn_of_other_units(run, x)
+    rows = np.arange(len(source))
+    labels = source.labels_of(rows)
+    encoded, label_names = ({}, ()) if labels is None else encode_labels({"train": labels}, repr(source.name))
+    names = source.names_of(rows)
+    own = dataset.label_names or label_names
+    return Inputs(x, encoded.get("train"), own, names, source.row_title, dataset.name, given)
+
+
+def _view(run: Run, source: Source, use: Use) -> StoredTensor:
+    """The examples of a source through the contract of the run, with the checks that their use needs."""
+    options, contract = run.recipe.data, run.contract
+    binary = _binary(run, use)
+    view = StoredTensor(
+        source,
+        contract,
+        BadExamples(options.on_bad_data, len(source)),
+        missing=options.on_bad_data == "stop",
+        bernoulli_seed=run.metadata.seed if binary else None,
+    )
+    if contract.in_unit_interval(source.dtype):
+        view.add_check(partial(check_trained_on_pixels, slack=NOISE if use == "noisy" else 0.0))
+    if contract.images and contract.byte == BRIGHTEST and not contract.on_pixels and source.dtype.kind in "ui":
+        view.add_check(_check_gray_levels)
+    if binary and use != "scored" and contract.scaling.kind != "minmax":
+        view.add_check(partial(check_unit, what=f"{source.name!r}", options=options))
+    return view
+
+
+def _prepare_lazy(run: Run, view: StoredTensor, use: Use) -> None:
+    """Let missing cells of examples that are read on demand pass if the model can leave them out, and check targets."""
+    if view.missing and view.source.dtype.kind == "f":
+        try:
+            _accept_missing(run, use)
+        except IncompatibleParts:
+            view.missing = False
+    if use != "target":
+        return
+    if run.contract.scaling.kind == "minmax":
+        view.clip = partial(clip_to_support, likelihood=run.model.likelihood)
+    view.add_check(run.model.check)
+
+
+def _binary(run: Run, use: Use) -> bool:
+    return run.recipe.data.binarize != "none" and use != "noisy"
+
+
+def _accept_missing(run: Run, use: Use) -> None:
+    """Let the model leave out missing cells; the encoder sees their mean in the training data instead.
+
+    Raises:
+        IncompatibleParts: the likelihood, or another part that compares examples, cannot leave them out.
+    """
+    fill = run.contract.fill_tensor()
+    if use in ("target", "scored"):
+        run.objective.accept_missing(fill)
+    else:
+        run.model.fill = fill.to(run.model.like)
+
+
+def _in_range(run: Run, x: Tensor) -> Tensor:
+    """Targets with values outside the range of the training data clipped to the support of the likelihood."""
+    if run.contract.scaling.kind != "minmax":
+        return x
+    inside = clip_to_support(x, run.model.likelihood)
+    rows = int(rows_outside(x, run.model.likelihood).sum()) if inside is not x else 0
+    if rows:
+        warnings.warn(
+            f"{rows:,} of {len(x):,} examples have values outside the range of the training data, and are clipped to "
+            "it. An anomaly score counts how far outside they are.",
+            stacklevel=2,
+        )
+    return inside
+
+
+def _warn_of_other_units(run: Run, x: Tensor) -> None:
+    """Warn of images far outside [0, 1], for a model that was trained on gray levels in [0, 1]."""
+    if run.contract.images and run.contract.byte == BRIGHTEST and len(x):
+        largest = float(x.nan_to_num(nan=0.0).max())
+        if largest > 1 + NOISE:
+            warnings.warn(
+                f"The data has values up to {largest:g}, but the model was trained on gray levels in [0, 1]. If these "
+                "are 8-bit pixels, pass them as bytes (uint8), or divide them by 255.",
+                stacklevel=2,
+            )
+
+
+def _check_gray_levels(x: Tensor) -> None:
+    """Refuse whole numbers above 1 that are not bytes, for a model that was trained on gray levels in [0, 1].
+
+    Raises:
+        BadData: there are such numbers.
+    """
+    if len(x) and float(x.nan_to_num(nan=0.0).max()) > 1:
+        raise BadData(
+            f"The data has whole numbers up to {float(x.nan_to_num(nan=0.0).max()):g}, but the model was trained on "
+            "gray levels in [0, 1]. Pass 8-bit pixels as bytes (uint8), which are divided by 255, or values in [0, 1]."
+        )
+
+
+def check_trained_on_pixels(x: Tensor, slack: float = 0.0) -> None:
+    """Refuse values that are not in [0, 1], for a model that was trained on pixels divided by 255.
+
+    Raises:
+        BadData: some values are outside [0, 1] by more than ``slack``.
+    """
+    seen = x[~x.isnan()]
+    if len(seen) and (float(seen.min()) < -slack or float(seen.max()) > 1 + slack):
+        raise BadData(
+            f"The data has values from {float(seen.min()):g} to {float(seen.max()):g} of a type that "
+            "is not whole numbers, but the model was trained on 8-bit pixels divided by 255. Pass 8-bit pixels "
+            "(uint8), or values in [0, 1]."
+        )
 
 
 def evaluation_split(data: PreparedData) -> PreparedSplit:
@@ -109,19 +289,19 @@ def _own_data(run: Run, *, named: bool) -> PreparedData:
             f"The data that the run was trained on cannot be read again: {error} Or pass data=... to use other data."
         ) from error
     _check_unchanged(run, data)
-    return screened(data, run.model.likelihood.check)
+    return screened(data, run.model)
 
 
-def _other_data(run: Run, data: NewData) -> tuple[PreparedSplit, Dataset | None]:
-    """The split of other data that is evaluated, and its data set if that is in memory."""
-    stored = _stored(run, data)
-    if stored is not None:
-        return PreparedSplit(stored), None
-    dataset = dataset_of(data, _options(run), run.metadata.seed)
-    examples = dataset.test or dataset.train
-    if run.recipe.data.on_bad_data == "skip":
-        return PreparedSplit(_on_disk(run, ArraySource(examples.x, dataset.name, file=dataset.name))), dataset
-    return PreparedSplit(_in_memory(run, examples, dataset), examples.labels), dataset
+def _opened(run: Run, data: NewData) -> Dataset:
+    """Other data as a data set, with the columns of the training table.
+
+    Raises:
+        BadData: it cannot be read, or is a stream.
+    """
+    dataset = open_data(data, _options(run), seed=run.metadata.seed, schema=run.contract.schema)
+    if isinstance(dataset, Stream):
+        raise BadData("A stream has no end, so it can only be trained on. Pass its examples as arrays.")
+    return dataset
 
 
 def _as_trained(run: Run) -> DataOptions:
@@ -131,38 +311,10 @@ def _as_trained(run: Run) -> DataOptions:
 
 
 def _options(run: Run) -> DataOptions:
-    """The options for other data, whose size decides whether it is streamed."""
-    return run.recipe.data.model_copy(update={"memory": "auto", "on_bad_data": "stop"})
-
-
-def _stored(run: Run, data: NewData, *, clean: bool = True, target: bool = True) -> StoredTensor | None:
-    """Other data, read lazily if it is large or if invalid examples are skipped; else ``None``."""
-    path, options = as_path(data), _options(run)
-    source = source_if_streamed(path, options)
-    if source is None and run.recipe.data.on_bad_data == "skip" and isinstance(path, Path):
-        source = open_source(path, options)
-    return None if source is None else _on_disk(run, source, clean=clean, target=target)
-
-
-def _on_disk(run: Run, source: Source, *, clean: bool = True, target: bool = True) -> StoredTensor:
-    """Other examples, read lazily and transformed as by :func:`_in_memory`."""
-    options = run.recipe.data
-    # loaded arrays have their shape already
-    options = options.model_copy(update={"shape": None}) if isinstance(source, ArraySource) else options
-    stored = lazy_like_training(source, run.metadata.shape, run.scaling, options, run.metadata.seed, clean=clean)
-    if clean and target:
-        stored.add_check(run.model.likelihood.check)
-    return stored
-
-
-def _in_memory(run: Run, examples: Examples, dataset: Dataset, *, clean: bool = True, target: bool = True) -> Tensor:
-    """Other examples, scaled and binarized as the training data; targets are checked against the likelihood."""
-    x = run.to_tensor(examples.x, pixels=dataset.pixels)
-    if clean:
-        x = draw_binary(x, run.recipe.data, run.metadata.seed, dataset.name)
-    if clean and target:
-        run.model.likelihood.check(x)
-    return x
+    """The options for other data, whose size decides whether it is streamed, and which need not have labels."""
+    known = run.contract.schema is not None
+    changes = {"memory": "auto", "labels": run.recipe.data.labels if known else None}
+    return run.recipe.data.model_copy(update=changes)
 
 
 def _check_unchanged(run: Run, data: PreparedData) -> None:

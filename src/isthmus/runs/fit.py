@@ -14,8 +14,8 @@ from safetensors.torch import save as save_bytes
 
 from isthmus import __version__
 from isthmus.data.base import Array
-from isthmus.data.loading import Data, source_name
-from isthmus.data.preparing.prepared import PreparedData
+from isthmus.data.opening import Data, source_name
+from isthmus.data.prepared import PreparedData
 from isthmus.errors import BadOption, Diverged, check_choice
 from isthmus.models.hardware import describe, threads
 from isthmus.models.recipe import Recipe
@@ -65,6 +65,7 @@ def fit(
     *,
     valid: Data | None = None,
     labels: Array | str | None = None,
+    targets: Data | None = None,
     epochs: int | None = None,
     seed: int = 0,
     options: Mapping[str, object] | None = None,
@@ -88,12 +89,15 @@ def fit(
         what: a recipe, the name of one (``"vae"``), an objective (:func:`isthmus.autoencoder`, or made from parts), a
             function that returns one, or the import path of such a function (``"package.module:function"``). A run of a
             function that can be imported is loaded again without passing its objective.
-        data: the name of a data set, a path, an array or table with one row per example, a stream of arrays
-            (:class:`isthmus.data.preparing.streams.Stream`; an iterator works where ``training.steps`` is given), or
-            prepared data.
+        data: the name of a data set; a path; or one row per example in an array (also masked, sparse, memory-mapped), a
+            tensor, a data frame (pandas, polars, Arrow), a data set or loader of torch or Hugging Face, or an iterable
+            of chunks, which is read into memory unless ``training.steps`` is given. Pairs (x, y) are examples and
+            labels, or inputs and targets of the same shape. A stream without end is a
+            :class:`isthmus.data.samplers.streams.Stream`.
         valid: validation set, in any of these forms; none is held out then.
         labels: class of each example of ``data``, (N,) integers or strings; or the name of the column of a table that
             holds them. Labels color the figures; no recipe trains on them.
+        targets: what is to be reconstructed from each example of ``data``, such as the clean images of noisy ones.
         epochs: passes over the training set; the recipe's own by default.
         seed: seed of the split, the weights, the batches and all sampling.
         options: changes to the recipe by path, such as ``{"latent.size": 2}``; for an objective, those of ``training``
@@ -132,7 +136,9 @@ def fit(
     listeners = checked(callbacks)
     first = processes.number() == 0
     with reserved(out if first else None, overwrite=overwrite, resume=resume) as folder:
-        run, engine, tasks = _prepared(what, made_by, recipe, data, valid, labels, seed, strategy, device)
+        prepared, recipe = prepare_data(data, valid, labels, targets, recipe, seed)
+        sources = (source_name(data), "" if valid is None else source_name(valid) or "array")
+        run, engine, tasks = _planned(what, made_by, recipe, prepared, sources, seed, strategy, device)
         done = folder is not None and resume and (folder / RECORD).is_file() and unfinished_folder(folder) is None
         with processes.lost_process_errors():
             if engine.processes.any(bool(done))[0]:
@@ -142,29 +148,27 @@ def fit(
         return _trained(run, engine, folder, work, tasks, listeners, **shown)
 
 
-def _prepared(
+def _planned(
     what: Trainable,
     made_by: str,
     recipe: Recipe,
-    data: Data | PreparedData,
-    valid: Data | None,
-    labels: Array | str | None,
+    prepared: PreparedData,
+    sources: tuple[str, str],
     seed: int,
     strategy: str,
     device: str,
 ) -> tuple[Run, Engine, list[LayerTask]]:
-    """The run before training, its training loop, and the layers to pretrain."""
-    prepared, recipe = prepare_data(data, valid, labels, recipe, seed)
+    """The run before training, its training loop, and the layers to pretrain; ``sources`` name its data."""
     objective, prepared = built(what, recipe, prepared, seed)
     tasks = plan_pretraining(objective, recipe.pretraining, recipe)
     check_data_fits(recipe, prepared, strategy)
     engine = engine_for(objective, recipe, prepared, seed, strategy, device)
     recipe = decided(recipe, engine, prepared)
     metadata = replace(
-        metadata_of(prepared, seed, source_name(data)),
+        metadata_of(prepared, seed, sources[0]),
         by_hand=not isinstance(what, Recipe | str),
         made_by=made_by,
-        validation="" if valid is None else source_name(valid) or "array",
+        validation=sources[1],
     )
     return Run(recipe, objective, metadata, data=prepared), engine, tasks
 

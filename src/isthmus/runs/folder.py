@@ -20,9 +20,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from isthmus.data.preparing.prepared import PreparedData
+from isthmus.data.prepared import PreparedData
+from isthmus.data.transforms.contract import DataContract
 from isthmus.data.transforms.scaling import Scaling
-from isthmus.errors import BadRun, IsthmusError, one_line, printable
+from isthmus.errors import BadData, BadRun, IsthmusError, one_line, printable
 from isthmus.files.atomic import replacing, write_text
 from isthmus.files.untrusted import misplaced, parse_json
 from isthmus.models.autoencoder import Autoencoder
@@ -58,7 +59,18 @@ class RunMetadata:
     outcome: dict[str, Any] = field(default_factory=dict)
     machine: dict[str, Any] = field(default_factory=dict)
     bad_data: dict[str, Any] = field(default_factory=dict)
+    contract: dict[str, Any] = field(default_factory=dict)
+    missing: str = ""
     format: int = FORMAT
+
+    @property
+    def data_contract(self) -> DataContract:
+        """What was decided on the training data.
+
+        Raises:
+            BadData: it is damaged.
+        """
+        return DataContract.from_dict(self.shape, self.images, Scaling.from_dict(self.scaling), self.contract)
 
 
 def metadata_of(data: PreparedData, seed: int, source: str) -> RunMetadata:
@@ -76,6 +88,8 @@ def metadata_of(data: PreparedData, seed: int, source: str) -> RunMetadata:
         held_out=data.held_out,
         # as read back from JSON: lists, not tuples
         provenance=json.loads(json.dumps(asdict(data.provenance))),
+        contract=json.loads(json.dumps(data.contract.to_dict())),
+        missing=str(data.missing) if data.missing else "",
     )
 
 
@@ -148,7 +162,8 @@ def read_metadata(folder: Path) -> RunMetadata:
     try:
         metadata = TypeAdapter(RunMetadata).validate_python(content)
         valid_shape = 1 <= len(metadata.shape) <= 3 and min(metadata.shape) >= 1 and math.prod(metadata.shape) <= 2**28
-        Scaling.from_dict(metadata.scaling)
+        if valid_shape:
+            _check_contract(metadata)
     except ValidationError as error:
         raise BadRun(f"run.json in {str(folder)!r} has missing or invalid fields: {readable(error)}") from error
     except ValueError as error:
@@ -158,6 +173,23 @@ def read_metadata(folder: Path) -> RunMetadata:
             f"run.json in {str(folder)!r} has an invalid example shape, {metadata.shape}. Train the run again."
         )
     return metadata
+
+
+def _check_contract(metadata: RunMetadata) -> None:
+    """Check that the contract is valid, and that its numbers match the shape.
+
+    Raises:
+        BadData: they do not.
+    """
+    contract, size = metadata.data_contract, math.prod(metadata.shape)
+    width = metadata.shape[0] if not contract.images and len(metadata.shape) == 1 else 1
+    lengths = {"fill values": len(contract.fill), "scales": len(contract.scaling.scale)}
+    for what, length in lengths.items():
+        if length not in (1, width):
+            raise BadData(f"The contract has {length} {what} for examples of shape {metadata.shape}.")
+    columns = size if contract.schema is None else contract.schema.width
+    if columns != size or (contract.row is not None and math.prod(contract.row) != size):
+        raise BadData(f"The contract has {columns} columns, or rows of another shape, for examples of {size} values.")
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:

@@ -7,15 +7,19 @@ the command writes them into files.
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from isthmus.data.base import Array, Location
-from isthmus.data.preparing.prepared import PreparedData
-from isthmus.data.streaming.lazy import StoredTensor
+from isthmus.data.base import Array, texts
+from isthmus.data.prepared import PreparedData
+from isthmus.data.samplers.stored import StoredTensor
+from isthmus.data.tables.schema import Schema
 from isthmus.errors import BadOption, IncompatibleParts, ShapeError, check_range
 from isthmus.metrics.denoising import is_denoising
 from isthmus.metrics.evaluation import evaluate as evaluate_model
@@ -24,8 +28,10 @@ from isthmus.metrics.scores import meaning, scores
 from isthmus.models.autoencoder import inference
 from isthmus.models.inputs import CHUNK, chunks
 from isthmus.models.objective import Objective
-from isthmus.models.seeding import check_seed, seeded
-from isthmus.runs.data import NewData, data_for, describe_split, evaluation_split, inputs_for
+from isthmus.models.seeding import RandomState, check_seed
+from isthmus.parts.likelihoods.support import rows_outside
+from isthmus.runs.answers import answer, codes_of
+from isthmus.runs.data import Inputs, NewData, data_for, describe_split, evaluation_split, inputs_for
 from isthmus.runs.interpolation import end_points, has_real_code, lines_between
 from isthmus.runs.run import Run
 
@@ -34,34 +40,52 @@ LISTED = 5
 CANDIDATES = 4096
 """Examples of data larger than memory among which the ends of interpolations are chosen."""
 
+OVERFLOW = float(np.finfo(np.float32).max)
+"""Score of an example that is so far from the training data that a code or a likelihood overflows."""
+
 
 @dataclass(frozen=True)
 class Results:
     """Results of a function of each example, computed chunk by chunk when they are read.
 
     Attributes:
-        x: model inputs (N, *D).
         function: results (n, ...) of a chunk of model inputs.
-        labels: class of each example (N,), where known.
+        inputs: the model inputs with the names and labels of their rows.
+        schema: columns that the results have, if they are reconstructions of a table.
+        device: device of the model, on which samples are drawn.
     """
 
-    x: Tensor | StoredTensor
+    inputs: Inputs
     function: Callable[[Tensor], Array]
-    labels: Array | None = None
+    schema: Schema | None = None
+    device: torch.device | None = None
+
+    @property
+    def x(self) -> Tensor | StoredTensor:
+        """Model inputs (N, *D)."""
+        assert isinstance(self.inputs.x, Tensor | StoredTensor)
+        return self.inputs.x
 
     def __len__(self) -> int:
         """Number of examples."""
         return len(self.x)
 
-    def chunks(self) -> Iterator[Array]:
-        """The results in order; the row of an invalid example that is skipped is NaN."""
+    def chunks(self, seed: int | None = None) -> Iterator[Array]:
+        """The results in order, sampled with ``seed`` if it is given; the row of a skipped example is NaN."""
+        # held for one chunk at a time: reading the data may run code that draws, too
+        noise = nullcontext() if seed is None else RandomState(seed, self.device)
+
+        def computed(x: Tensor) -> Array:
+            with noise:
+                return self.function(x)
+
         if isinstance(self.x, Tensor):
-            yield from map(self.function, chunks(self.x))
+            yield from map(computed, chunks(self.x))
             return
         for block in self.x.blocks(CHUNK):
             # if all examples of a block are invalid, an example of zeros gives the shape of the result
             blank = not len(block.x)
-            result = self.function(torch.zeros(1, *self.x.shape[1:]))[:0] if blank else self.function(block.x)
+            result = computed(torch.zeros(1, *self.x.shape[1:]))[:0] if blank else computed(block.x)
             yield _filled(result, block.size, block.bad)
         _warn_of_bad_examples(self.x)
 
@@ -69,8 +93,11 @@ class Results:
         """All results (N, ...), sampled with ``seed`` if it is given."""
         if seed is not None:
             check_seed(seed)
-        with seeded(seed):
-            return np.concatenate(list(self.chunks()))
+        return np.concatenate(list(self.chunks(seed)))
+
+    def answer(self, data: NewData, name: str, seed: int | None = None) -> Any:
+        """All results in the kind of ``data``, the data as it was given (:func:`isthmus.runs.answers.answer`)."""
+        return answer(self.array(seed), data, self.inputs, name=name, schema=self.schema)
 
 
 def encode(run: Run, data: NewData, *, sample: bool = False, precision: str = "32") -> Results:
@@ -80,14 +107,22 @@ def encode(run: Run, data: NewData, *, sample: bool = False, precision: str = "3
         IsthmusError: data that cannot be read or does not match the run, or an unknown precision.
     """
     dtype = run.network_dtype(precision)
-    x, labels = inputs_for(run, data, target=False)
-    return Results(x, lambda chunk: _numpy(run.model.encode(chunk, sample=sample, precision=dtype)), labels)
+    inputs = inputs_for(run, data, "input")
+    codes = partial(run.model.encode, sample=sample, precision=dtype)
+    return Results(inputs, lambda chunk: _numpy(codes(chunk)), device=run.model.like.device)
+
+
+def decode(run: Run, z: NewData) -> Any:
+    """The decoded examples of codes (N, *code), in the kind of the codes."""
+    codes = codes_of(z)
+    return answer(run.to_array(run.model.decode(codes)), z, Inputs(codes), name="x", schema=run.contract.schema)
 
 
 def reconstruct(run: Run, data: NewData, *, sample: bool = False) -> Results:
     """The reconstructions of all examples of ``data``."""
-    x, _ = inputs_for(run, data, target=False)
-    return Results(x, lambda chunk: run.to_array(run.model.reconstruct(chunk, sample=sample)))
+    inputs = inputs_for(run, data, "input")
+    decoded = partial(run.model.reconstruct, sample=sample)
+    return Results(inputs, lambda x: run.to_array(decoded(x)), run.contract.schema, run.model.like.device)
 
 
 def denoise(run: Run, data: NewData, *, corrupt: bool = False) -> Results:
@@ -103,7 +138,7 @@ def denoise(run: Run, data: NewData, *, corrupt: bool = False) -> Results:
             "corrupt=True needs a run with a corruption, but this run was trained without one. Leave it out, or use a "
             "run that was trained with corruption.kind, such as the recipe denoising."
         )
-    x, _ = inputs_for(run, data, clean=corrupt)
+    inputs = inputs_for(run, data, "target" if corrupt else "noisy")
 
     def restored(chunk: Tensor) -> Array:
         with inference(run.model):
@@ -111,7 +146,7 @@ def denoise(run: Run, data: NewData, *, corrupt: bool = False) -> Results:
                 chunk = run.model.corruption(chunk.to(run.model.like.device, run.model.like.dtype), 1.0).x
             return run.to_array(run.model.reconstruct(chunk))
 
-    return Results(x, restored)
+    return Results(inputs, restored, run.contract.schema, run.model.like.device)
 
 
 def interpolate(
@@ -144,7 +179,7 @@ def interpolate(
     if start is None or end is None:
         split = evaluation_split(data_for(run, start)).subsample(CANDIDATES, run.metadata.seed)
         return lines_between(run, *end_points(split, rows), steps).cpu()
-    ends = [torch.cat(list(chunks(inputs_for(run, data, target=False)[0]))) for data in (start, end)]
+    ends = [torch.cat(list(chunks(inputs_for(run, data, "input").x))) for data in (start, end)]
     if len(ends[0]) != len(ends[1]):
         raise ShapeError(
             f"There are {len(ends[0])} examples at the start, but {len(ends[1])} at the end. Pass one end per start."
@@ -191,8 +226,15 @@ def evaluate_split(
     callback: ProgressCallback | None = None,
 ) -> tuple[dict[str, float], str]:
     """The metrics of a run on the split of ``data`` that is evaluated, and the name of that split."""
-    x, seed = evaluation_split(data).x, run.metadata.seed if seed is None else seed
-    metrics = evaluate_model(run.objective, x, seed=seed, importance_samples=importance_samples, callback=callback)
+    split, seed = evaluation_split(data), run.metadata.seed if seed is None else seed
+    metrics = evaluate_model(
+        run.objective,
+        split.x,
+        seed=seed,
+        importance_samples=importance_samples,
+        callback=callback,
+        inputs=split.inputs,
+    )
     return metrics, describe_split(data)
 
 
@@ -214,26 +256,30 @@ def _warn_of_bad_examples(x: object) -> None:
     """Warn of invalid examples that were skipped."""
     if isinstance(x, StoredTensor) and x.bad_examples.count:
         bad = x.bad_examples
-        named = ", ".join(f"{Location(entry.file, entry.row)}" for entry in bad.entries[:LISTED])
+        named = ", ".join(f"{entry.location}" for entry in bad.entries[:LISTED])
         more = f" and {bad.count - LISTED:,} more" if bad.count > LISTED else ""
         warnings.warn(f"{bad.count:,} invalid examples were skipped; their rows are NaN: {named}{more}.", stacklevel=3)
 
 
 @dataclass(frozen=True)
 class AnomalyScores:
-    """Anomaly scores, their meaning, the split they belong to, and labels if known.
+    """Anomaly scores, their meaning, and the examples that they belong to.
 
     Attributes:
         values: scores (N,); NaN for an invalid example that was skipped, which the summary ignores.
         meaning: unit and definition of a score.
         split: name of the split.
-        labels: (N,), or ``None``.
+        inputs: names and labels of the examples.
     """
 
     values: Array
     meaning: str
     split: str
-    labels: Array | None = None
+    inputs: Inputs
+
+    def answer(self, data: NewData | None) -> Any:
+        """The scores in the kind of ``data``, the data as it was given."""
+        return answer(self.values, data, self.inputs, name="score")
 
     def summary(self) -> dict[str, float]:
         """Number, mean, minimum, median and maximum of the scores."""
@@ -247,6 +293,11 @@ class AnomalyScores:
         order: list[int] = np.argsort(-self.values, kind="stable")[:count].tolist()
         return order
 
+    def named(self, rows: Sequence[int]) -> list[str]:
+        """The names of some rows, or their numbers where they have no names."""
+        names = self.inputs.names
+        return [str(row) for row in rows] if names is None else texts(names[list(rows)])
+
 
 def score(
     run: Run,
@@ -256,18 +307,33 @@ def score(
     importance_samples: int = 0,
     callback: ProgressCallback | None = None,
 ) -> AnomalyScores:
-    """Anomaly scores of all examples of ``data``, or by default of the split that is evaluated."""
+    """Anomaly scores of all examples of ``data``, or by default of the split that is evaluated.
+
+    Examples may lie outside the range of the training data (:func:`isthmus.metrics.scores.scores`). One so far away
+    that its score exceeds the range of 32-bit numbers has the largest of these as its score.
+    """
     check_seed(seed)
     if data is None:
         own = data_for(run)
         split, which = evaluation_split(own), describe_split(own)
-        x, labels = split.x, split.labels
+        inputs = Inputs(split.x, split.labels, own.label_names, split.names, split.row_title, own.name)
     else:
-        x, labels = inputs_for(run, data)
-        name = data if isinstance(data, str) else "array"
-        which = f"{name}, all {len(x):,} examples in order"
-    values = scores(run.model, x, seed, importance_samples=importance_samples, callback=callback).cpu().numpy()
+        inputs = inputs_for(run, data, "scored")
+        name = data if isinstance(data, str) else inputs.name
+        which = f"{name}, all {len(inputs.x):,} examples in order"
+    x = inputs.x
+    values = scores(
+        run.model,
+        x,
+        seed,
+        importance_samples=importance_samples,
+        callback=callback,
+        inputs=inputs.given,
+        shared=True,
+    ).numpy()
+    values = np.where(np.isfinite(values), values, OVERFLOW)
     if isinstance(x, StoredTensor) and x.bad_examples.count:
         values = _filled(values, len(x), x.bad_examples.rows().tolist())
     _warn_of_bad_examples(x)
-    return AnomalyScores(values, meaning(run.model, importance_samples), which, labels)
+    outside = isinstance(x, Tensor) and bool(rows_outside(x, run.model.likelihood).any())
+    return AnomalyScores(values, meaning(run.model, importance_samples, outside=outside), which, inputs)

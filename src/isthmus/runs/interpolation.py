@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isthmus.data.preparing.prepared import PreparedSplit
+from isthmus.data.prepared import PreparedSplit
 from isthmus.parts.protocols import Capability
 from isthmus.runs.run import Run
 

@@ -14,8 +14,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from isthmus.data.preparing.prepared import PreparedData
+from isthmus.data.prepared import PreparedData
 from isthmus.pretraining.greedy import LayerCallback
+from isthmus.runs.understood import data_lines, skipped_lines
 from isthmus.training.engine import Engine, TrainingCallback
 from isthmus.training.history import Epoch
 
@@ -36,23 +37,31 @@ def losses_line(record: Epoch) -> str:
     return "  ".join(f"{name} {losses[name]:.2f}" for name in order)
 
 
-def data_line(data: PreparedData) -> str:
-    """The data of a run in one line: the number of examples in each split, and where the held-out ones come from."""
-    splits = {"training": data.train, "validation": data.valid, "test": data.test}
-    counts = [f"{len(split):,} {name}" for name, split in splits.items() if split is not None]
-    listed = f"{', '.join(counts[:-1])} and {counts[-1]}" if len(counts) > 1 else counts[0]
-    origin = "; the test examples are held out (data.test)" if data.held_out == "held-out set" else ""
-    return f"{data.name}: {listed} examples{origin}"
-
-
 @contextmanager
 def shown_training(
     engine: Engine, console: Console | None = None, *, data: PreparedData | None = None
 ) -> Iterator[None]:
-    """Show the progress of ``engine`` while the block runs, on standard error, and first what ``data`` it trains on."""
+    """Show the progress of ``engine`` while the block runs, on standard error.
+
+    The first lines say what ``data`` it trains on, the last one which examples were skipped.
+    """
     console = console or Console(stderr=True)
     if data is not None:
-        console.print(data_line(data), highlight=False, markup=False, soft_wrap=True)
+        _say(console, data_lines(data, engine.objective.model.likelihood))
+    with _progress(engine, console):
+        yield
+    if data is not None:
+        _say(console, skipped_lines(data))
+
+
+def _say(console: Console, lines: list[str]) -> None:
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+@contextmanager
+def _progress(engine: Engine, console: Console) -> Iterator[None]:
+    """Show the progress of ``engine``: a bar on a terminal, else lines."""
     if engine.resumed_at:
         console.print(f"Resuming after step {engine.step:,} of {engine.total:,}.", highlight=False)
     if not console.is_terminal:

@@ -170,7 +170,7 @@ def check_same(old: Mapping[str, Any], plan: Mapping[str, Any], what: str) -> No
     """
     for section in ("recipe", "metadata"):
         before, now = _flat(old[section]), _flat(plan[section])
-        for name in sorted(before.keys() | now.keys(), key=lambda name: (name in (BYTES, VALID_BYTES), name)):
+        for name in sorted(before.keys() | now.keys(), key=_order):
             if name in FREE or before.get(name) == now.get(name):
                 continue
             bytes_differ = name in (BYTES, VALID_BYTES)
@@ -180,6 +180,11 @@ def check_same(old: Mapping[str, Any], plan: Mapping[str, Any], what: str) -> No
                 f"{what} was started with {other}, but {requested}. Use the same settings, or start again with "
                 "overwrite=True."
             )
+
+
+def _order(name: str) -> tuple[bool, bool, str]:
+    """Key of the order in which settings are compared: causes before the values that follow from them."""
+    return name.startswith("contract."), name in (BYTES, VALID_BYTES), name
 
 
 def _flat(content: object, path: str = "") -> dict[str, object]:

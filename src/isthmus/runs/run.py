@@ -8,14 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from isthmus.data.base import Array
-from isthmus.data.formats.arrays import is_8bit, standardize_layout
-from isthmus.data.preparing.new_data import transform_like_training
-from isthmus.data.preparing.prepared import PreparedData
+from isthmus.data.prepared import PreparedData
+from isthmus.data.transforms.contract import DataContract
 from isthmus.data.transforms.scaling import Scaling
 from isthmus.errors import BadRun
 from isthmus.models.autoencoder import Autoencoder
@@ -49,8 +47,9 @@ if TYPE_CHECKING:
 class Run:
     """A trained model with everything needed to use it again and to trace its origin.
 
-    Methods take and return NumPy arrays in the units of the data passed to ``fit``; ``model`` is a PyTorch module that
-    works in the units of its inputs.
+    Methods take data in any form that ``fit`` takes, in its units, and answer in the kind that came: a data frame with
+    the same index for a data frame, a tensor for a tensor, else a NumPy array. ``model`` is a PyTorch module that works
+    in the units of its inputs.
 
     A run can be pickled, and so be sent to other processes: with everything but the data it was trained on. To keep a
     run, :meth:`save` it: a pickle depends on the versions of Python, torch and Isthmus, and loading one runs code.
@@ -91,12 +90,18 @@ class Run:
         """The affine map from raw values to model inputs."""
         return Scaling.from_dict(self.metadata.scaling)
 
-    def encode(self, x: "NewData", *, sample: bool = False, seed: int | None = None, precision: str = "32") -> Array:
+    @property
+    def contract(self) -> DataContract:
+        """What was decided on the training data, and is applied to all other data."""
+        return self.metadata.data_contract
+
+    def encode(self, x: "NewData", *, sample: bool = False, seed: int | None = None, precision: str = "32") -> Any:
         """Codes of examples, (N, *code): the mean of q(z | x), or a sample from it.
 
         Args:
-            x: examples in the units of the training data, (N, D), (N, H, W) or (N, H, W, C); the name of a data set; or
-                a path. Of a data set with several splits, all examples are taken in order.
+            x: examples in the units of the training data, (N, D), (N, H, W) or (N, H, W, C), in any form that
+                :func:`isthmus.fit` takes; the name of a data set; or a path. The columns of a table are matched by
+                name. Of a data set with several splits, all examples are taken in order.
             sample: sample from q(z | x) instead of taking its mean.
             seed: seed of the samples.
             precision: precision of the encoder's matrix products: ``32``, ``bf16`` (about four times as fast if the
@@ -108,19 +113,21 @@ class Run:
         """
         from isthmus.runs import inference
 
-        return inference.encode(self, x, sample=sample, precision=precision).array(seed)
+        return inference.encode(self, x, sample=sample, precision=precision).answer(x, "z", seed)
 
-    def decode(self, z: Array) -> Array:
+    def decode(self, z: "NewData") -> Any:
         """Decoded latent codes (N, *code), in the units of the data."""
-        return self.to_array(self.model.decode(torch.as_tensor(np.asarray(z, np.float32))))
+        from isthmus.runs import inference
 
-    def reconstruct(self, x: "NewData", *, sample: bool = False, seed: int | None = None) -> Array:
+        return inference.decode(self, z)
+
+    def reconstruct(self, x: "NewData", *, sample: bool = False, seed: int | None = None) -> Any:
         """Reconstructions of examples (as for :meth:`encode`), of the shape and in the units of the data."""
         from isthmus.runs import inference
 
-        return inference.reconstruct(self, x, sample=sample).array(seed)
+        return inference.reconstruct(self, x, sample=sample).answer(x, "x", seed)
 
-    def denoise(self, x: "NewData", *, corrupt: bool = False, seed: int | None = None) -> Array:
+    def denoise(self, x: "NewData", *, corrupt: bool = False, seed: int | None = None) -> Any:
         """Denoised examples: reconstructions of noisy ones, whose values may lie outside the range of clean data.
 
         Args:
@@ -133,9 +140,9 @@ class Run:
         """
         from isthmus.runs import inference
 
-        return inference.denoise(self, x, corrupt=corrupt).array(seed)
+        return inference.denoise(self, x, corrupt=corrupt).answer(x, "x", seed)
 
-    def score(self, x: "NewData | None" = None, *, seed: int = 0, importance_samples: int = 0) -> Array:
+    def score(self, x: "NewData | None" = None, *, seed: int = 0, importance_samples: int = 0) -> Any:
         """Anomaly scores (N,), in nats; higher is more anomalous (:func:`isthmus.metrics.scores.scores`).
 
         Args:
@@ -146,7 +153,7 @@ class Run:
         """
         from isthmus.runs import inference
 
-        return inference.score(self, x, seed=seed, importance_samples=importance_samples).values
+        return inference.score(self, x, seed=seed, importance_samples=importance_samples).answer(x)
 
     def sample(self, n: int, *, seed: int | None = None) -> Array:
         """``n`` new examples, decoded from samples of the prior, in the units of the data."""
@@ -227,17 +234,15 @@ class Run:
         """
         return network_precision(precision, self.model.like.device)
 
-    def to_tensor(self, x: Array, *, pixels: bool | None = None) -> Tensor:
+    def to_tensor(self, x: "NewData") -> Tensor:
         """Model inputs (N, D) or (N, C, H, W) of raw examples, transformed as the training data was.
 
-        ``pixels`` is whether 8-bit values are pixel intensities; by default they are, unless all are 0 or 1.
-
         Raises:
-            IsthmusError: another shape, or values that are not finite.
+            IsthmusError: another shape, or infinite values.
         """
-        x = standardize_layout(np.asarray(x), None, "The array")
-        brightness = is_8bit([x]) if pixels is None else pixels
-        return transform_like_training(x, self.metadata.shape, self.scaling, self.metadata.images, brightness)
+        from isthmus.runs import data
+
+        return data.model_inputs(self, x)
 
     def to_plot(self, x: Tensor) -> Array:
         """Model inputs or outputs for plots: images channels first, in the units of the data."""
@@ -308,6 +313,8 @@ def load(
     check_weights(objective.model, weights)
     objective.model.load_state_dict(read_weights(weights))
     objective.eval().to(place)
+    if metadata.missing:
+        objective.accept_missing(metadata.data_contract.fill_tensor())
     return Run(recipe, objective, metadata, read_history(folder / METRICS), folder)
 
 

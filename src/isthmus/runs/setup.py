@@ -6,15 +6,16 @@ from torch import nn
 
 from isthmus import zoo
 from isthmus.data.base import Array
-from isthmus.data.loading import Data, as_stream, prepare, with_validation
-from isthmus.data.preparing.prepared import PreparedData
-from isthmus.data.preparing.screening import screened
-from isthmus.errors import BadData, BadOption
+from isthmus.data.opening import Data
+from isthmus.data.prepared import PreparedData, screened
+from isthmus.data.preparing import prepare, with_validation
+from isthmus.errors import BadData, BadOption, IncompatibleParts
 from isthmus.models.imported import Maker, import_maker, is_import_path, make_objective, path_of
 from isthmus.models.objective import Objective
 from isthmus.models.recipe import Recipe
 from isthmus.models.seeding import derive_seed, seeded
 from isthmus.options import PretrainingOptions
+from isthmus.training.checks import check_kind_of_data
 from isthmus.training.distributed import processes
 from isthmus.training.engine import Engine
 
@@ -58,7 +59,12 @@ def resolve_recipe(what: Trainable, epochs: int | None, options: Mapping[str, ob
 
 
 def prepare_data(
-    data: Data | PreparedData, valid: Data | None, labels: Array | str | None, recipe: Recipe, seed: int
+    data: Data | PreparedData,
+    valid: Data | None,
+    labels: Array | str | None,
+    targets: Data | None,
+    recipe: Recipe,
+    seed: int,
 ) -> tuple[PreparedData, Recipe]:
     """The data as model inputs, and the recipe with the data options that follow from the arguments of ``fit``."""
     changes: dict[str, object] = {}
@@ -70,7 +76,10 @@ def prepare_data(
     recipe = recipe.with_options(changes) if changes else recipe
     if isinstance(data, PreparedData):
         return data, recipe
-    prepared = prepare(as_stream(data, recipe.training), recipe.data, seed, labels=labels)
+    prepared = prepare(data, recipe.data, seed, labels=labels, targets=targets, training=recipe.training)
+    if prepared.train.inputs is not None and recipe.corruption.kind != "identity":
+        # the given inputs are corrupted already
+        recipe = recipe.with_options({"corruption.kind": "identity"})
     return (prepared if valid is None else with_validation(prepared, valid, recipe.data, seed)), recipe
 
 
@@ -85,10 +94,27 @@ def built(what: Trainable, recipe: Recipe, data: PreparedData, seed: int) -> tup
             objective = make_objective(what, data.shape)
         objective.model.materialize(data.shape)
     objective.dry_run(data.shape)
-    data = screened(data, objective.model.likelihood.check)
+    if data.missing:
+        _accept_missing(objective, recipe, data)
+    data = screened(data, objective.model)
     with seeded(derive_seed(seed, "weights", "data")):
-        objective.init_from_data(data.train.subsample(INITIAL_EXAMPLES, seed).tensor)
+        sample = data.train.subsample(INITIAL_EXAMPLES, seed)
+        objective.init_from_data(sample.tensor, sample.inputs)
     return objective, data
+
+
+def _accept_missing(objective: Objective, recipe: Recipe, data: PreparedData) -> None:
+    """Let the objective leave out missing cells.
+
+    Raises:
+        IncompatibleParts: a part cannot; the message also says which cells are missing.
+    """
+    try:
+        with seeded(0):
+            objective.accept_missing(data.contract.fill_tensor())
+        check_kind_of_data(recipe.training, recipe.pretraining, missing=True)
+    except (IncompatibleParts, BadOption) as error:
+        raise type(error)(f"The data has {data.missing}, the first in {data.missing.first}. {error}") from error
 
 
 def engine_for(
@@ -102,6 +128,8 @@ def engine_for(
             recipe.training,
             data.train.x,
             valid,
+            inputs=data.train.inputs,
+            valid_inputs=None if data.valid is None else data.valid.inputs,
             seed=seed,
             dynamic=data.dynamic,
             shift=recipe.data.random_shift,
@@ -133,6 +161,8 @@ def check_data_fits(recipe: Recipe, data: PreparedData, strategy: str) -> None:
         raise BadData(
             f"data.random_shift is {recipe.data.random_shift}, but the data is a table, not images. Leave it out."
         )
+    if data.train.inputs is not None:
+        check_kind_of_data(recipe.training, recipe.pretraining, pairs=True)
     if recipe.training.optimizer == "exact" and strategy == "fsdp":
         raise BadOption(
             "training.optimizer=exact needs unsharded layers, but strategy='fsdp' shards them. Use strategy='ddp'."

@@ -3,6 +3,7 @@
 Each function returns the path and the shape of what it wrote.
 """
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,20 +15,24 @@ from isthmus import functional as F
 from isthmus import plots
 from isthmus.data.base import Array
 from isthmus.data.formats.binary import read_npy, read_npz
-from isthmus.data.formats.tables import quote_names, read_table
+from isthmus.data.tables.names import quote_names
 from isthmus.errors import BadData, check_range
 from isthmus.metrics.denoising import corrupted
 from isthmus.metrics.reconstruction import are_pictures
 from isthmus.models.seeding import check_seed, seeded
+from isthmus.options import DataOptions
 from isthmus.runs import inference
-from isthmus.runs.data import NewData, inputs_for
-from isthmus.runs.outputs import check_extension, write_array, write_chunks, write_figure
+from isthmus.runs.data import Inputs, NewData, inputs_for
+from isthmus.runs.outputs import RowNames, check_extension, write_array, write_chunks, write_figure
 from isthmus.runs.run import Run
 
 IMAGES = 64
 """Images in one PNG, at most."""
 SHOWN = 12
 """Examples in a row of a figure."""
+
+CODES = r"z[0-9]+"
+"""Names of the columns of codes in a table."""
 
 Written = tuple[Path, tuple[int, ...]]
 
@@ -49,7 +54,7 @@ def decode(run: Run, codes: Path, out: Path) -> Written:
     """Write the decoded examples of latent codes."""
     check_extension(out, figure=True)
     z = read_codes(codes)
-    return _write(run, out, run.model.decode(torch.from_numpy(z)), "Decoded codes")
+    return _write(run, out, run.model.decode(torch.from_numpy(z)), "Decoded codes", _names_of(codes, len(z)))
 
 
 def reconstruct(run: Run, data: NewData, out: Path, *, sample: bool = False, seed: int = 0) -> Written:
@@ -58,10 +63,10 @@ def reconstruct(run: Run, data: NewData, out: Path, *, sample: bool = False, see
     check_seed(seed)
     if not _is_figure(out):
         return _write_results(out, inference.reconstruct(run, data, sample=sample), "x", seed)
-    x = inputs_for(run, data, target=False)[0][:SHOWN]
+    x = inputs_for(run, data, "input").x[:SHOWN]
     with seeded(seed):
         y = run.model.reconstruct(x, sample=sample)
-    return write_figure(out, plots.reconstructions(run.to_plot(x), run.to_plot(y))), tuple(y.shape)
+    return write_figure(out, plots.reconstructions(run.to_plot(run.model.filled(x)), run.to_plot(y))), tuple(y.shape)
 
 
 def denoise(run: Run, data: NewData, out: Path, *, corrupt: bool = False, seed: int = 0) -> Written:
@@ -88,8 +93,9 @@ def denoising_figure(run: Run, rows: dict[str, Tensor]) -> Figure:
 
 
 def write_scores(scored: inference.AnomalyScores, out: Path) -> Written:
-    """Write scores as ``.npy``, ``.npz`` (with labels, if known) or ``.csv``."""
-    return write_array(out, scored.values, name="score", labels=scored.labels), scored.values.shape
+    """Write scores as ``.npy``, ``.npz``, ``.csv`` or ``.parquet``; all but the first with names and labels of rows."""
+    written = write_array(out, scored.values, name="score", rows=_rows(scored.inputs), columns=["score"])
+    return written, scored.values.shape
 
 
 def sample(run: Run, out: Path, *, number: int, seed: int = 0) -> Written:
@@ -130,13 +136,50 @@ def read_codes(path: Path) -> Array:
             )
         z = arrays["z"]
     else:
-        z = read_npy(path) if suffix == ".npy" else read_table(path, None)[0]
+        z = read_npy(path) if suffix == ".npy" else _codes_of_table(path)
     if z.dtype.kind in "biuf" and z.size:
         with np.errstate(over="ignore", invalid="ignore"):
             z = z.astype(np.float32)
-    if z.dtype != np.float32 or not z.size or z.ndim < 2 or not np.isfinite(z).all():
+    if z.dtype == np.float32 and z.ndim > 1 and z.size and not np.isfinite(z).all():
+        rows = np.flatnonzero(~np.isfinite(z.reshape(len(z), -1)).all(axis=1))
+        raise BadData(
+            f"{str(path)!r} has {len(rows):,} rows that are not finite numbers, the first is row {rows[0]} (counted "
+            "from 0), such as those of examples that were skipped. Remove these rows."
+        )
+    if z.dtype != np.float32 or not z.size or z.ndim < 2:
         raise BadData(f"{str(path)!r} does not hold codes, one row of finite numbers per example. Encode again.")
     return z
+
+
+def _codes_of_table(path: Path) -> Array:
+    """The columns z1, z2 ... of a table, or all of its numbers if it has none of these."""
+    from isthmus.data.tables.reading import read_table
+
+    frame, _ = read_table(path, DataOptions())
+    named = [name for name in frame.columns if re.fullmatch(CODES, str(name))]
+    z: Array = (frame[named] if named else frame.select_dtypes("number")).to_numpy()
+    return z
+
+
+def _names_of(path: Path, count: int) -> RowNames:
+    """The names and labels of the rows of codes, as written by ``encode``."""
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
+        return RowNames()
+    if suffix == ".npz":
+        arrays = read_npz(path)
+        found = {key: arrays.get(key) for key in ("names", "labels")}
+        known = {key: v for key, v in found.items() if v is not None and v.shape == (count,)}
+        return RowNames(known.get("names"), labels=known.get("labels"), classes=known.get("labels"))
+    from isthmus.data.tables.reading import read_table
+
+    frame, _ = read_table(path, DataOptions())
+    before = [name for name in frame.columns if not re.fullmatch(CODES, str(name))]
+    if len(before) == len(frame.columns):
+        return RowNames()
+    classes = frame["label"].to_numpy() if "label" in before else None
+    title = next((name for name in before if name != "label"), None)
+    return RowNames(None if title is None else frame[title].to_numpy(), str(title or "row"), classes=classes)
 
 
 def _is_figure(out: Path) -> bool:
@@ -144,14 +187,25 @@ def _is_figure(out: Path) -> bool:
 
 
 def _write_results(out: Path, results: inference.Results, name: str, seed: int) -> Written:
-    """Write results chunk by chunk, with labels if they have any."""
-    with seeded(seed):
-        return out, write_chunks(out, results.chunks(), len(results), name=name, labels=results.labels)
+    """Write results chunk by chunk, with the names and labels of their rows."""
+    schema = results.schema
+    named = None if schema is None else list(schema.features)
+    chunks = results.chunks(seed)
+    return out, write_chunks(out, chunks, len(results), name=name, rows=_rows(results.inputs), columns=named or name)
 
 
-def _write(run: Run, out: Path, x: Tensor, title: str) -> Written:
+def _rows(inputs: Inputs) -> RowNames:
+    """The names and labels of rows, for files."""
+    labels = inputs.labels
+    if labels is not None and inputs.label_names:
+        labels = np.array(inputs.label_names)[labels]
+    return RowNames(inputs.names, inputs.row_title or "row", inputs.labels, labels)
+
+
+def _write(run: Run, out: Path, x: Tensor, title: str, rows: RowNames = RowNames()) -> Written:  # noqa: B008
     if _is_figure(out):
         x = x[:IMAGES]
         return write_figure(out, plots.samples(run.to_plot(x), title=title)), tuple(x.shape)
-    values = run.to_array(x.cpu())
-    return write_array(out, values, name="x"), values.shape
+    values, schema = run.to_array(x.cpu()), run.contract.schema
+    named = "x" if schema is None else list(schema.features)
+    return write_array(out, values, name="x", rows=rows, columns=named), values.shape

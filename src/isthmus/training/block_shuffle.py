@@ -20,8 +20,8 @@ import numpy as np
 from torch import Tensor
 
 from isthmus.data.base import Array
-from isthmus.data.preparing.streams import StreamTensor
-from isthmus.data.streaming.lazy import LazyTensor, StoredTensor, prefetch
+from isthmus.data.samplers.stored import LazyTensor, StoredTensor, prefetch
+from isthmus.data.samplers.streams import StreamTensor
 from isthmus.errors import BadData
 from isthmus.models.seeding import derive_seed
 from isthmus.training.batches import BatchSource, PairBatches, Share, TensorBatches

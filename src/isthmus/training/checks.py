@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from isthmus.data.preparing.streams import StreamTensor
+from isthmus.data.samplers.streams import StreamTensor
 from isthmus.errors import BadOption, IncompatibleParts
 from isthmus.models.exact import closed_form
 from isthmus.models.objective import Objective

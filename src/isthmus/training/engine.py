@@ -15,7 +15,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from isthmus.data.streaming.lazy import LazyTensor
+from isthmus.data.samplers.stored import LazyTensor
 from isthmus.errors import Diverged
 from isthmus.metrics.losses import losses
 from isthmus.models.exact import solve
@@ -44,7 +44,7 @@ from isthmus.training.line_searches import METHODS, with_fixed_buffers
 from isthmus.training.nonfinite import diverged, locate
 from isthmus.training.optimizers import momentum_at, optimizers, rate_at, run_length, set_pace
 from isthmus.training.shared_cores import computing
-from isthmus.training.signals import Stop, interruptible
+from isthmus.training.signals import InterruptedInValidation, Stop, interruptible
 
 LOOK = 50
 """Steps between two checks of the loss on an accelerator, and between two agreements of several processes."""
@@ -99,9 +99,8 @@ class Engine:
         distributed = self.processes.world > 1
         # sharded weights must have the default memory layout
         self.channels_last = not (distributed and strategy == "fsdp") and channels_last(objective)
-        self.valid, self.valid_inputs, placed = (
-            None if v is None else self._placed(v) for v in (valid, valid_inputs, inputs)
-        )
+        given = (valid, valid_inputs, inputs)
+        self.valid, self.valid_inputs, placed = (None if v is None else self._placed(v) for v in given)
         self.train = self._placed(train) if isinstance(train, Tensor) else train
         share = self.processes.share
         self.batches = batches_of(
@@ -118,8 +117,8 @@ class Engine:
         self.players = objective.players()
         self.parameters = list(objective.parameters())
         self.optimizers = optimizers(options, objective)
-        since = warm_epochs(objective, self.total, len(self.batches)) + 1
-        self.best_weights = BestWeights(objective, options.patience, since=since)
+        warm = warm_epochs(objective, self.total, len(self.batches))
+        self.best_weights = BestWeights(objective, options.patience, since=warm + 1)
         self.history: list[Epoch] = []
         self.at = Position(sums=torch.zeros((), device=self.fabric.device))
         self.resumed_at: list[int] = []
@@ -354,15 +353,15 @@ class Engine:
 
         def between() -> None:
             if self._stop.asked and self.processes.world == 1:
-                raise _InterruptedInValidation
+                raise InterruptedInValidation
 
         try:
             seed = derive_seed(self.seed, "validation")
             # a sharded model must be run by all processes at the same time
             shared = self.processes if self.unsharded is None else None
-            inputs = self.valid_inputs
-            return losses(self.objective, self.valid, seed=seed, between=between, processes=shared, inputs=inputs)
-        except _InterruptedInValidation:
+            x, inputs = self.valid, self.valid_inputs
+            return losses(self.objective, x, seed=seed, between=between, processes=shared, inputs=inputs)
+        except InterruptedInValidation:
             self._pause()
             raise
 
@@ -398,7 +397,3 @@ class Engine:
             return self.history[-1].epoch
         self.objective.load_state_dict(self.best_weights.weights)
         return self.best_weights.best.epoch
-
-
-class _InterruptedInValidation(Exception):
-    """Ends the validation."""

@@ -54,3 +54,7 @@ def interruptible() -> Iterator[Stop]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+class InterruptedInValidation(Exception):
+    """Ends the validation of a run that is asked to stop."""

@@ -10,14 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
-from isthmus.data.base import Array, Dataset, Examples
+from isthmus.data.base import Array
 from isthmus.data.catalogue import glyphs as drawn_glyphs
 from isthmus.data.catalogue import larochelle2007
 from isthmus.data.catalogue.curves import inked, points
 from isthmus.data.catalogue.face_patches import patches, standardize
+from isthmus.data.dataset import Dataset
 from isthmus.data.formats.binary import read_idx, read_npz
 from isthmus.data.formats.files import check_size
 from isthmus.data.formats.images import read_image
+from isthmus.data.sources.arrays import Examples
 from isthmus.errors import BadData
 from isthmus.options import DataOptions
 
@@ -43,7 +45,7 @@ def digits(folder: Path, options: DataOptions, seed: int) -> Dataset:
 
     bundle = load_digits()
     x = (bundle.images / 16).astype(np.float32)
-    return Dataset("digits", Examples(x, bundle.target.astype(np.int64)), images=True)
+    return Dataset("digits", Examples(x, bundle.target.astype(np.int64)))
 
 
 def mnist(folder: Path, options: DataOptions, seed: int) -> Dataset:
@@ -55,7 +57,7 @@ def mnist(folder: Path, options: DataOptions, seed: int) -> Dataset:
         )
         for prefix in ("train", "t10k")
     )
-    return Dataset("mnist", train, test=test, images=True, pixels=True)
+    return Dataset("mnist", train, test=test, pixels=True)
 
 
 def mnist_variation(make: Variation, folder: Path, options: DataOptions, seed: int) -> Dataset:
@@ -73,7 +75,7 @@ def _splits(x: Array, labels: Array, train: int, valid: int) -> Dataset:
     """8-bit images and labels, split into a training, a validation and a test set."""
     cuts = [train, train + valid]
     splits = [Examples(*pair) for pair in zip(np.split(x, cuts), np.split(labels, cuts), strict=True)]
-    return Dataset("drawn", splits[0], splits[1], splits[2], images=True, pixels=True)
+    return Dataset("drawn", splits[0], splits[1], splits[2], pixels=True)
 
 
 def rectangles(folder: Path, options: DataOptions, seed: int) -> Dataset:
@@ -99,7 +101,6 @@ def fashion_mnist(folder: Path, options: DataOptions, seed: int) -> Dataset:
         "fashion_mnist",
         images.train,
         test=images.test,
-        images=True,
         pixels=True,
         label_names=CLOTHES,
     )
@@ -112,7 +113,7 @@ def binarized_mnist(folder: Path, options: DataOptions, seed: int) -> Dataset:
         Examples(arrays[split].reshape(-1, 28, 28), arrays[f"{split}_labels"].astype(np.int64))
         for split in ("train", "valid", "test")
     )
-    return Dataset("binarized_mnist", train, valid, test, images=True)
+    return Dataset("binarized_mnist", train, valid, test)
 
 
 def olivetti(folder: Path, options: DataOptions, seed: int) -> Dataset:
@@ -123,17 +124,18 @@ def olivetti(folder: Path, options: DataOptions, seed: int) -> Dataset:
 def olivetti_patches(folder: Path, options: DataOptions, seed: int) -> Dataset:
     """Standardized patches of the faces of 25 persons for training, 5 for validation and 10 for testing."""
     faces = olivetti(folder, options, seed).train
-    assert faces.groups is not None
+    assert isinstance(faces, Examples)
+    assert faces.group is not None
     x = patches(faces.x.astype(np.float32))
     each = x.shape[1]
     x = x.reshape(-1, *x.shape[2:])
-    who = np.repeat(faces.groups, each)
+    who = np.repeat(faces.group, each)
     first = int((who < 30).sum())
     standardize(x, first)
     cut = int((who < 25).sum())
     slices = (slice(cut), slice(cut, first), slice(first, None))
     train, valid, test = (Examples(x[rows], who[rows], who[rows]) for rows in slices)
-    return Dataset("olivetti_patches", train, valid, test, images=True)
+    return Dataset("olivetti_patches", train, valid, test)
 
 
 def coil20(folder: Path, options: DataOptions, seed: int) -> Dataset:
@@ -150,7 +152,7 @@ def _grouped(name: str, arrays: dict[str, Array], key: str) -> Dataset:
     """Gray images with the array ``key`` as labels and groups."""
     who = arrays[key].astype(np.int64)
     names = tuple(str(name) for name in arrays.get(f"{key}_names", ()))
-    return Dataset(name, Examples(arrays["images"], who, who), images=True, pixels=True, label_names=names)
+    return Dataset(name, Examples(arrays["images"], who, who), pixels=True, label_names=names)
 
 
 def kodak(folder: Path, options: DataOptions, seed: int) -> Dataset:
@@ -158,7 +160,7 @@ def kodak(folder: Path, options: DataOptions, seed: int) -> Dataset:
     names = [f"kodim{number:02d}.png" for number in range(1, 25)]
     photos = [read_image(folder / name, "RGB") for name in names]
     train = _patches(photos, options, np.random.default_rng(seed))
-    return Dataset("kodak", train, images=True, pixels=True)
+    return Dataset("kodak", train, pixels=True)
 
 
 def bsds500(folder: Path, options: DataOptions, seed: int) -> Dataset:
@@ -170,7 +172,7 @@ def bsds500(folder: Path, options: DataOptions, seed: int) -> Dataset:
     arrays = read_npz(folder / "bsds500_trainval_center128.npz")
     rng = np.random.default_rng(seed)
     train, test = (_patches(list(arrays[key]), options, rng, arrays[f"{key}_ids"]) for key in ("train", "val"))
-    return Dataset("bsds500", train, test=test, images=True, pixels=True)
+    return Dataset("bsds500", train, test=test, pixels=True)
 
 
 def _patches(photos: list[Array], options: DataOptions, rng: np.random.Generator, ids: Array | None = None) -> Examples:
@@ -184,20 +186,20 @@ def _patches(photos: list[Array], options: DataOptions, rng: np.random.Generator
         for index, (top, left) in enumerate(zip(tops, lefts, strict=True)):
             x[number * each + index] = photo[top : top + side, left : left + side]
     names = np.arange(len(photos)) if ids is None else ids
-    return Examples(x, groups=np.repeat(names.astype(np.int64), each))
+    return Examples(x, group=np.repeat(names.astype(np.int64), each))
 
 
 def adbench(file: str, folder: Path, options: DataOptions, seed: int) -> Dataset:
     """An anomaly set of ADBench: a table with label 1 for anomalies. Its 8-bit values are not pixels."""
     arrays = read_npz(folder / file)
     train = Examples(arrays["X"], arrays["y"].astype(np.int64))
-    return Dataset(file, train, label_names=("normal", "anomaly"))
+    return Dataset(file, train, pixels=False, label_names=("normal", "anomaly"))
 
 
 def curves(folder: Path, options: DataOptions, seed: int) -> Dataset:
     """Curves through three random points, 20,000 for training and 10,000 for testing."""
     images = inked(points(30_000, np.random.default_rng(2006)))
-    return Dataset("curves", Examples(images[:20_000]), test=Examples(images[20_000:]), images=True)
+    return Dataset("curves", Examples(images[:20_000]), test=Examples(images[20_000:]))
 
 
 def glyphs(folder: Path, options: DataOptions, seed: int) -> Dataset:
@@ -211,7 +213,7 @@ def glyphs(folder: Path, options: DataOptions, seed: int) -> Dataset:
     images, labels, faces = drawn_glyphs.glyphs(2_000, unknown, rng)
     test = Examples(images, labels, faces + len(known))
     names = tuple(drawn_glyphs.CHARACTERS)
-    return Dataset("glyphs", Examples(*train), test=test, images=True, pixels=True, label_names=names)
+    return Dataset("glyphs", Examples(*train), test=test, pixels=True, label_names=names)
 
 
 def encoder(size: int, folder: Path, options: DataOptions, seed: int) -> Dataset:

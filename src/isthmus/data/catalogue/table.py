@@ -10,13 +10,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from isthmus.data.base import Dataset, Examples, Provenance, SourceFile
+from isthmus.data.base import Provenance, SourceFile
 from isthmus.data.catalogue import loaders, mnist_variations
 from isthmus.data.catalogue.checksums import CHECKSUMS
 from isthmus.data.catalogue.download import address, cache_folder, fetch
-from isthmus.data.formats.arrays import standardize_layout
+from isthmus.data.dataset import Dataset
 from isthmus.data.formats.files import source_file
+from isthmus.data.memory import refuse_streaming
 from isthmus.data.readers import read_path
+from isthmus.data.sources.arrays import Examples
 from isthmus.errors import BadData, UnknownName, unknown
 from isthmus.options import DataOptions
 
@@ -257,11 +259,17 @@ def load_dataset(name: str | Path, options: DataOptions = DataOptions(), *, seed
         raise BadData(
             f"data.labels names a column of a .csv or .parquet table, but {name!r} is a named data set. Leave it out."
         )
+    refuse_streaming(key, options)
     folder = _located(key, entry) if entry.files else Path()
     records = tuple(_verified(folder / file, entry.folder) for file in entry.files)
     dataset = entry.loader(folder, options, seed)
     provenance = Provenance(str(name), records, entry.terms, entry.credit)
-    return _reshaped(replace(dataset, name=key, provenance=provenance), options)
+    train, valid, test = (
+        replace(s, name=key, file=key) if isinstance(s, Examples) else s
+        for s in (dataset.train, dataset.valid, dataset.test)
+    )
+    assert train is not None
+    return replace(dataset, name=key, provenance=provenance, train=train, valid=valid, test=test)
 
 
 def ensure_available(name: str) -> None:
@@ -301,22 +309,6 @@ def _looks_like_a_name(name: str) -> bool:
     """Whether a string looks like a name: without separator (except ``adbench/``) and extension."""
     word = name.removeprefix("adbench/")
     return not (set(word) & {"/", os.sep, "~"}) and not Path(word).suffix
-
-
-def _reshaped(dataset: Dataset, options: DataOptions) -> Dataset:
-    """The data set with the rows of a table reshaped to ``options.shape`` if it is set."""
-    if options.shape is None:
-        return dataset
-
-    def shaped(split: Examples | None) -> Examples | None:
-        return split and Examples(
-            standardize_layout(split.x, options.shape, repr(dataset.name)), split.labels, split.groups
-        )
-
-    train = shaped(dataset.train) or dataset.train
-    return replace(
-        dataset, train=train, valid=shaped(dataset.valid), test=shaped(dataset.test), images=train.x.ndim > 2
-    )
 
 
 def _folders(entry: NamedDataset) -> list[Path]:

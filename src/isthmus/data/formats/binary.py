@@ -121,9 +121,10 @@ def _header(stream: IO[bytes], size: int, where: str, *, bounded: bool) -> tuple
         check_size(needed, where)
     available = size - stream.tell()
     if needed != available:
+        declared = f"{needed:,}" if needed < 2**63 else "over 2^63"
         raise BadData(
-            f"The header of {where} declares {needed:,} bytes of values (shape {shape}, {dtype}), but the file has "
-            f"{available:,}. The file is truncated or damaged; create it again."
+            f"The header of {where} declares {declared} bytes of values (shape {str(shape)[:80]}, {dtype}), but the "
+            f"file has {available:,}. The file is truncated or damaged; create it again."
         )
     return shape, by_column, dtype
 

@@ -1,10 +1,7 @@
-"""Readers of image files, through Pillow.
+"""Readers of image files, through Pillow."""
 
-All images of a folder become one array, so they must have the same size; they are gray unless one is colored.
-"""
-
-import hashlib
-import math
+import os
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,10 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from isthmus.data.base import Array, SourceFile
-from isthmus.data.formats.files import check_growth, check_inside, reading
+from isthmus.data.base import Array
+from isthmus.data.formats.files import check_inside, reading
 from isthmus.errors import BadData
-from isthmus.files.atomic import sha256
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -26,33 +22,6 @@ FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "WEBP")
 """Formats that Pillow may detect, whatever the extension: it knows many more, and EPS runs Ghostscript."""
 GREY = ("1", "L", "LA", "La")
 DEEP = ("I", "F")
-
-
-def read_folder(folder: Path) -> tuple[Array, Array | None, SourceFile]:
-    """The images of a folder in sorted order: x (N, H, W) or (N, H, W, 3), labels, and the folder's record.
-
-    If the images are in sub-folders (one level), the names of the sub-folders are the labels (N,).
-
-    Raises:
-        BadData: no image, images at both levels, a damaged image, or images that differ in size.
-    """
-    with reading(folder, "a folder of images"):
-        paths, labels = list_images(folder)
-    headers = [header(path) for path in paths]
-    colored = any(color for _, color in headers)
-    size = headers[0][0]
-    for path, (own, _) in zip(paths, headers, strict=True):
-        if own != size:
-            raise BadData(
-                f"{path.name!r} is {own[0]} x {own[1]} pixels, but {paths[0].name!r}, the first in "
-                f"{folder.name!r}, is {size[0]} x {size[1]}. Resize all images to one size."
-            )
-    shape = (len(paths), size[1], size[0], *((3,) if colored else ()))
-    check_growth(math.prod(shape), sum(path.stat().st_size for path in paths), repr(folder.name))
-    x = np.empty(shape, dtype=np.uint8)
-    for row, path in enumerate(paths):
-        x[row] = read_image(path, "RGB" if colored else "L")
-    return x, None if labels is None else np.array(labels), _record(folder, paths)
 
 
 def read_image(path: Path, mode: str) -> Array:
@@ -88,9 +57,9 @@ def _opened(path: Path) -> "Iterator[Image]":
 
 
 def list_images(folder: Path) -> tuple[list[Path], list[str] | None]:
-    """The images of a folder, sorted, and the name of the sub-folder of each if they are in sub-folders."""
+    """The images of a folder in natural order, and the name of the sub-folder of each if they are in sub-folders."""
     here = _images(folder)
-    subs = sorted(sub for sub in folder.iterdir() if sub.is_dir())
+    subs = sorted((sub for sub in folder.iterdir() if sub.is_dir()), key=natural)
     for sub in subs:
         check_inside(sub, folder)
     below = [p for sub in subs for p in _images(sub)]
@@ -111,12 +80,14 @@ def list_images(folder: Path) -> tuple[list[Path], list[str] | None]:
 
 def _images(folder: Path) -> list[Path]:
     found = (p for p in folder.iterdir() if p.suffix.lower() in EXTENSIONS and not p.name.startswith("."))
-    return sorted(p for p in found if p.is_file())
+    return sorted((p for p in found if p.is_file()), key=natural)
 
 
-def _record(folder: Path, paths: list[Path]) -> SourceFile:
-    """One record for a folder: total size in bytes, and the SHA-256 of the sorted lines "name sha"."""
-    with reading(folder, "a folder of images"):
-        lines = sorted(f"{path.relative_to(folder).as_posix()} {sha256(path)}\n" for path in paths)
-        total = sum(path.stat().st_size for path in paths)
-    return SourceFile(folder.name, total, hashlib.sha256("".join(lines).encode()).hexdigest())
+def natural(path: Path) -> tuple[list[tuple[int, int | str]], str]:
+    """Key of the natural order of file names, in which 2 comes before 10.
+
+    >>> sorted([Path("10.png"), Path("2.png"), Path("b.png")], key=natural)[0].name
+    '2.png'
+    """
+    words = re.split(r"([0-9]+)", path.name)
+    return [(0, int(word)) if word.isdecimal() else (1, word.casefold()) for word in words], os.fspath(path)

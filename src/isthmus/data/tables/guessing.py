@@ -7,13 +7,14 @@ import difflib
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from isthmus.data.tables.cells import MARKERS, Numerals, as_text, cell_text, is_plain, objects, parsed
 from isthmus.data.tables.columns import Column
-from isthmus.data.tables.names import column_names, has_names, is_unnamed, quote_names, short
+from isthmus.data.tables.names import COUNTING, NAMING, column_names, has_names, is_unnamed, quote_names, short
 from isthmus.errors import BadData
 from isthmus.options import DataOptions
 
@@ -24,12 +25,6 @@ MOST_GUESSED, SHARE_GUESSED, MOST_CATEGORIES = 32, 10, 256
 """Largest number of distinct texts that are taken as categories, the rows for each of them, and the largest number of
 categories of a column that was made one."""
 LONGEST_CATEGORY = 200
-COUNTING = re.compile(
-    r"id|index|idx|row|rows|no|no\.|nr|nr\.|number|#|rownames?|record|.*[_ .-]id|\w*id", re.IGNORECASE
-)
-"""Names of columns that may count the rows."""
-NAMING = re.compile(rf"{COUNTING.pattern}|name|key|uuid|guid|file|filename|path|sample", re.IGNORECASE)
-"""Names of columns whose texts may name the rows."""
 DATE = re.compile(
     r"(\d{4}[-/.]\d{1,2}([-/.]\d{1,2})?|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2}))?([T ]+)?"
     r"(\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?)?( ?[AaPp][Mm])?( ?(Z|UTC|[+-]\d{2}:?\d{2}))?"
@@ -111,6 +106,9 @@ def _row_names(table: dict[str, Any]) -> dict[str, str]:
     """The columns that only count or name the rows, and why."""
     found: dict[str, str] = {}
     first = next(iter(table), None)
+    levels = list(takewhile(is_unnamed, table))
+    if 1 < len(levels) < len(table):
+        return dict.fromkeys(levels, "has no name, like the columns beside it")
     for name, column in table.items():
         if is_unnamed(name) and (_counts(column) or (name == first and _unique(column))):
             found[name] = "has no name and a different value in every row"
@@ -125,7 +123,9 @@ def _counts(column: "pd.Series[Any]") -> bool:
     """Whether a column holds whole numbers that increase by one."""
     if len(column) < 2 or not is_plain(column.dtype) or column.isna().any() or str(column.dtype).startswith("bool"):
         return False
-    values = column.to_numpy(dtype=np.float64)
+    # whole numbers above 2^53 are not exact as floats
+    whole = str(column.dtype).lower().startswith(("int", "uint"))
+    values = column.to_numpy(dtype=np.int64 if whole and column.max() < 2**63 else np.float64)
     return bool(np.isfinite(values).all()) and bool((np.diff(values) == 1).all())
 
 

@@ -1,6 +1,7 @@
 """Names of the columns of a table."""
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,10 +10,24 @@ if TYPE_CHECKING:
 UNNAMED = re.compile(r"|None|nan|Unnamed: \d+(_level_\d+)?|__index_level_\d+__")
 """Names of columns without one, as they come from ``to_csv``, ``read_csv`` and ``to_parquet``."""
 
+COUNTING = re.compile(
+    r"id|index|idx|row|rows|no|no\.|nr|nr\.|number|#|rownames?|record|.*[_ .-]id|\w*id", re.IGNORECASE
+)
+"""Names of columns that may count the rows."""
+NAMING = re.compile(rf"{COUNTING.pattern}|name|key|uuid|guid|file|filename|path|sample", re.IGNORECASE)
+"""Names of columns whose texts may name the rows."""
+
 
 def column_names(frame: "pd.DataFrame") -> list[str]:
-    """The names of the columns as text, without space around them."""
-    return [str(name).strip() for name in frame.columns]
+    """The names of the columns as text, without space around them; several without a name are told apart."""
+    names = [str(name).strip() for name in frame.columns]
+    twice = {name for name, count in Counter(names).items() if count > 1 and is_unnamed(name)}
+    if any(names.count("") + names.count(f"Unnamed: {place}") > 1 for place, name in enumerate(names) if not name):
+        twice.add("")
+    taken = set(names) - twice
+    numbers = (f"Unnamed: {number}" for number in range(2 * len(names) + 1))
+    free = (name for name in numbers if name not in taken)
+    return [next(free) if name in twice else name for name in names]
 
 
 def has_names(frame: "pd.DataFrame") -> bool:

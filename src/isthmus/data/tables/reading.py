@@ -14,6 +14,7 @@ from isthmus.data.formats.files import check_size, reading
 from isthmus.data.tables.cells import FILE_NUMERALS, MARKERS, Numerals, objects, parsed
 from isthmus.data.tables.content import LONGEST_LINE, Content, kind_of
 from isthmus.data.tables.delimited import WHITE, WORDS, Dialect, sniff
+from isthmus.data.tables.names import NAMING
 from isthmus.data.tables.numerals import Evidence, decide
 from isthmus.data.tables.parquet import read_parquet
 from isthmus.errors import BadData, MissingExtra
@@ -96,8 +97,11 @@ def read_delimited(path: Path, dialect: Dialect) -> "pd.DataFrame":
             raise BadData(fault)
         if heading.names is not None:
             frame.columns = list(heading.names[: frame.shape[1]])
+        written = _names_as_written(frame, path, dialect)
         frame = _without_empty(frame)
         numerals, notes = _numbers(frame, dialect)
+        for name, texts in written.items():
+            frame[name] = texts
         frame.attrs[FILE_NUMERALS] = (numerals.decimal, numerals.thousands)
         frame.attrs[NOTES] = notes
     return frame
@@ -115,8 +119,8 @@ def _check_cells(content: Content, delimiter: str, where: str) -> None:
     check_size(content.size + 24 * cells, where)
 
 
-def _parsed(path: Path, dialect: Dialect) -> "pd.DataFrame":
-    """The cells as pandas reads them.
+def _parsed(path: Path, dialect: Dialect, **more: Any) -> "pd.DataFrame":
+    """The cells as pandas reads them, with ``more`` arguments.
 
     Raises:
         BadData: rows have different lengths.
@@ -141,6 +145,7 @@ def _parsed(path: Path, dialect: Dialect) -> "pd.DataFrame":
                 low_memory=False,
                 engine="c",
                 **_exact(),
+                **more,
             )
             return frame
         except pd.errors.EmptyDataError:
@@ -150,6 +155,17 @@ def _parsed(path: Path, dialect: Dialect) -> "pd.DataFrame":
             if message is None:
                 raise
             raise BadData(message) from fault
+
+
+def _names_as_written(frame: "pd.DataFrame", path: Path, dialect: Dialect) -> dict[str, Any]:
+    """The texts of columns that may name rows and whose numbers start with zeros, such as 00012."""
+    found = {}
+    for place, name in enumerate(map(str, frame.columns)):
+        if NAMING.fullmatch(name.strip()) and frame.dtypes.iloc[place].kind in "iu":
+            texts = _parsed(path, dialect, usecols=[place], dtype=str).iloc[:, 0].str.strip()
+            if texts.str.match("[0][0-9]").any():
+                found[name] = texts.to_numpy()
+    return found
 
 
 def _unclosed(path: Path, fault: str) -> str | None:

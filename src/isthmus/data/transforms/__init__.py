@@ -1,1 +1,1 @@
-"""Transforms of raw examples to model inputs: checks, splits, scaling, and the handling of invalid examples."""
+"""From raw examples to model inputs: layout, split, scaling and the handling of invalid examples."""

@@ -22,18 +22,22 @@ Check = Callable[[Tensor], None]
 LISTED = 100
 """Largest number of invalid examples that are listed one by one."""
 MOST = 0.1
-"""Fraction of invalid examples above which the data as a whole is refused."""
-MIN_SEEN = 100
-"""Number of invalid examples that is accepted whatever their fraction."""
+"""Fraction of invalid examples above which the data as a whole is refused; one is always accepted."""
 
 
 @dataclass(frozen=True)
 class BadExample:
-    """An invalid example: its file (empty for data in memory), its 0-based row in that file, and the reason."""
+    """An invalid example: its file (empty for data in memory), its 0-based row in it, the reason, and its name."""
 
     file: str
     row: int
     why: str
+    name: str = ""
+
+    @property
+    def location(self) -> Location:
+        """Where it is."""
+        return Location(self.file, self.row, self.name)
 
 
 class BadExamples:
@@ -62,11 +66,11 @@ class BadExamples:
             self._seen[row] = True
         self.count += 1
         if len(self.entries) < LISTED:
-            self.entries.append(BadExample(location.file, location.row, why))
-        if self.count > max(MIN_SEEN, MOST * self.population) or self.count == self.population:
+            self.entries.append(BadExample(location.file, location.row, why, location.name))
+        if too_many(self.count, self.population):
             raise BadData(
-                f"{self.count:,} of {self.population:,} examples are invalid, but at most a tenth may be skipped; the "
-                f"last: {location}, {why}. Check the data, data.scale and likelihood.kind."
+                f"At least {self.count:,} of {self.population:,} examples are invalid, but at most a tenth may be "
+                f"skipped; the last: {location}, {why}. Check the data, data.scale and likelihood.kind."
             )
 
     def merge(self, other: "BadExamples") -> None:
@@ -101,19 +105,27 @@ class BadExamples:
         return {"policy": self.policy, "count": self.count, "listed": [asdict(entry) for entry in self.entries]}
 
 
-def find_nonfinite(values: Array) -> dict[int, str]:
-    """Indices of raw examples (n, ...) that hold NaN or infinity, with the reason; columns are counted from 0."""
+def too_many(count: int, population: int) -> bool:
+    """Whether so many examples are invalid that the data as a whole is refused."""
+    return count > max(1, MOST * population) or 0 < count == population
+
+
+def find_nonfinite(values: Array, *, missing: bool = False) -> dict[int, str]:
+    """Indices of raw examples (n, ...) that hold NaN or infinity, with the reason; columns are counted from 0.
+
+    With ``missing``, NaN marks a missing cell and is valid.
+    """
     if values.dtype.kind != "f":
         return {}
-    finite = np.isfinite(values)
-    if finite.all():
+    valid = ~np.isinf(values) if missing else np.isfinite(values)
+    if valid.all():
         return {}
-    flat = finite.reshape(len(values), -1)
+    flat = valid.reshape(len(values), -1)
     found = {}
     for row in np.flatnonzero(~flat.all(axis=1)).tolist():
         column = int(np.argmin(flat[row]))
         which = f"column {column}" if values.ndim == 2 else f"{int((~flat[row]).sum())} of its values"
-        found[row] = f"it holds NaN or infinity ({which})"
+        found[row] = f"it holds {'infinity' if missing else 'NaN or infinity'} ({which})"
     return found
 
 

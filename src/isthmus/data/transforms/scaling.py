@@ -14,9 +14,11 @@ from torch import Tensor
 
 from isthmus.errors import BadData, ShapeError
 
-Kind = Literal["auto", "none", "minmax", "standard"]
+Kind = Literal["auto", "none", "pixels", "minmax", "standard"]
 BRIGHTEST = 255.0
 """Largest 8-bit pixel value."""
+FAR = 2.0**10
+"""Offset of a column, in standard deviations, above which it is subtracted before values become 32-bit numbers."""
 
 
 @dataclass(frozen=True)
@@ -52,15 +54,22 @@ class Scaling:
     def apply(self, x: Tensor) -> Tensor:
         """Scaled values; floating-point input keeps its type, 8-bit becomes float32, other integers float64."""
         x = _floating(x)
+        x = x.double() if self.far else x
         offset, scale = self._terms(x)
         # an offset of 0 is the usual case, and subtracting it would cost a pass over the values
         return (x - offset) / scale if any(self.offset) else x / scale
 
     def invert(self, x: Tensor) -> Tensor:
-        """Scaled values converted back to the units of the source."""
+        """Scaled values converted back to the units of the source; float64 where float32 would lose their variance."""
         x = _floating(x)
+        x = x.double() if self.far else x
         offset, scale = self._terms(x)
         return x * scale + offset
+
+    @property
+    def far(self) -> bool:
+        """Whether an offset is so large that float32 would lose the variance of the values."""
+        return any(abs(offset) > FAR * scale for offset, scale in zip(self.offset, self.scale, strict=True))
 
     def _terms(self, x: Tensor) -> tuple[Tensor, Tensor]:
         if len(self.scale) > 1 and (x.ndim == 0 or x.shape[-1] != len(self.scale)):
@@ -104,17 +113,16 @@ def _floating(x: Tensor) -> Tensor:
 def measure(x: Tensor | Iterable[Tensor], kind: Kind, *, images: bool, pixels: bool) -> Scaling:
     """Fit the scaling of kind ``kind`` to training data ``x``: (N, D), images of any layout, or chunks of either.
 
-    A constant feature gets the scale 1, so that it becomes 0. Chunks are read once.
+    A constant feature gets the scale 1, so that it becomes 0. Missing values (NaN) are left out. Chunks are read once.
 
     Raises:
-        BadData: values so large that their range is not finite.
+        BadData: values so large that their range is not finite, or a column without any value.
     """
-    if kind == "none" or (kind == "auto" and not pixels):
-        return Scaling(kind, (0.0,), (1.0,))
-    if kind == "auto":
+    if kind == "pixels" or (kind == "auto" and pixels):
         return Scaling(kind, (0.0,), (BRIGHTEST,))
-    chunks = [x] if isinstance(x, Tensor) else x
-    moments = reduce(_merged, (_moments(chunk.reshape(-1, 1) if images else chunk, kind) for chunk in chunks))
+    if kind in ("auto", "none"):
+        return Scaling(kind, (0.0,), (1.0,))
+    moments = _moments_of(x, kind, images=images)
     if kind == "minmax":
         offset, scale = moments.low, moments.high - moments.low
     else:
@@ -124,27 +132,61 @@ def measure(x: Tensor | Iterable[Tensor], kind: Kind, *, images: bool, pixels: b
     return Scaling(kind, tuple(offset.tolist()), tuple(scale.tolist()))
 
 
-class _Moments(NamedTuple):
-    """Number of rows, and bounds, mean and variance per feature, in float64."""
+def centered(scaling: Scaling, x: Tensor) -> Scaling:
+    """An identity with the means of the columns of a sample ``x``, (n, D), as offsets where they are large.
 
-    rows: int
+    A pressure near 1e5 or a timestamp keeps its variance as a 32-bit number only if its mean is subtracted first.
+    """
+    moments = _moments_of(x, "standard", images=False)
+    large = (moments.mean.abs() > FAR * moments.variance.sqrt()) & (moments.variance > 0)
+    if not bool(large.any()):
+        return scaling
+    return Scaling(scaling.kind, tuple(torch.where(large, moments.mean, 0.0).tolist()), (1.0,) * x.shape[1])
+
+
+class _Moments(NamedTuple):
+    """Number of values, and bounds, mean and variance per feature, in float64."""
+
+    number: Tensor
     low: Tensor
     high: Tensor
     mean: Tensor
     variance: Tensor
 
 
+def _moments_of(x: Tensor | Iterable[Tensor], kind: Kind, *, images: bool) -> _Moments:
+    chunks = [x] if isinstance(x, Tensor) else x
+    moments = reduce(_merged, (_moments(chunk.reshape(-1, 1) if images else chunk, kind) for chunk in chunks))
+    empty = (moments.number == 0).nonzero()
+    if len(empty):
+        where = "The training set" if images else f"Column {int(empty[0])} of the training set (counted from 0)"
+        raise BadData(f"{where} has no value, all are missing. Leave the column out, or use other data.")
+    return moments
+
+
 def _moments(rows: Tensor, kind: Kind) -> _Moments:
+    number = torch.full(rows.shape[1:], len(rows), dtype=torch.float64)
     low, high = (bound.double() for bound in torch.aminmax(rows, dim=0))
+    if bool(low.isnan().any()):
+        return _moments_observed(rows.double())
     if kind == "minmax":
-        return _Moments(len(rows), low, high, low, low)
+        return _Moments(number, low, high, low, low)
     variance, mean = torch.var_mean(rows.double(), dim=0, correction=0)
-    return _Moments(len(rows), low, high, mean, variance)
+    return _Moments(number, low, high, mean, variance)
+
+
+def _moments_observed(rows: Tensor) -> _Moments:
+    """The moments without missing values; those of a feature without any value are 0."""
+    missing = rows.isnan()
+    low, high = rows.masked_fill(missing, torch.inf).amin(0), rows.masked_fill(missing, -torch.inf).amax(0)
+    mean = rows.nanmean(0).nan_to_num(nan=0.0)
+    variance = (rows - mean).square().nanmean(0).nan_to_num(nan=0.0)
+    return _Moments((~missing).sum(0).double(), low, high, mean, variance)
 
 
 def _merged(a: _Moments, b: _Moments) -> _Moments:
     """Moments of the rows of both (Chan, Golub and LeVeque, 1979)."""
-    n = a.rows + b.rows
-    fraction, step = b.rows / n, b.mean - a.mean
+    n = a.number + b.number
+    fraction, step = b.number / n.clamp(min=1), b.mean - a.mean
     variance = a.variance * (1 - fraction) + b.variance * fraction + step.square() * fraction * (1 - fraction)
     return _Moments(n, a.low.minimum(b.low), a.high.maximum(b.high), a.mean + step * fraction, variance)

@@ -1,0 +1,61 @@
+"""Pictures in characters of ASCII, which every console can show."""
+
+import numpy as np
+import numpy.typing as npt
+
+RAMP = " .:-=+*#%@"
+"""Characters from the smallest to the largest value."""
+GAP = " | "
+"""Between two pictures."""
+WIDTH, CLEAR, TALLEST = 100, 24, 24
+"""Columns of all pictures together, columns that make a picture clear, and largest number of lines."""
+FEWEST, MOST = 4, 8
+
+Images = npt.NDArray[np.generic]
+
+
+def side_by_side(images: Images, width: int = WIDTH) -> list[str]:
+    """Lines with 4 to 8 of the images (N, C, H, W) side by side, all between their smallest and largest value.
+
+    A character is about twice as high as wide. Channels are averaged; each character shows the mean of the pixels that
+    it covers. Values that are missing count as the smallest.
+    """
+    gray = np.asarray(images, dtype=np.float64)[:, :3].mean(axis=1)
+    gray = np.where(np.isfinite(gray), gray, np.nan)
+    if np.isnan(gray).all():
+        return []
+    low, high = float(np.nanmin(gray)), float(np.nanmax(gray))
+    scaled = (np.nan_to_num(gray, nan=low) - low) / ((high - low) or 1.0)
+    count, columns, lines = _layout(len(gray), gray.shape[1], gray.shape[2], width)
+    tiles = [_characters(image, lines, columns) for image in scaled[:count]]
+    return [GAP.join(parts).rstrip() for parts in zip(*tiles, strict=True)]
+
+
+def _layout(n: int, height: int, width: int, total: int) -> tuple[int, int, int]:
+    """Number of images, and columns and lines of each."""
+    for count in range(min(n, MOST), 0, -1):
+        columns = min(2 * width, (total + len(GAP)) // count - len(GAP))
+        if columns >= min(2 * width, CLEAR) or count <= FEWEST:
+            break
+    lines = max(1, round(columns * height / width / 2))
+    if lines > TALLEST:
+        columns, lines = max(1, round(columns * TALLEST / lines)), TALLEST
+    return count, columns, lines
+
+
+def _characters(image: npt.NDArray[np.float64], lines: int, columns: int) -> list[str]:
+    """One image in [0, 1] as lines of characters."""
+    small = _means(_means(image, lines).T, columns).T
+    steps = np.minimum((small * len(RAMP)).astype(np.int64), len(RAMP) - 1)
+    return ["".join(RAMP[step] for step in row) for row in steps.tolist()]
+
+
+def _means(rows: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.float64]:
+    """``count`` equal parts of the first axis, each the mean of the rows that it covers, also in part."""
+    edges = np.linspace(0, len(rows), count + 1)
+    # integral over the rows, linear between two of them
+    total = np.concatenate([np.zeros((1, rows.shape[1])), np.cumsum(rows, axis=0)])
+    whole = np.minimum(edges.astype(np.int64), len(rows) - 1)
+    at = total[whole] + (edges - whole)[:, None] * rows[whole]
+    means: npt.NDArray[np.float64] = np.clip(np.diff(at, axis=0) / (len(rows) / count), 0, 1)
+    return means

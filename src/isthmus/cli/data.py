@@ -1,0 +1,107 @@
+"""The command that lists the named data sets, or shows what is understood of one or of a file: data."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from isthmus.cli.shared import Changes, Json, OnBadData, complete_data, print_json, print_table
+from isthmus.errors import BadData
+
+if TYPE_CHECKING:
+    from isthmus.data.base import Array
+    from isthmus.data.description.overview import Description
+
+
+def data(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[DATA]", help="Name of a data set, or a path: show it.", autocompletion=complete_data),
+    ] = None,
+    changes: Changes = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option(help="Also draw the first rows into this .png file.", metavar="FILE", show_default=False),
+    ] = None,
+    on_bad_data: OnBadData = None,
+    as_json: Json = False,
+) -> None:
+    """Show what is understood of data: columns, splits, guesses; or list the named data sets.
+
+    Of a large file only a part is read. The exit code is 2 if a training would refuse the data.
+    """
+    from isthmus.data.description.overview import describe
+    from isthmus.models.overrides import parse_pairs
+    from isthmus.models.recipe import Recipe
+
+    if name is None:
+        _list(as_json=as_json)
+        return
+    options = parse_pairs(changes or []) | ({"data.on_bad_data": on_bad_data} if on_bad_data else {})
+    found = describe(name, Recipe().with_options(options).data)
+    written = None if picture is None else str(_draw(found, picture))
+    if as_json:
+        print_json(found.content | ({"picture": written} if written else {}))
+    else:
+        from isthmus.cli.overview import lines
+
+        encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+        for line in lines(found):
+            typer.echo(line.encode(encoding, "replace").decode(encoding))
+        if written:
+            typer.echo(f"\n{written}")
+    if found.refused:
+        raise BadData(found.refused)
+
+
+def _list(*, as_json: bool) -> None:
+    """Print the named data sets."""
+    from isthmus.data.catalogue.table import rows
+
+    if as_json:
+        print_json([dict(vars(row)) for row in rows()])
+        return
+    table = [(row.name, row.shape, row.sizes, "yes" if row.present else "no") for row in rows()]
+    print_table(dict.fromkeys(("name", "shape", "examples", "available"), "left"), table)
+    typer.echo(
+        "Files are searched in $ISTHMUS_DATA/NAME, then in the cache, then downloaded if the license permits.\n"
+        "Paths are accepted too: .npy, .npz, IDX, .csv, .parquet, or a folder of images, .npy or .parquet files;\n"
+        "data larger than memory is streamed from disk.\n"
+        "Show one, with its license and credit: isthmus data NAME or PATH"
+    )
+
+
+def _draw(found: "Description", path: Path) -> Path:
+    """Draw the first rows as a picture: images, pairs of images, or a table as a heat map of standardized columns."""
+    import numpy as np
+
+    from isthmus.plots.canvas import save
+    from isthmus.plots.pictures import samples, strip
+
+    if path.suffix.lower() != ".png":
+        raise BadData(f"--picture writes a .png file, not {path.name!r}. Use a name that ends in .png.")
+    if not path.absolute().parent.is_dir():
+        raise BadData(f"The folder {str(path.parent)!r} does not exist. Create it, or use another one.")
+    title = f"First rows of {Path(found.content['name']).name}"
+    if found.images is None:
+        return save(samples(_standardized(found.table), title=f"{title}, standardized columns"), path)
+    low, high = np.nanmin(found.images), np.nanmax(found.images)
+    shown = {"input": found.inputs, "target": found.images} if found.inputs is not None else {"": found.images}
+    scaled = {
+        name: np.nan_to_num((images.astype(np.float64) - low) / ((high - low) or 1.0))
+        for name, images in shown.items()
+        if images is not None
+    }
+    return save(strip(scaled, title=title), path)
+
+
+def _standardized(table: "Array", count: int = 64) -> "Array":
+    """The first rows with mean 0 and variance 1 per column, at most three deviations from 0; missing cells are 0."""
+    import numpy as np
+
+    values = np.ma.masked_invalid(np.asarray(table, dtype=np.float64))
+    spread = np.ma.filled(values.std(axis=0), 0.0)
+    center = np.ma.filled(values.mean(axis=0), 0.0)
+    rows = (values[:count] - center) / np.where(spread > 0, spread, 1.0)
+    return np.clip(np.ma.filled(rows, 0.0), -3, 3)

@@ -1,0 +1,1 @@
+"""What was understood of a data set, as plain data, to be read before training on it."""

@@ -1,0 +1,80 @@
+"""Layout, scaling and skipped examples in words, for ``isthmus data`` and the first lines of a training."""
+
+from collections.abc import Sequence
+
+from isthmus.data.base import Array
+from isthmus.data.tables.schema import Schema
+from isthmus.data.transforms.contract import DataContract
+
+LISTED = 5
+"""Names that are listed one by one."""
+
+
+def layout_words(shape: tuple[int, ...], images: bool, schema: Schema | None = None) -> str:
+    """The meaning of the axes in words, such as ``gray images, 28 x 28 pixels``.
+
+    Args:
+        shape: shape of an example as model input, (D,) or (C, H, W).
+        images: whether examples are images.
+        schema: columns of a table, if they have names.
+    """
+    if images:
+        channels, *size = shape
+        kind = {1: "gray images", 3: "color images"}.get(channels, f"images with {channels} channels")
+        return f"{kind}, {' x '.join(map(str, size))} pixels"
+    if schema is None:
+        return f"table, {counted(shape[0], 'column')}"
+    kinds = {"number": 0, "boolean": 0, "category": 0}
+    for column in schema.columns:
+        kinds[column.kind] += 1
+    plural = {"number": "numbers", "boolean": "booleans", "category": "categories"}
+    listed = [f"{count:,} {kind if count == 1 else plural[kind]}" for kind, count in kinds.items() if count]
+    inputs = "" if schema.width == len(schema.columns) else f", {schema.width:,} model inputs"
+    return f"table, {counted(len(schema.columns), 'column')} ({', '.join(listed)}){inputs}"
+
+
+def scaling_words(kind: str, *, images: bool, pixels: bool, far: bool = False) -> str:
+    """What is done to the values, such as ``8-bit pixels divided by 255``.
+
+    Args:
+        kind: value of ``data.scale``.
+        images: whether examples are images.
+        pixels: whether values are 8-bit pixels.
+        far: whether large means are subtracted.
+    """
+    what = "all pixels together" if images else "each column"
+    words = {
+        "minmax": f"{what} scaled to [0, 1] (data.scale=minmax)",
+        "standard": f"{what} scaled to mean 0 and variance 1 (data.scale=standard)",
+        "pixels": "divided by 255 (data.scale=pixels)",
+    }
+    if kind == "auto" and pixels:
+        return "8-bit pixels divided by 255"
+    if kind in words:
+        return words[kind]
+    return "not scaled, but large means of columns are subtracted" if far else "not scaled"
+
+
+def contract_words(contract: DataContract) -> str:
+    """What a data contract does to the values."""
+    scaling = contract.scaling
+    far = scaling.kind in ("auto", "none") and any(scaling.offset)
+    return scaling_words(scaling.kind, images=contract.images, pixels=contract.on_pixels, far=far)
+
+
+def skipped_words(listed: Sequence[str], count: int, total: int) -> str:
+    """Which examples were skipped, at most five by name, such as ``2 of 60 examples were skipped: ...``."""
+    few = ", ".join(listed[:LISTED]) + (f" and {count - LISTED:,} more" if count > LISTED else "")
+    return f"{count:,} of {counted(total, 'example')} {'was' if count == 1 else 'were'} skipped as invalid: {few}"
+
+
+def counted(count: int, what: str, several: str = "") -> str:
+    """A number with its noun, such as ``1 column`` or ``2 columns``."""
+    return f"{count:,} {what if count == 1 else several or f'{what}s'}"
+
+
+def class_names(labels: Array, names: Sequence[str]) -> list[str]:
+    """Labels as text; integers by the names of the classes where these are known."""
+    if not names or labels.dtype.kind not in "iu":
+        return [str(label) for label in labels.tolist()]
+    return [names[label] if 0 <= label < len(names) else str(label) for label in labels.tolist()]

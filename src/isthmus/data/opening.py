@@ -1,0 +1,252 @@
+"""Opening of data as a data set of sources: a name, a path, or a Python object of any kind.
+
+Paths are read in ``readers``, and objects converted in ``objects``.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from isthmus.data.base import Provenance
+from isthmus.data.catalogue.table import is_named, load_dataset
+from isthmus.data.dataset import Dataset
+from isthmus.data.memory import held, memory_limit
+from isthmus.data.objects import (
+    Chunks,
+    Pair,
+    as_array,
+    collected,
+    is_items,
+    is_listed,
+    is_loader,
+    is_pair,
+    is_records,
+    is_sparse,
+    loaded_in_order,
+)
+from isthmus.data.readers import dataset_of_arrays, dataset_of_frame, dataset_of_splits, read_path, shaped_like
+from isthmus.data.samplers.streams import Stream, in_order
+from isthmus.data.sources.arrays import Examples
+from isthmus.data.sources.base import Source
+from isthmus.data.sources.items import Items
+from isthmus.data.tables.frames import is_table, to_frame
+from isthmus.data.tables.reading import check_extra
+from isthmus.data.tables.schema import Schema
+from isthmus.errors import BadData
+from isthmus.options import DataOptions, TrainingOptions
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Data = Any
+"""Examples in any form that :func:`open_data` takes."""
+IN_MEMORY = Provenance("array")
+
+
+def open_data(
+    data: Data,
+    options: DataOptions,
+    *,
+    seed: int = 0,
+    labels: object = None,
+    targets: object = None,
+    schema: Schema | None = None,
+    training: TrainingOptions | None = None,
+) -> Dataset | Stream:
+    """The data set of a name, a path or an object; or a stream, whose number of examples is not known.
+
+    Args:
+        data: the name of a data set; a path; an array, tensor, masked array, memory map or sparse matrix (N, ...); a
+            data frame of pandas, polars or Arrow; a data set or loader of torch or Hugging Face; a pair (x, y) of
+            arrays; a mapping of arrays such as ``{"x_train": ..., "x_test": ...}``; a stream; or an iterable of chunks.
+        options: options of the data.
+        seed: seed with which the patches of photographs are sampled.
+        labels: class of each example of data in memory, (N,).
+        targets: what is to be reconstructed from each example of data in memory, of its shape.
+        schema: columns of the training table, for new data.
+        training: options of the training, which say how many examples of an iterable are used.
+
+    Raises:
+        BadData: data that cannot be read or used; the message says why.
+    """
+    opened: Dataset | Stream
+    if isinstance(data, Stream):
+        opened = data
+    elif isinstance(data, str) and is_named(data):
+        opened = load_dataset(data, options, seed=seed)
+    elif isinstance(data, str | Path):
+        opened = _path(data, options, schema, seed)
+    elif is_table(data):
+        opened = dataset_of_frame(to_frame(data), options, "table", schema)
+    elif is_records(data):
+        opened = _records(data, options, schema)
+    elif isinstance(data, tuple) and len(data) == 2 and is_table(data[0]):
+        labels, targets = (labels, data[1]) if _is_matrix(data[1]) else (data[1], targets)
+        opened = dataset_of_frame(to_frame(data[0]), options, "table", schema)
+    else:
+        opened = _object(data, options, training, schema)
+    if labels is None and targets is None:
+        return opened
+    if isinstance(opened, Stream) or isinstance(data, str | Path) or not isinstance(opened.train, Examples):
+        raise BadData(
+            "labels=... and targets=... are for examples in memory. For a table, pass the name of the column with "
+            "labels."
+        )
+    return _with(opened, opened.train, labels, targets)
+
+
+def _path(data: str | Path, options: DataOptions, schema: Schema | None, seed: int) -> Dataset:
+    """The data set of a path; a misspelled name of a data set is refused as such."""
+    path = Path(data).expanduser()
+    if isinstance(data, str) and not path.exists():
+        return load_dataset(data, options, seed=seed)
+    return read_path(path, options, schema)
+
+
+def _records(data: Any, options: DataOptions, schema: Schema | None) -> Dataset:
+    """The data set of rows with named fields."""
+    check_extra("An array or a list of records")
+    import pandas as pd
+
+    return dataset_of_frame(pd.DataFrame(data), options, "table", schema)
+
+
+def _with(dataset: Dataset, examples: Examples, labels: object, targets: object) -> Dataset:
+    """A data set in memory with labels or targets."""
+    x = as_array(examples.x)
+    if is_table(targets) and dataset.schema is not None:
+        targets = dataset.schema.matrix(to_frame(targets), "The table of targets")
+    pairs = {} if targets is None else {"train": shaped_like(x, as_array(targets, "The targets"))}
+    if targets is not None and pairs["train"].shape != x.shape:
+        raise BadData(
+            f"The inputs have shape {x.shape}, but their targets have shape {pairs['train'].shape}. Pass one target of "
+            "the same shape per input."
+        )
+    made = dataset_of_splits("array", {"train": x}, pairs, IN_MEMORY)
+    known = {} if labels is None else {"train": as_array(labels, "The labels")}
+    labeled = dataset_of_splits("array", {"train": x}, known, IN_MEMORY)
+    assert isinstance(made.train, Examples)
+    assert isinstance(labeled.train, Examples)
+    train = replace(
+        examples,
+        x=made.train.x,
+        noisy=made.train.noisy,
+        labels=examples.labels if labels is None else labeled.train.labels,
+    )
+    return replace(dataset, train=train, label_names=labeled.label_names or dataset.label_names)
+
+
+def _object(
+    data: Data, options: DataOptions, training: TrainingOptions | None, schema: Schema | None
+) -> Dataset | Stream:
+    """The data set of an object that is neither a name, a path nor a table."""
+    if options.labels is not None and schema is None:
+        raise BadData(
+            f"data.labels={options.labels} names a column of a table, but the data is not a table. Pass the labels as "
+            "an array (labels=...), or leave it out."
+        )
+    tables = data.values() if isinstance(data, Mapping) else data if isinstance(data, list) else ()
+    if any(is_table(table) for table in tables):
+        raise BadData(
+            f"A {type(data).__name__} of tables is not supported. Pass one table, joined with pandas.concat; or a pair "
+            "(table, targets); or a validation table as valid=..."
+        )
+    if isinstance(data, Mapping):
+        return dataset_of_arrays({str(key): as_array(value) for key, value in data.items()}, "array", IN_MEMORY)
+    if is_sparse(data):
+        return _held(Examples(data.tocsr()), options)
+    if is_loader(data):
+        items = loaded_in_order(data)
+        if items is None:
+            return _iterable(data, options, training, schema)
+        return _object(items, options, training, schema)
+    # a list of two arrays is two examples
+    if isinstance(data, tuple) and is_pair(data):
+        return _of_pair(_matching(Pair(as_array(data[0]), as_array(data[1]))))
+    if is_listed(data) or (is_items(data) and not hasattr(data, "__array__")):
+        if _is_tabular(data):
+            return dataset_of_frame(data.to_pandas(), options, "table", schema)
+        items = Items(data)
+        source, streamed = held(items, options)
+        return Dataset("array", source, streamed=True) if streamed else _of_pair(items.pair())
+    if isinstance(data, Iterable) and not hasattr(data, "__array__") and not isinstance(data, list | tuple | str):
+        return _iterable(data if isinstance(data, Iterator) else Chunks(data), options, training, schema)
+    return _held(Examples(as_array(data)), options)
+
+
+def _is_tabular(data: Any) -> bool:
+    """Whether a Hugging Face data set has rows of single values, like a table."""
+    return callable(getattr(data, "to_pandas", None)) and all(
+        isinstance(value, int | float | str | None) for value in dict(data[0]).values()
+    )
+
+
+def _is_matrix(value: object) -> bool:
+    """Whether an object holds several values per row."""
+    return getattr(value, "ndim", 2) > 1 if is_table(value) else as_array(value).ndim > 1
+
+
+def _peeked(chunks: Iterator[object]) -> tuple[object, Iterator[object]]:
+    """The first chunk, and all of them."""
+    first = next(chunks, None)
+    return first, chunks if first is None else chain([first], chunks)
+
+
+def _joined(chunks: Iterable[object]) -> "pd.DataFrame":
+    """The rows of all tables, with the columns of the first."""
+    import pandas as pd
+
+    frames = [to_frame(chunk) for chunk in chunks]
+    return pd.concat([in_order(frame, list(frames[0].columns)) for frame in frames], ignore_index=True)
+
+
+def _iterable(
+    chunks: Iterable[object], options: DataOptions, training: TrainingOptions | None, schema: Schema | None
+) -> Dataset | Stream:
+    """A stream of as many examples as the steps of the training use; without steps, all examples in memory."""
+    if training is not None and training.steps is not None:
+        return Stream(chunks, training.steps * training.batch_size)
+    first, chunks = _peeked(iter(chunks))
+    if is_table(first):
+        return dataset_of_frame(_joined(chunks), options, "table", schema)
+    return _of_pair(collected(chunks, memory_limit()))
+
+
+def _of_pair(pair: Pair) -> Dataset:
+    """A data set in memory of examples and their labels or targets; other values beside them are left out."""
+    y = None if pair.y is None else shaped_like(pair.x, pair.y)
+    usable = y is not None and (y.shape == pair.x.shape or (y.size == len(pair.x) and _are_classes(y)))
+    return dataset_of_splits("array", {"train": pair.x}, {"train": y} if usable and y is not None else {}, IN_MEMORY)
+
+
+def _matching(pair: Pair) -> Pair:
+    """A pair whose y can be labels or targets.
+
+    Raises:
+        BadData: it has several values per example, but not those of a target.
+    """
+    y = pair.y
+    if y is not None and y.size > len(y) and shaped_like(pair.x, y).shape != pair.x.shape:
+        raise BadData(
+            f"A pair (x, y) has inputs of shape {pair.x.shape}, but targets of shape {y.shape}. Pass one target of the "
+            "same shape per input, or one label per example."
+        )
+    return pair
+
+
+def _are_classes(y: Any) -> bool:
+    return y.dtype.kind in "biuUS" or (y.dtype.kind == "f" and bool((y == y.round()).all()))
+
+
+def _held(source: Source, options: DataOptions) -> Dataset:
+    source, streamed = held(source, options)
+    return Dataset("array", source, streamed=streamed)
+
+
+def source_name(data: object) -> str:
+    """The name or absolute path that loads ``data`` again; empty for data in memory."""
+    if isinstance(data, str) and is_named(data):
+        return data
+    return str(Path(data).expanduser().resolve()) if isinstance(data, str | Path) else ""

@@ -1,1 +1,0 @@
-"""Preparation of a data set, a source or a stream for a run: splits as tensors, scaled and checked."""

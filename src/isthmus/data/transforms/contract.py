@@ -1,0 +1,144 @@
+"""The data contract: all that was decided on the training data, stored with the run and applied to all other data.
+
+    source -> layout -> schema -> split -> transform -> sampler
+
+New data never decides anything: an example becomes the same model input alone, in any file and beside any others.
+"""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from isthmus.data.base import Array
+from isthmus.data.sources.base import Source
+from isthmus.data.tables.schema import Schema
+from isthmus.data.transforms.layout import Layout, layout_like
+from isthmus.data.transforms.scaling import BRIGHTEST, Scaling
+from isthmus.errors import BadData
+
+UNSCALED = Scaling("none", (0.0,), (1.0,))
+KEYS = {"byte", "row", "missing", "fill", "schema"}
+MOST = 2**20
+"""Largest number of entries of a list in a stored contract."""
+
+
+@dataclass(frozen=True)
+class DataContract:
+    """How raw examples become model inputs.
+
+    Args:
+        shape: shape of an example as model input, (D,) or (C, H, W).
+        images: whether examples are images.
+        scaling: scaling of the values.
+        byte: value of an 8-bit image that stands for 1 in the training data: 255 for brightness, 1 for plain numbers.
+        row: shape to which the rows of a table are reshaped, if any.
+        missing: values that mean that a cell is missing, beside NaN.
+        fill: what the encoder sees in place of a missing cell, in model units: one number, or one per feature.
+        schema: columns of a table, if they have names.
+    """
+
+    shape: tuple[int, ...]
+    images: bool
+    scaling: Scaling = UNSCALED
+    byte: float = 1.0
+    row: tuple[int, ...] | None = None
+    missing: tuple[float, ...] = ()
+    fill: tuple[float, ...] = (0.0,)
+    schema: Schema | None = None
+
+    @property
+    def on_pixels(self) -> bool:
+        """Whether the model was trained on 8-bit pixels divided by 255, found without the option ``data.scale``."""
+        return self.scaling.kind == "auto" and self.scaling.scale == (BRIGHTEST,)
+
+    def layout_for(self, source: Source) -> Layout:
+        """The meaning of the axes of new data.
+
+        Raises:
+            ShapeError: examples of another shape.
+        """
+        return layout_like(source, self.shape, self.images, self.row)
+
+    def scaling_for(self, dtype: np.dtype[Any]) -> Scaling:
+        """The scaling of values of a data type: the unit depends on the type and on the run, never on the values.
+
+        For a model trained on pixels, whole numbers are brightness from 0 to 255, and other numbers are in [0, 1]. For
+        one trained on gray levels in [0, 1], bytes are brightness.
+        """
+        if self.on_pixels and dtype.kind not in "ui":
+            return Scaling("auto", (0.0,), (1.0,))
+        if not self.on_pixels and self.byte == BRIGHTEST and dtype == np.uint8:
+            return Scaling("auto", (0.0,), (BRIGHTEST,))
+        return self.scaling
+
+    def in_unit_interval(self, dtype: np.dtype[Any]) -> bool:
+        """Whether values of a data type must lie in [0, 1], because brightness from 0 to 255 was trained on."""
+        return self.on_pixels and dtype.kind not in "ui"
+
+    def fill_tensor(self) -> Tensor:
+        """``fill`` as a tensor that broadcasts to (1, *shape)."""
+        values = torch.tensor(self.fill)
+        return values if len(self.fill) > 1 else values.reshape((1,) * len(self.shape))
+
+    def without_sentinels(self, values: Array) -> Array:
+        """Raw values with NaN in place of those that mean missing; categories and truth values have none of these."""
+        if not self.missing:
+            return values
+        found = np.isin(values, np.array(self.missing))
+        if self.schema is not None:
+            found &= [column.kind == "number" for column in self.schema.columns for _ in column.features]
+        floats = values.astype(np.float64) if values.dtype.kind != "f" else values.copy()
+        floats[found] = np.nan
+        return floats
+
+    def to_dict(self) -> dict[str, Any]:
+        """What run.json does not store elsewhere (shape, images and scaling have places of their own)."""
+        return {
+            "byte": self.byte,
+            "row": None if self.row is None else list(self.row),
+            "missing": list(self.missing),
+            "fill": list(self.fill),
+            "schema": None if self.schema is None else self.schema.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(
+        cls, shape: tuple[int, ...], images: bool, scaling: Scaling, values: Mapping[str, Any]
+    ) -> "DataContract":
+        """The contract of a run; a run that was written before contracts has none of ``values``.
+
+        Raises:
+            BadData: values that ``to_dict`` does not produce.
+        """
+        plain = cls(tuple(shape), images, scaling)
+        if not values:
+            return replace(plain, byte=BRIGHTEST if images and scaling.kind == "auto" else 1.0)
+        if set(values) != KEYS or not (values["schema"] is None or isinstance(values["schema"], dict)):
+            raise BadData(f"A data contract has the keys {', '.join(sorted(KEYS))}. Use that of a run.")
+        numbers = {key: _numbers(values[key], key) for key in ("missing", "fill")}
+        row, byte = values["row"], values["byte"]
+        if byte not in (1, BRIGHTEST) or (row is not None and not 1 <= len(_numbers(row, "row")) <= 3):
+            raise BadData("A data contract has a byte of 1 or 255, and a row of at most 3 lengths. Use that of a run.")
+        return replace(
+            plain,
+            byte=float(byte),
+            row=None if row is None else tuple(max(1, int(n)) for n in row),
+            missing=numbers["missing"],
+            fill=numbers["fill"] or (0.0,),
+            schema=None if values["schema"] is None else Schema.from_dict(values["schema"]),
+        )
+
+
+def _numbers(values: object, key: str) -> tuple[float, ...]:
+    """A list of numbers from JSON."""
+    if not isinstance(values, list) or len(values) > MOST or not all(type(v) in (int, float) for v in values):
+        raise BadData(f"The {key} of a data contract must be a list of numbers. Use that of a run.")
+    numbers = [float(v) for v in values if abs(v) <= sys.float_info.max]
+    if len(numbers) < len(values):
+        raise BadData(f"The {key} of a data contract must be finite. Use that of a run.")
+    return tuple(numbers)

@@ -1,0 +1,65 @@
+"""What is decided on the training data: whether bytes are pixels, the scaling, and the means of the features."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+from torch import Tensor
+
+from isthmus.data.dataset import Dataset
+from isthmus.data.sources.base import Source, row_bytes
+from isthmus.data.transforms.contract import DataContract
+from isthmus.data.transforms.scaling import BRIGHTEST, Kind, Scaling, centered, measure
+
+READ = 2**23
+"""Bytes in which bright pixels are looked for at a time: 8 MiB."""
+SAMPLED_VALUES, SAMPLED_ROWS = 2**22, 4096
+"""Size of the sample in which large offsets are looked for, and of that which gives the means of data on disk."""
+
+
+def sample_size(source: Source) -> int:
+    """Number of examples of the sample in which large offsets are looked for."""
+    return max(2, min(SAMPLED_ROWS, SAMPLED_VALUES // math.prod(source.shape)))
+
+
+def are_pixels(dataset: Dataset) -> bool:
+    """Whether 8-bit values are brightness: unsigned bytes, some of them above 1."""
+    source = dataset.train
+    if dataset.pixels is not None or source.dtype != np.uint8:
+        return bool(dataset.pixels)
+    step = max(1, READ // row_bytes(source))
+    return any(
+        bool((source.read(start, min(start + step, len(source))).values > 1).any())
+        for start in range(0, len(source), step)
+    )
+
+
+def fit_scaling(x: Tensor | Iterator[Tensor], sample: Tensor, kind: Kind, *, images: bool, pixels: bool) -> Scaling:
+    """The scaling of raw training data ``x``, (N, ...) or chunks of it.
+
+    Where no scaling is wanted, large offsets of the columns of a table, found in a ``sample``, are subtracted still.
+    """
+    scaling = measure(x, kind, images=images, pixels=pixels)
+    if images or scaling.scale != (1.0,) or kind not in ("auto", "none"):
+        return scaling
+    return centered(scaling, sample)
+
+
+def fitted(contract: DataContract, source: Source, x: Tensor) -> DataContract:
+    """The contract with what depends on model inputs ``x``: the meaning of a byte, and the means of the features."""
+    means = x.mean().reshape(1) if contract.images else x.mean(0)
+    if bool(means.isnan().any()):
+        means = x.nanmean().reshape(1) if contract.images else x.nanmean(0)
+    return replace(contract, byte=_byte(contract, source, x), fill=tuple(means.nan_to_num(nan=0.0).tolist()))
+
+
+def _byte(contract: DataContract, source: Source, x: Tensor) -> float:
+    """What a byte of 255 stands for in images: brightness, if training was on bytes or on gray levels in [0, 1]."""
+    if not contract.images or contract.scaling.kind != "auto":
+        return 1.0
+    if source.dtype == np.uint8:
+        return contract.scaling.scale[0]
+    head = x[:SAMPLED_ROWS]
+    gray = bool(((head > 0) & (head < 1)).any())
+    return BRIGHTEST if gray and float(head.min()) >= 0 and float(head.max()) <= 1 else 1.0
