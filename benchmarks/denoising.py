@@ -106,8 +106,9 @@ def after_interpolation(restorer: Restorer) -> Restorer:
 def people(name: str) -> tuple[Images, Images]:
     """Images (N, H, W) in [0, 1] of all people but the last six, and of those."""
     examples = load_dataset(name, DataOptions(), seed=0).train
-    assert examples.groups is not None
-    unseen = np.isin(examples.groups, np.unique(examples.groups)[-TEST_PEOPLE:])
+    groups = examples.groups()
+    assert groups is not None
+    unseen = np.isin(groups, np.unique(groups)[-TEST_PEOPLE:])
     x = examples.x.astype(np.float32) / 255
     return x[~unseen], x[unseen]
 

@@ -5,7 +5,7 @@ guided by the edges of isthmus, Pillow, numpy's formats, zipfile and gzip that a
 found something new: by its own mutations, by damage that knows the format, and by inputs made afresh. What is clean is
 decided by ``tests/fuzz/judge.py``. Without atheris (extra ``fuzz``) the inputs of its part are drawn at random.
 
-    python benchmarks/fuzzing.py [--drawn 150] [--guided 600] [--only NAME]
+    python benchmarks/fuzzing.py [--drawn 200] [--guided 800] [--only NAME]
 """
 
 import argparse
@@ -154,8 +154,8 @@ def fuzzed(name: str, examples: int, inputs: int) -> dict[str, Any]:
 def main() -> None:
     """Fuzz all readers and write the record."""
     parser = argparse.ArgumentParser(description="Fuzz every reader of untrusted files.")
-    parser.add_argument("--drawn", type=int, default=150, help="inputs of each reader drawn by hypothesis")
-    parser.add_argument("--guided", type=int, default=600, help="inputs of each reader guided by coverage")
+    parser.add_argument("--drawn", type=int, default=200, help="inputs of each reader drawn by hypothesis")
+    parser.add_argument("--guided", type=int, default=800, help="inputs of each reader guided by coverage")
     parser.add_argument("--only", help="one reader; no record is written")
     parser.add_argument("--work", help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
