@@ -115,27 +115,18 @@ def _records(data: Any, options: DataOptions, schema: Schema | None) -> Dataset:
 
 def _with(dataset: Dataset, examples: Examples, labels: object, targets: object) -> Dataset:
     """A data set in memory with labels or targets."""
-    x = as_array(examples.x)
-    if is_table(targets) and dataset.schema is not None:
-        targets = dataset.schema.matrix(to_frame(targets), "The table of targets")
-    pairs = {} if targets is None else {"train": shaped_like(x, as_array(targets, "The targets"))}
-    if targets is not None and pairs["train"].shape != x.shape:
-        raise BadData(
-            f"The inputs have shape {x.shape}, but their targets have shape {pairs['train'].shape}. Pass one target of "
-            "the same shape per input."
-        )
-    made = dataset_of_splits("array", {"train": x}, pairs, IN_MEMORY)
-    known = {} if labels is None else {"train": as_array(labels, "The labels")}
-    labeled = dataset_of_splits("array", {"train": x}, known, IN_MEMORY)
-    assert isinstance(made.train, Examples)
-    assert isinstance(labeled.train, Examples)
-    train = replace(
-        examples,
-        x=made.train.x,
-        noisy=made.train.noisy,
-        labels=examples.labels if labels is None else labeled.train.labels,
-    )
-    return replace(dataset, train=train, label_names=labeled.label_names or dataset.label_names)
+    names = dataset.label_names
+    if labels is not None:
+        known = {"train": as_array(labels, "The labels")}
+        labeled = dataset_of_splits("array", {"train": as_array(examples.x)}, known, IN_MEMORY)
+        assert isinstance(labeled.train, Examples)
+        examples, names = replace(examples, labels=labeled.train.labels), labeled.label_names or names
+    if targets is not None:
+        x = as_array(examples.x)
+        if is_table(targets) and dataset.schema is not None:
+            targets = dataset.schema.matrix(to_frame(targets), "The table of targets")
+        examples = replace(examples, x=shaped_like(x, as_array(targets, "The targets")), noisy=x)
+    return replace(dataset, train=examples, label_names=names)
 
 
 def _object(

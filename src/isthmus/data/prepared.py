@@ -57,10 +57,9 @@ class PreparedSplit:
         """The location of an example in the source, by its index in the split."""
         if isinstance(self.x, StoredTensor):
             return self.x.locate(index)
-        if self.row_title == "file" and self.names is not None:
-            return Location(str(self.names[index]), index if self.rows is None else int(self.rows[index]))
         row = index if self.rows is None else int(self.rows[index])
-        return Location(self.file, row, "" if self.names is None else str(self.names[index]))
+        name = "" if self.names is None else str(self.names[index])
+        return Location(name, row) if name and self.row_title == "file" else Location(self.file, row, name)
 
     def take(self, index: Array) -> "PreparedSplit":
         """The examples with these indices, of a split in memory."""

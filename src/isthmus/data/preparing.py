@@ -27,7 +27,7 @@ from isthmus.data.sources.base import BLOCK, Source, row_bytes
 from isthmus.data.transforms.bad_examples import BadExamples, find_nonfinite
 from isthmus.data.transforms.binary import check_unit, draw_bernoulli
 from isthmus.data.transforms.contract import DataContract
-from isthmus.data.transforms.fitting import are_pixels, fit_scaling, fitted, sample_size
+from isthmus.data.transforms.fitting import are_pixels, fit_scaling, fitted, sample_size, undecided
 from isthmus.data.transforms.guesses import guesses
 from isthmus.data.transforms.labels import encode_labels
 from isthmus.data.transforms.layout import Layout, layout_of
@@ -75,16 +75,20 @@ class _Pipeline:
             view.checks.append(lambda x: check_unit(x, repr(self.dataset.name), self.options))
         return view.load(rows)
 
-    def split_of(self, name: str, source: Source, x: Tensor, kept: Array) -> PreparedSplit:
-        """A split in memory from model inputs and their rows in a source, binarized as the options say."""
-        what = f"The {name} split of {self.dataset.name!r}"
+    def split_of(
+        self, name: str, source: Source, x: Tensor, kept: Array, *, what: str = "", purpose: int | None = None
+    ) -> PreparedSplit:
+        """A split in memory from model inputs and their rows in a source, binarized as the options say.
+
+        ``what`` names it in messages, and ``purpose`` separates its binary samples from those of other splits.
+        """
         if self.options.binarize != "none":
             if name != "train" and self.contract.scaling.kind == "minmax":
                 # the range is that of the training set
                 x = x.clamp(0, 1)
-            check_unit(x, what, self.options)
+            check_unit(x, what or f"The {name} split of {self.dataset.name!r}", self.options)
             if self.options.binarize == "static" or name != "train":
-                x = draw_bernoulli(x, self.seed, SPLITS.index(name))
+                x = draw_bernoulli(x, self.seed, SPLITS.index(name) if purpose is None else purpose)
         noisy = source.inputs()
         inputs = None if noisy is None else self.view(noisy).load(kept)[0]
         if inputs is not None and len(inputs) != len(x):
@@ -125,21 +129,15 @@ def with_validation(prepared: PreparedData, valid: Data, options: DataOptions, s
     opened = open_data(valid, whole, seed=seed, schema=prepared.contract.schema)
     if isinstance(opened, Stream):
         raise BadData("A validation set must be in memory, not a stream. Pass its examples as arrays.")
-    bad, missing = BadExamples(options.on_bad_data, len(opened.train)), prepared.missing
+    source, contract, missing = opened.train, prepared.contract, prepared.missing
+    bad = BadExamples(options.on_bad_data, len(source))
     if bad.policy == "stop":
-        missing += survey(opened.train, prepared.contract, "The validation set")
-    view = StoredTensor(opened.train, prepared.contract, bad, missing=bad.policy == "stop")
-    x, rows = view.load()
-    if options.binarize != "none":
-        x = x.clamp(0, 1) if prepared.scaling.kind == "minmax" else x
-        check_unit(x, "The validation set", options)
-        x = draw_bernoulli(x, seed, len(SPLITS))
-    noisy = opened.train.inputs()
-    inputs = None if noisy is None else StoredTensor(noisy, prepared.contract, bad, missing=view.missing).load(rows)[0]
-    labels = opened.train.labels_of(rows)
-    known = {} if labels is None else encode_labels({"valid": labels}, "the validation set")[0]
-    names = opened.train.names_of(rows)
-    split = PreparedSplit(x, known.get("valid"), rows, names, inputs, opened.name, opened.train.row_title)
+        missing += survey(source, contract, "The validation set")
+    pipeline = _Pipeline(opened, options, seed, contract.layout_for(source), contract, bad)
+    loaded = pipeline.loaded(source, np.arange(len(source)))
+    split = pipeline.split_of("valid", source, *loaded, what="The validation set", purpose=len(SPLITS))
+    if split.labels is not None:
+        split = replace(split, labels=encode_labels({"valid": split.labels}, "the validation set")[0]["valid"])
     return replace(prepared, valid=split, missing=missing)
 
 
@@ -158,7 +156,7 @@ def prepare_dataset(dataset: Dataset, options: DataOptions, seed: int) -> Prepar
                 f"{dataset.name!r} has a train split with examples of shape {dataset.train.shape}, but a {name} split "
                 f"with examples of shape {source.shape}. Pass examples of the same shape."
             )
-    contract = DataContract(layout.shape, layout.images, row=layout.row, missing=options.missing, schema=dataset.schema)
+    contract = undecided(dataset, layout, options)
     bad = BadExamples(options.on_bad_data, sum(map(len, dataset.splits.values())))
     pipeline = _Pipeline(dataset, options, seed, layout, contract, bad)
     return _on_disk(pipeline) if dataset.streamed else _in_memory(pipeline)
@@ -258,7 +256,7 @@ def prepare_stream(flow: Stream, options: DataOptions, seed: int) -> PreparedDat
     test, valid = sizes(int(np.prod(head.shape[1:])))
     dataset = Dataset("stream", Examples(head, name="the stream"), provenance=Provenance("stream"))
     layout = layout_of(dataset.train, options.shape)
-    contract = DataContract(layout.shape, layout.images, row=layout.row, missing=options.missing)
+    contract = undecided(dataset, layout, options)
     bad = BadExamples(options.on_bad_data, flow.population + len(head))
     pipeline = _Pipeline(dataset, options, seed, layout, contract, bad)
     missing = MissingCells() if bad.policy == "skip" else survey(dataset.train, contract, "The stream")

@@ -19,7 +19,7 @@ from isthmus.data.preparing import largest_held_out, prepare_dataset
 from isthmus.data.sources.arrays import Examples
 from isthmus.data.transforms.bad_examples import BadExamples, find_nonfinite
 from isthmus.data.transforms.contract import DataContract
-from isthmus.data.transforms.fitting import SAMPLED_ROWS, fit_scaling
+from isthmus.data.transforms.fitting import SAMPLED_ROWS, fit_scaling, undecided
 from isthmus.data.transforms.guesses import guesses
 from isthmus.data.transforms.layout import Layout, layout_of
 from isthmus.data.transforms.scaling import Kind, Scaling
@@ -108,7 +108,7 @@ def _view(dataset: Dataset, options: DataOptions, streamed: bool) -> _View:
     pixels = dataset.pixels
     if pixels is None:
         pixels = dataset.train.dtype == np.uint8 and bool((samples["train"].decoded > 1).any())
-    contract = DataContract(layout.shape, layout.images, row=layout.row, missing=options.missing, schema=dataset.schema)
+    contract = undecided(dataset, layout, options)
     contract = replace(contract, scaling=_probable(options.scale, layout, contract, samples["train"], pixels))
     return _View(dataset, options, layout, contract, samples, streamed)
 

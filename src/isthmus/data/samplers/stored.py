@@ -230,8 +230,9 @@ class StoredTensor:
         """The valid ones of some examples, given by ascending index, and their rows in the source."""
         rows = self.rows(chosen)
         chunk = self.source.at(rows)
-        valid = np.delete(np.arange(len(rows)), self._find_bad(chunk, rows))
-        return self.transform(chunk.values[valid]), rows[valid]
+        x = self.transform(chunk.values)
+        valid = np.delete(np.arange(len(rows)), self._find_bad(chunk, rows, x))
+        return x[valid], rows[valid]
 
     def load(self, rows: Array | None = None) -> tuple[Tensor, Array]:
         """The valid ones of the examples at some rows of the source (all by default), in that order; and their rows.
@@ -258,12 +259,13 @@ class StoredTensor:
 
     def _blocks(self, start: int, stop: int, size: int) -> list[Block]:
         chunk, rows = self._read(start, stop)
-        bad = np.array(self._find_bad(chunk, rows), dtype=np.int64)
+        inputs = self.transform(chunk.values)
+        bad = np.array(self._find_bad(chunk, rows, inputs), dtype=np.int64)
         blocks = []
         for first in range(0, len(rows), size):
-            values = chunk.values[first : first + size]
+            values = inputs[first : first + size]
             own = bad[(bad >= first) & (bad < first + len(values))] - first
-            x = self.transform(np.delete(values, own, axis=0) if len(own) else values)
+            x = values[np.delete(np.arange(len(values)), own)] if len(own) else values
             if self.bernoulli_seed is not None:
                 x = draw_bernoulli(x, self.bernoulli_seed, len(SPLITS), shared=True)
             blocks.append(Block(x, len(values), own.tolist()))

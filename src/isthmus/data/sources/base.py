@@ -5,8 +5,9 @@ detected in ``samplers``.
 """
 
 import hashlib
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,6 +57,12 @@ class Source(ABC):
         Raises:
             BadData: the file cannot be read; single examples that cannot be decoded are listed in the faults.
         """
+
+    def pieces(self, values: int) -> Iterator[tuple[int, RawChunk]]:
+        """All examples in order, about ``values`` values at a time, each piece with its first row."""
+        step = max(1, values // max(1, math.prod(self.shape)))
+        for start in range(0, len(self), step):
+            yield start, self.read(start, min(start + step, len(self)))
 
     def at(self, rows: Array) -> RawChunk:
         """The examples at ``rows``, ascending; if single rows are expensive to read, each block is read once."""

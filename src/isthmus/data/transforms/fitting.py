@@ -8,14 +8,21 @@ import numpy as np
 from torch import Tensor
 
 from isthmus.data.dataset import Dataset
-from isthmus.data.sources.base import Source, row_bytes
+from isthmus.data.sources.base import Source
 from isthmus.data.transforms.contract import DataContract
+from isthmus.data.transforms.layout import Layout
 from isthmus.data.transforms.scaling import BRIGHTEST, Kind, Scaling, centered, measure
+from isthmus.options import DataOptions
 
 READ = 2**23
 """Bytes in which bright pixels are looked for at a time: 8 MiB."""
 SAMPLED_VALUES, SAMPLED_ROWS = 2**22, 4096
 """Size of the sample in which large offsets are looked for, and of that which gives the means of data on disk."""
+
+
+def undecided(dataset: Dataset, layout: Layout, options: DataOptions) -> DataContract:
+    """The contract before anything is fitted to the training data."""
+    return DataContract(layout.shape, layout.images, row=layout.row, missing=options.missing, schema=dataset.schema)
 
 
 def sample_size(source: Source) -> int:
@@ -28,11 +35,7 @@ def are_pixels(dataset: Dataset) -> bool:
     source = dataset.train
     if dataset.pixels is not None or source.dtype != np.uint8:
         return bool(dataset.pixels)
-    step = max(1, READ // row_bytes(source))
-    return any(
-        bool((source.read(start, min(start + step, len(source))).values > 1).any())
-        for start in range(0, len(source), step)
-    )
+    return any(bool((chunk.values > 1).any()) for _, chunk in source.pieces(READ))
 
 
 def fit_scaling(x: Tensor | Iterator[Tensor], sample: Tensor, kind: Kind, *, images: bool, pixels: bool) -> Scaling:

@@ -55,10 +55,9 @@ def survey(source: Source, contract: DataContract, what: str) -> MissingCells:
     """
     if source.dtype.kind != "f" and not contract.missing:
         return MissingCells(of=len(source))
-    step = max(1, PIECE // max(1, int(np.prod(source.shape))))
     found, infinite, first_infinite = MissingCells(), 0, ""
-    for start in range(0, len(source), step):
-        values = contract.without_sentinels(source.read(start, min(start + step, len(source))).values)
+    for start, chunk in source.pieces(PIECE):
+        values = contract.without_sentinels(chunk.values)
         if np.isfinite(values).all():
             found += MissingCells(of=len(values))
             continue
@@ -85,9 +84,7 @@ def check_few_invalid(dataset: Dataset) -> None:
     found: list[Location] = []
     total = sum(map(len, dataset.splits.values()))
     for source in dataset.splits.values():
-        step = max(1, PIECE // max(1, int(np.prod(source.shape))))
-        for start in range(0, len(source), step) if source.dtype.kind == "f" else ():
-            chunk = source.read(start, min(start + step, len(source)))
+        for start, chunk in source.pieces(PIECE) if source.dtype.kind == "f" else ():
             rows = sorted({*find_nonfinite(chunk.values), *chunk.faults})
             found += [source.locate(start + row) for row in rows]
     if too_many(len(found), total):

@@ -78,11 +78,7 @@ def draw_held_out(n: int, options: DataOptions, seed: int, name: str, most: int 
         BadData: too few examples for the requested splits.
     """
     splits = 1 + (options.test > 0) + (options.validation > 0)
-    if n < splits:
-        raise BadData(
-            f"{name!r} has {n} examples, too few for {splits} splits. Use more data, or set data.test=0 or "
-            "data.validation=0."
-        )
+    _check_enough(n, None, splits, name)
     rng = np.random.default_rng(seed)
     spare = splits - 1
     tests = min(max(round(options.test * n), 1), MOST_TEST, most, n - spare) if options.test else 0
