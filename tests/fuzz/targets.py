@@ -252,7 +252,7 @@ def _data(file: str, *, labels: str | None = None) -> Read:
 
 def _codes(file: str) -> Read:
     def read(folder: Path) -> None:
-        z = read_codes(folder / file)
+        z, _ = read_codes(folder / file)
         assert z.dtype == np.float32
 
     return read

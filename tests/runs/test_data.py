@@ -117,7 +117,7 @@ def test_codes_of_any_shape_are_read_back(shape: tuple[int, ...], suffix: str, t
     codes = np.random.default_rng(0).normal(size=(4, *shape)).astype(np.float32)
     rows = RowNames(labels=np.arange(4), classes=np.arange(4))
     write_array(tmp_path / f"codes{suffix}", codes, name="z", rows=rows)
-    back = read_codes(tmp_path / f"codes{suffix}")
+    back, _ = read_codes(tmp_path / f"codes{suffix}")
     np.testing.assert_allclose(back.reshape(codes.shape), codes, rtol=1e-6)
 
 

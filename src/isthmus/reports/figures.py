@@ -195,8 +195,7 @@ def _reconstructions(run: Run, split: PreparedSplit) -> Figure:
 def _denoised(run: Run, split: PreparedSplit) -> Figure:
     x = split.x[:SHOWN]
     x_in = corrupted(run.model, x, seed=run.metadata.seed) if split.inputs is None else split.inputs[:SHOWN]
-    rows = {"original": x, "corrupted": x_in, "restored": run.model.reconstruct(x_in)}
-    return denoising_figure(run, {name: run.model.filled(row) for name, row in rows.items()})
+    return denoising_figure(run, {"original": x, "corrupted": x_in, "restored": run.model.reconstruct(x_in)})
 
 
 def _traversals(run: Run, split: PreparedSplit) -> Figure:

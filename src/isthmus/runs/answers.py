@@ -38,11 +38,11 @@ def answer(values: Array, data: NewData, inputs: Inputs, *, name: str, schema: S
     if schema is not None and schema.width == values.shape[1]:
         made = schema.frame(values, index)
     else:
-        made = _frame(values, columns(name, values.shape[1]), index)
+        made = _frame(values, numbered(name, values.shape[1]), index)
     return to_kind(_with_names(made, data), data)
 
 
-def columns(name: str, count: int) -> list[str]:
+def numbered(name: str, count: int) -> list[str]:
     """Names of the columns of results with ``count`` numbers per example."""
     return [f"{name}{number + 1}" for number in range(count)]
 

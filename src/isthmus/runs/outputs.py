@@ -17,6 +17,7 @@ from isthmus import plots
 from isthmus.data.base import Array, texts
 from isthmus.errors import BadOption, MissingExtra
 from isthmus.files.atomic import replacing
+from isthmus.runs.answers import numbered
 
 EXTENSIONS = (".npy", ".npz", ".csv", ".parquet")
 FORMATS = {1: "%d", 2: "%.5g", 4: "%.9g", 8: "%.12g"}
@@ -122,8 +123,8 @@ def _titles(columns: str | Sequence[str], first: Array) -> list[str]:
     """The names of the columns of a table."""
     width = math.prod(first.shape[1:])
     if isinstance(columns, str):
-        return [columns] if first.ndim == 1 else [f"{columns}{i + 1}" for i in range(width)]
-    return list(columns) if len(columns) == width else [f"x{i + 1}" for i in range(width)]
+        return [columns] if first.ndim == 1 else numbered(columns, width)
+    return list(columns) if len(columns) == width else numbered("x", width)
 
 
 def _write_npz(

@@ -53,8 +53,8 @@ def encode(
 def decode(run: Run, codes: Path, out: Path) -> Written:
     """Write the decoded examples of latent codes."""
     check_extension(out, figure=True)
-    z = read_codes(codes)
-    return _write(run, out, run.model.decode(torch.from_numpy(z)), "Decoded codes", _names_of(codes, len(z)))
+    z, names = read_codes(codes)
+    return _write(run, out, run.model.decode(torch.from_numpy(z)), "Decoded codes", names)
 
 
 def reconstruct(run: Run, data: NewData, out: Path, *, sample: bool = False, seed: int = 0) -> Written:
@@ -84,7 +84,11 @@ def denoise(run: Run, data: NewData, out: Path, *, corrupt: bool = False, seed: 
 
 
 def denoising_figure(run: Run, rows: dict[str, Tensor]) -> Figure:
-    """Rows of images, or panels of a table, the restored examples last; with PSNR if the first are clean images."""
+    """Rows of images, or panels of a table, the restored examples last; with PSNR if the first are clean images.
+
+    Missing values are drawn as the encoder sees them.
+    """
+    rows = {name: run.model.filled(x) for name, x in rows.items()}
     clean, *others = rows.values()
     psnr: list[Array] = []
     if len(others) == 2 and are_pictures(clean):
@@ -118,25 +122,16 @@ def interpolate(run: Run, out: Path, *, data: NewData | None, rows: int, steps: 
     return write_array(out, lines, name="x"), lines.shape
 
 
-def read_codes(path: Path) -> Array:
-    """Codes as written by ``encode``, with any number of axes.
+def read_codes(path: Path) -> tuple[Array, RowNames]:
+    """Codes as written by ``encode``, with any number of axes, and the names and labels of their rows.
 
     Raises:
         BadData: the file does not exist, or does not hold codes of finite numbers.
     """
     if not path.is_file():
         raise BadData(f"There is no file {str(path)!r}. Write codes with: isthmus encode RUN DATA {path.name}.")
-    suffix = path.suffix.lower()
-    if suffix == ".npz":
-        arrays = read_npz(path)
-        if "z" not in arrays:
-            raise BadData(
-                f"{str(path)!r} holds {quote_names(sorted(arrays)) or 'no arrays'}, but codes are stored as 'z'. "
-                "Encode again."
-            )
-        z = arrays["z"]
-    else:
-        z = read_npy(path) if suffix == ".npy" else _codes_of_table(path)
+    readers = {".npy": lambda file: (read_npy(file), RowNames()), ".npz": _codes_of_archive}
+    z, names = readers.get(path.suffix.lower(), _codes_of_table)(path)
     if z.dtype.kind in "biuf" and z.size:
         with np.errstate(over="ignore", invalid="ignore"):
             z = z.astype(np.float32)
@@ -148,38 +143,36 @@ def read_codes(path: Path) -> Array:
         )
     if z.dtype != np.float32 or not z.size or z.ndim < 2:
         raise BadData(f"{str(path)!r} does not hold codes, one row of finite numbers per example. Encode again.")
-    return z
+    return z, names
 
 
-def _codes_of_table(path: Path) -> Array:
-    """The columns z1, z2 ... of a table, or all of its numbers if it has none of these."""
+def _codes_of_archive(path: Path) -> tuple[Array, RowNames]:
+    """The array ``z`` of an archive, and the names and labels beside it that fit."""
+    arrays = read_npz(path)
+    if "z" not in arrays:
+        raise BadData(
+            f"{str(path)!r} holds {quote_names(sorted(arrays)) or 'no arrays'}, but codes are stored as 'z'. "
+            "Encode again."
+        )
+    z = arrays["z"]
+    found = {key: arrays.get(key) for key in ("names", "labels")}
+    known = {key: v for key, v in found.items() if v is not None and v.shape == z.shape[:1]}
+    return z, RowNames(known.get("names"), labels=known.get("labels"), classes=known.get("labels"))
+
+
+def _codes_of_table(path: Path) -> tuple[Array, RowNames]:
+    """The columns z1, z2 ... of a table, and what precedes them; all of its numbers if it has none of these."""
     from isthmus.data.tables.reading import read_table
 
     frame, _ = read_table(path, DataOptions())
     named = [name for name in frame.columns if re.fullmatch(CODES, str(name))]
-    z: Array = (frame[named] if named else frame.select_dtypes("number")).to_numpy()
-    return z
-
-
-def _names_of(path: Path, count: int) -> RowNames:
-    """The names and labels of the rows of codes, as written by ``encode``."""
-    suffix = path.suffix.lower()
-    if suffix == ".npy":
-        return RowNames()
-    if suffix == ".npz":
-        arrays = read_npz(path)
-        found = {key: arrays.get(key) for key in ("names", "labels")}
-        known = {key: v for key, v in found.items() if v is not None and v.shape == (count,)}
-        return RowNames(known.get("names"), labels=known.get("labels"), classes=known.get("labels"))
-    from isthmus.data.tables.reading import read_table
-
-    frame, _ = read_table(path, DataOptions())
-    before = [name for name in frame.columns if not re.fullmatch(CODES, str(name))]
-    if len(before) == len(frame.columns):
-        return RowNames()
+    if not named:
+        return frame.select_dtypes("number").to_numpy(), RowNames()
+    before = [name for name in frame.columns if name not in named]
     classes = frame["label"].to_numpy() if "label" in before else None
     title = next((name for name in before if name != "label"), None)
-    return RowNames(None if title is None else frame[title].to_numpy(), str(title or "row"), classes=classes)
+    names = RowNames(None if title is None else frame[title].to_numpy(), str(title or "row"), classes=classes)
+    return frame[named].to_numpy(), names
 
 
 def _is_figure(out: Path) -> bool:
