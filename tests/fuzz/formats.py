@@ -160,3 +160,15 @@ def _retyped(weights: Mapping[str, torch.Tensor], choose: Choose) -> bytes:
     name = pick(choose, sorted(moved))
     odd = (moved[name], moved[name][..., None], torch.zeros(()), torch.zeros(0), torch.zeros(3, dtype=kind))
     return save(moved | {name: pick(choose, odd).contiguous()})
+
+
+ABSURD_TABLES = [
+    (b"1," * 200_000 + b"1\n", "has 200,001 columns, but at most 65,536 are read"),
+    (b"\n \n" + b"1," * 200_000 + b"1\n", "has 200,001 columns, but at most 65,536 are read"),
+    (b"a," * 50_000 + b"a\n" + b"1," * 50_000 + b"1\n", "has many columns called 'a'"),
+    (b",".join(b"c%d" % (i % 60) for i in range(50_000)) + b"\n", "has many columns called 'c0'"),
+    (b'"\n",' + b"a," * 50_000 + b"a\n" + b"1," * 50_001 + b"1\n", "has many columns called 'a'"),
+    (b"a,label\n1," + b"w" * 100_000 + b"\n", "holds strings of up to 100,000 characters"),
+    (b"y" * 5000 + b",b\nx,1\n", "columns that are not numeric: 'yyyy"),
+]
+"""Text tables of absurd shape, and the sentence that refuses each."""

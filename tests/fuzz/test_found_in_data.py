@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
+from fuzz.formats import ABSURD_TABLES
 from fuzz.judge import judge
 from isthmus.data.preparing import prepare
 from isthmus.options import DataOptions
@@ -155,18 +156,7 @@ def test_the_index_of_pandas_is_no_column(tmp_path: Path) -> None:
     assert read(tmp_path / "a.parquet") is None
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (b"1," * 200_000 + b"1\n", "has 200,001 columns, but at most 65,536 are read"),
-        (b"\n \n" + b"1," * 200_000 + b"1\n", "has 200,001 columns, but at most 65,536 are read"),
-        (b"a," * 50_000 + b"a\n" + b"1," * 50_000 + b"1\n", "has many columns called 'a'"),
-        (b",".join(b"c%d" % (i % 60) for i in range(50_000)) + b"\n", "has many columns called 'c0'"),
-        (b'"\n",' + b"a," * 50_000 + b"a\n" + b"1," * 50_001 + b"1\n", "has many columns called 'a'"),
-        (b"a,label\n1," + b"w" * 100_000 + b"\n", "holds strings of up to 100,000 characters"),
-        (b"y" * 5000 + b",b\nx,1\n", "columns that are not numeric: 'yyyy"),
-    ],
-)
+@pytest.mark.parametrize(("text", "message"), ABSURD_TABLES)
 def test_a_csv_of_absurd_shape_is_refused(tmp_path: Path, text: bytes, message: str) -> None:
     (tmp_path / "a.csv").write_bytes(text)
     refusal = read(tmp_path / "a.csv", labels="label" if b"label" in text else None)
