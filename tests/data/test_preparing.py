@@ -8,13 +8,15 @@ import torch
 
 from isthmus.data.dataset import Dataset
 from isthmus.data.prepared import PreparedData
-from isthmus.data.preparing import prepare_dataset
+from isthmus.data.preparing import prepare_dataset, with_validation
 from isthmus.data.samplers.stored import StoredTensor
 from isthmus.data.sources.arrays import Examples
 from isthmus.data.transforms import missing
 from isthmus.data.transforms.bad_examples import BadExamples
+from isthmus.data.transforms.binary import draw_bernoulli
 from isthmus.data.transforms.contract import DataContract
 from isthmus.data.transforms.scaling import Kind, Scaling, measure
+from isthmus.data.transforms.splits import SPLITS
 from isthmus.errors import BadData, ShapeError
 from isthmus.options import DataOptions
 from isthmus.runs.data import check_trained_on_pixels
@@ -277,3 +279,13 @@ def test_another_shape_is_refused_with_both_shapes(x: np.ndarray, shape: tuple[i
     wanted = str(shape).replace("(", r"\(").replace(")", r"\)")
     with pytest.raises(ShapeError, match=f"shape {came}, but the model was trained on examples of shape {wanted}"):
         like_training(x, DataContract(shape, images))
+
+
+def test_a_given_validation_set_has_binary_samples_of_its_own():
+    gray = np.full((5, 6, 6), 0.5, np.float32)
+    options = DataOptions(binarize="static", test=0, validation=0)
+    made = with_validation(prepare(gray, binarize="static"), gray, options, 7)
+    assert made.valid is not None
+    assert torch.equal(made.valid.tensor, draw_bernoulli(torch.from_numpy(gray)[:, None], 7, len(SPLITS)))
+    with pytest.raises(BadData, match=r"^The validation set has values from 2 to 2"):
+        with_validation(prepare(gray, binarize="static"), gray * 4, options, 7)
