@@ -5,7 +5,7 @@ They are pydantic models, so the values of a recipe file or of ``options=...`` a
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from isthmus.errors import BadOption
 
@@ -22,6 +22,15 @@ def _names(value: object) -> object:
     return (str(value),) if isinstance(value, str | int) else value
 
 
+def _side(value: object) -> object:
+    """A size of pictures as height and width: 64, "64x48" or (64, 48)."""
+    if isinstance(value, str) and (sides := value.lower().replace("x", " ").split()) and len(sides) <= 2:
+        value = [int(side) if side.isdecimal() else side for side in sides]
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = (value,)
+    return [*value] * (2 // len(value)) if isinstance(value, list | tuple) and len(value) in (1, 2) else value
+
+
 RowAxis = Annotated[int, Field(ge=1)]
 EpochsEach = Annotated[
     tuple[Annotated[int, Field(ge=1, le=100_000)], ...], Field(min_length=1, max_length=64), BeforeValidator(_listed)
@@ -30,6 +39,8 @@ RateEach = Annotated[
     tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1, max_length=64), BeforeValidator(_listed)
 ]
 RowShape = Annotated[tuple[RowAxis, ...], Field(min_length=1), BeforeValidator(_listed)]
+Side = Annotated[int, Field(ge=1, le=65_536)]
+Size = Annotated[tuple[Side, Side], BeforeValidator(_side)]
 Name = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, int) else value)]
 Names = Annotated[tuple[Annotated[str, Field(max_length=1000)], ...], Field(max_length=1000), BeforeValidator(_names)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -84,7 +95,15 @@ class DataOptions(Options):
             along each axis, the same shift for input and target.
         shape: tuple of 1 to 3 ints, default None. Shape of each row of a table: D, (H, W) or (H, W, C), such as
             ``28,28``.
-        labels: str, default None. Column of a table that holds the labels; it is excluded from x.
+        layout: str, default "auto". Meaning of the axes of an array, in its order: N examples, D features, T time
+            steps, H height, W width, C channels, F frames; such as ``NTC``, ``NT``, ``NHWC``, ``NCHW``, ``HWCN``.
+        window: int >= 2, default None. Number of consecutive rows (time steps of a recording, frames of a video) that
+            make an example.
+        stride: int >= 1, default None. Rows from the start of a window to that of the next; the same as ``window`` if
+            None.
+        key: str, default None. Array of a file that holds several, such as ``x`` or ``/scans/raw``.
+        labels: str, default None. Column of a table, or array of a file of several, that holds the labels; it is
+            excluded from x.
         index: str, default "auto". Column of a table that names its rows; it is excluded from x. ``auto`` finds an
             unnamed or ``id`` column that counts up by one, an ``id`` column of unique strings and a column of dates;
             ``none`` keeps such numbers in x.
@@ -98,6 +117,17 @@ class DataOptions(Options):
         comment: str, default "auto". What a line that is not part of the table starts with, or ``none``.
         header: {"auto", "first", "none"}, default "auto". Whether the first row of a text table holds the names of
             its columns.
+        size: int or (int, int), default None. Height and width to which pictures are brought, such as ``64`` or
+            ``64x48``.
+        resize: {"pad", "crop", "stretch"}, default None. How pictures of another shape are brought to ``size``: ``pad``
+            fits them into it and fills the rest with ``background``, ``crop`` fills it and cuts off what is beyond, and
+            ``stretch`` changes height and width separately.
+        background: str, default "white". Color behind transparent pictures and around padded ones: a name or
+            ``#rrggbb``.
+        pages: {"auto", "first", "all"}, default "auto". Frames of a GIF and pages of a TIFF that are examples; ``auto``
+            takes all of a single file, and the first of each file in a folder.
+        label_level: int in [0, 16], default 1. Which folder above a file is its label: 1 is the first one below the
+            data, 2 the one below that; 0 takes no labels.
         patch_size: int in [4, 512], default 32. Side of the square patches cropped from photographs, in pixels.
         patches_per_image: int in [1, 10000], default 100. Number of patches cropped from each photograph.
         validation: float in [0, 1), default 0.1. Fraction of the training set used as validation set, at most 5,000
@@ -118,7 +148,11 @@ class DataOptions(Options):
         default=0, ge=0, le=64, description="largest shift of a training image at every read, in pixels"
     )
     shape: RowShape | None = Field(default=None, description="shape of each row, such as 28,28 or 32,32,3")
-    labels: str | None = Field(default=None, description="column of a table that holds labels, excluded from x")
+    layout: str = Field(default="auto", pattern=r"^(auto|[NDTHWCF]{1,6})$", description="axes of an array, such as NTC")
+    window: int | None = Field(default=None, ge=2, le=2**24, description="consecutive rows that make an example")
+    stride: int | None = Field(default=None, ge=1, le=2**24, description="rows from one window to the next")
+    key: str | None = Field(default=None, max_length=1000, description="array of a file that holds several")
+    labels: str | None = Field(default=None, description="column or array that holds labels, excluded from x")
     index: Name = Field(default="auto", max_length=1000, description="column that names the rows, excluded from x")
     exclude: Names = Field(default=(), description="columns of a table that are left out")
     missing: Sentinels = Field(default=(), description="values that mean a missing value, such as -9999")
@@ -128,12 +162,25 @@ class DataOptions(Options):
     encoding: str = Field(default="auto", max_length=40, description="encoding of a text table")
     comment: str = Field(default="auto", max_length=8, description="what a comment line starts with, or none")
     header: Literal["auto", "first", "none"] = Field(default="auto", description="whether the first row holds names")
+    size: Size | None = Field(default=None, description="height and width of pictures, such as 64 or 64x48")
+    resize: Literal["pad", "crop", "stretch"] | None = Field(default=None, description="how pictures get that size")
+    background: str = Field(default="white", max_length=40, description="color behind transparent or padded pictures")
+    pages: Literal["auto", "first", "all"] = Field(default="auto", description="frames or pages that are examples")
+    label_level: int = Field(default=1, ge=0, le=16, description="folder that is the label, counted from the data")
     patch_size: int = Field(default=32, ge=4, le=512, description="side of the square patches, in pixels")
     patches_per_image: int = Field(default=100, ge=1, le=10_000, description="patches cropped from each photograph")
     validation: float = Field(default=0.1, ge=0, lt=1, description="fraction of the training set, 5,000 at most")
     test: float = Field(default=0.1, ge=0, lt=1, description="fraction held out where the data has no test set")
     memory: Literal["auto", "whole", "stream"] = Field(default="auto", description="where the data is held")
     on_bad_data: Literal["stop", "skip"] = Field(default="stop", description="what to do with an invalid example")
+
+    @field_validator("layout", mode="before")
+    @classmethod
+    def _letters(cls, value: object) -> object:
+        """Letters of axes in upper case, with or without separators, such as ``(n, t, c)``."""
+        if not isinstance(value, str) or value == "auto":
+            return value
+        return "".join(letter for letter in value.upper() if letter.isalnum())
 
 
 class TrainingOptions(Options):

@@ -12,7 +12,7 @@ from PIL import Image
 from isthmus.data.dataset import Dataset
 from isthmus.data.prepared import PreparedData
 from isthmus.data.preparing import prepare_dataset
-from isthmus.data.readers import read_path
+from isthmus.data.readers.paths import read_path
 from isthmus.errors import MissingExtra
 from isthmus.options import DataOptions
 

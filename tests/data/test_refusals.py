@@ -15,8 +15,9 @@ from PIL import Image
 
 from isthmus.data import load_dataset
 from isthmus.data.formats import binary
+from isthmus.data.formats.pictures import PictureHeader
 from isthmus.data.preparing import prepare
-from isthmus.data.readers import read_path
+from isthmus.data.readers.paths import read_path
 from isthmus.data.sources import image_folder
 from isthmus.data.sources.arrays import Examples
 from isthmus.data.transforms.layout import layout_of
@@ -205,7 +206,7 @@ def test_a_picture_that_is_a_decompression_bomb_is_refused(tmp_path: Path, monke
 
 def test_a_folder_that_would_not_fit_is_refused_before_memory_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "0.png").write_bytes(png(GREY[0]))
-    monkeypatch.setattr(image_folder, "header", lambda path: ((2**20, 2**20), True))
+    monkeypatch.setattr(image_folder, "read_header", lambda stream, name: PictureHeader(2**20, 2**20, 3))
     with pytest.raises(BadData, match=r"3,072.0 GiB"):
         read_path(tmp_path, DataOptions(memory="whole"))
 

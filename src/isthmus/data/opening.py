@@ -26,7 +26,8 @@ from isthmus.data.objects import (
     is_sparse,
     loaded_in_order,
 )
-from isthmus.data.readers import dataset_of_arrays, dataset_of_frame, dataset_of_splits, read_path, shaped_like
+from isthmus.data.readers.datasets import dataset_of_arrays, dataset_of_frame, dataset_of_splits, shaped_like
+from isthmus.data.readers.paths import read_path
 from isthmus.data.samplers.streams import Stream, in_order
 from isthmus.data.sources.arrays import Examples
 from isthmus.data.sources.base import Source

@@ -18,7 +18,7 @@ from isthmus.data.catalogue.face_patches import patches, standardize
 from isthmus.data.dataset import Dataset
 from isthmus.data.formats.binary import read_idx, read_npz
 from isthmus.data.formats.files import check_size
-from isthmus.data.formats.images import read_image
+from isthmus.data.formats.pictures import PictureFormat, read_header, read_picture
 from isthmus.data.sources.arrays import Examples
 from isthmus.errors import BadData
 from isthmus.options import DataOptions
@@ -158,9 +158,16 @@ def _grouped(name: str, arrays: dict[str, Array], key: str) -> Dataset:
 def kodak(folder: Path, options: DataOptions, seed: int) -> Dataset:
     """Random square patches of the 24 Kodak photographs, grouped by photograph."""
     names = [f"kodim{number:02d}.png" for number in range(1, 25)]
-    photos = [read_image(folder / name, "RGB") for name in names]
+    photos = [_photo(folder / name) for name in names]
     train = _patches(photos, options, np.random.default_rng(seed))
     return Dataset("kodak", train, pixels=True)
+
+
+def _photo(path: Path) -> Array:
+    """A photograph in color."""
+    with path.open("rb") as stream:
+        found = read_header(stream, path.name)
+        return read_picture(stream, path.name, PictureFormat(found.height, found.width, 3))
 
 
 def bsds500(folder: Path, options: DataOptions, seed: int) -> Dataset:

@@ -17,7 +17,7 @@ from isthmus.data.catalogue.download import address, cache_folder, fetch
 from isthmus.data.dataset import Dataset
 from isthmus.data.formats.files import source_file
 from isthmus.data.memory import refuse_streaming
-from isthmus.data.readers import read_path
+from isthmus.data.readers.paths import read_path
 from isthmus.data.sources.arrays import Examples
 from isthmus.errors import BadData, UnknownName, unknown
 from isthmus.options import DataOptions

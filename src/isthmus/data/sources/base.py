@@ -37,6 +37,8 @@ class Source(ABC):
         shape: shape of one raw example.
         dtype: data type of the values.
         scattered: whether single rows are as inexpensive to read as ranges.
+        brightest: value of full brightness, if the format of the files states it (255 for 8 bits, 65535 for 16);
+            ``None`` if the values are plain numbers, or nothing but their data type is known.
         row_title: what the names of the rows are, such as ``file`` or the name of an index column.
     """
 
@@ -44,6 +46,7 @@ class Source(ABC):
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     scattered: bool = True
+    brightest: float | None = None
     row_title: str = ""
 
     @abstractmethod

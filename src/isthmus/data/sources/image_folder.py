@@ -15,10 +15,11 @@ import numpy as np
 from isthmus.data.base import Array, Location, SourceFile
 from isthmus.data.formats import files
 from isthmus.data.formats.files import check_growth, reading
-from isthmus.data.formats.images import header, list_images, read_image
+from isthmus.data.formats.pictures import PictureHeader, common_format, list_images, read_header, read_picture
 from isthmus.data.sources.base import SAMPLES, RawChunk, Source, row_bytes
 from isthmus.errors import BadData, IsthmusError, one_line
 from isthmus.files.atomic import sha256
+from isthmus.options import DataOptions
 
 LOOKED_AT = 1000
 """Headers that are read at first, spread evenly over the folder."""
@@ -37,7 +38,7 @@ class ImageFolder(Source):
     dtype: np.dtype[Any] = np.dtype(np.uint8)
     row_title = "file"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, options: DataOptions | None = None) -> None:
         self.folder, self.name = folder, folder.name
         with reading(folder, "a folder of images"):
             paths, labels = list_images(folder)
@@ -50,9 +51,8 @@ class ImageFolder(Source):
                 f"None of the images tried in the folder {folder.name!r} can be read; the first: "
                 f"{one_line(faults[0])}. Check the files."
             )
-        (width, height), _ = formats.most_common(1)[0][0]
-        self.colored = any(colored for _, colored in formats)
-        self.shape = (height, width, 3) if self.colored else (height, width)
+        self.format = common_format(formats, options or DataOptions(), f"The folder {folder.name!r}")
+        self.shape, self.dtype, self.brightest = self.format.shape, self.format.dtype, self.format.brightest
 
     def __len__(self) -> int:
         """Number of examples."""
@@ -66,7 +66,7 @@ class ImageFolder(Source):
         """
         if (stop - start) * row_bytes(self) > files.FREE:
             self._check_growth(start, stop)
-        values = np.zeros((stop - start, *self.shape), np.uint8)
+        values = np.zeros((stop - start, *self.shape), self.dtype)
         faults: dict[int, str] = {}
         for index in range(stop - start):
             try:
@@ -87,12 +87,8 @@ class ImageFolder(Source):
             BadData: it is damaged, of another size, or colored although the others are gray.
         """
         path = self._path(row)
-        size, colored = header(path)
-        if size != (self.shape[1], self.shape[0]):
-            raise BadData(f"it is {size[0]} x {size[1]} pixels, most others are {self.shape[1]} x {self.shape[0]}")
-        if colored and not self.colored:
-            raise BadData("it is colored, the others are gray")
-        return read_image(path, "RGB" if self.colored else "L")
+        with path.open("rb") as stream:
+            return read_picture(stream, path.name, self.format)
 
     def locate(self, row: int) -> Location:
         """Location of an example: its file, and its index among the sorted names."""
@@ -138,13 +134,15 @@ class ImageFolder(Source):
         rows: list[int] = np.unique(np.linspace(0, len(self) - 1, count).astype(np.int64)).tolist()
         return rows
 
-    def _formats(self) -> tuple[Counter[tuple[tuple[int, int], bool]], list[BadData]]:
+    def _formats(self) -> tuple[Counter[PictureHeader], list[BadData]]:
         """How often each size and color occurs among the headers of some images, and why others cannot be read."""
-        formats: Counter[tuple[tuple[int, int], bool]] = Counter()
+        formats: Counter[PictureHeader] = Counter()
         faults = []
         for row in self._evenly(LOOKED_AT):
             try:
-                formats[header(self._path(row))] += 1
+                path = self._path(row)
+                with path.open("rb") as stream:
+                    formats[read_header(stream, path.name)] += 1
             except BadData as fault:
                 faults.append(fault)
         return formats, faults
