@@ -59,7 +59,7 @@ def as_inputs(x: Tensor | npt.NDArray[Any], shape: Shape) -> Tensor:
     value = tensor_of(x)
     if value.dtype == torch.uint8:
         value = value.float() / (255 if value.numel() and value.max() > 1 else 1)
-    if len(shape) == 3 and tuple(value.shape[1:]) == (shape[1], shape[2], shape[0]) != shape:
+    if len(shape) in (2, 3) and tuple(value.shape[1:]) == (*shape[1:], shape[0]) != shape:
         value = value.movedim(-1, 1)
     return shaped(value, shape, "examples")
 

@@ -17,7 +17,9 @@ from isthmus.parts.nets.layers import INITIAL_WEIGHTS, NORMS, Activation, Pair, 
 from isthmus.parts.nets.mlp import TiedLinear
 
 IMAGES = [(1, 1, 1), (1, 8, 8), (3, 5, 7), (2, 1, 9), (1, 28, 28), (3, 20, 33), (5, 13, 2)]
-ROWS = [(1,), (7,), (3, 4)]
+SEQUENCES = [(1, 1), (3, 2), (2, 7), (13, 50), (1, 257)]
+ROWS = [(1,), (7,)]
+FRAMES = [(3, 2, 4, 5)]
 NAMES = {
     "activation": list(ACTIVATIONS),
     "norm": list(NORMS),
@@ -45,7 +47,7 @@ each_net = pytest.mark.parametrize("kind", NETS)
 
 
 def shapes(kind: str) -> list[tuple[int, ...]]:
-    return IMAGES if kind == "conv" else [*IMAGES, *ROWS]
+    return [*IMAGES, *SEQUENCES] if kind == "conv" else [*IMAGES, *SEQUENCES, *ROWS, *FRAMES]
 
 
 def heads(latent: str = "gaussian", likelihood: str = "bernoulli", size: int | None = 3) -> tuple[nn.Module, nn.Module]:
@@ -89,7 +91,7 @@ def test_a_pair_fits_any_shape_and_any_heads(kind, shape, size, latent, likeliho
 
 
 @each
-@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 20, 33)])
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 20, 33), (3, 33)])
 def test_every_option_by_name_keeps_the_shapes_and_gives_each_parameter_a_gradient(kind, options, shape):
     latent, _ = heads()
     pair = made(kind, shape, **options)
@@ -157,7 +159,7 @@ def test_every_option_of_a_net_is_explained(kind):
     assert all(f"{name}:" in NETS[kind].__doc__ for name in options_of(NETS[kind]).model_fields)
 
 
-@pytest.mark.parametrize("shape", IMAGES)
+@pytest.mark.parametrize("shape", [*IMAGES, *SEQUENCES])
 @pytest.mark.parametrize("down", ["stride", "maxpool"])
 @pytest.mark.parametrize("up", ["transposed", "upsample"])
 @pytest.mark.parametrize("kernel", [3, 5])
@@ -170,10 +172,10 @@ def test_a_convolutional_pair_goes_down_by_halves_and_comes_back_to_the_same_siz
     pair = conv(
         shape, size, latent, likelihood, channels=[4] * levels, kernel_size=kernel, downsampling=down, upsampling=up
     )
-    height, width = shape[1:]
+    sides = shape[1:]
     for _ in range(levels):
-        height, width = math.ceil(height / 2), math.ceil(width / 2)
-    assert pair.code == ((4, height, width) if size is None else (2,))
+        sides = tuple(math.ceil(side / 2) for side in sides)
+    assert pair.code == ((4, *sides) if size is None else (2,))
     h, out = passed(pair, latent, torch.rand(2, *shape))
     assert h.shape[1] == 2 * pair.code[0]
     assert out.shape == (2, *shape)
@@ -251,26 +253,26 @@ def test_the_activation_stands_behind_each_hidden_layer_and_not_behind_the_last(
 
 
 @pytest.mark.parametrize(
-    ("name", "maps", "kind"),
+    ("name", "axes", "kind"),
     [
-        ("batch", False, nn.BatchNorm1d),
-        ("batch", True, nn.BatchNorm2d),
-        ("layer", False, nn.LayerNorm),
-        ("layer", True, nn.GroupNorm),
-        ("group", False, nn.GroupNorm),
-        ("group", True, nn.GroupNorm),
+        ("batch", 0, nn.BatchNorm1d),
+        ("batch", 1, nn.BatchNorm1d),
+        ("batch", 2, nn.BatchNorm2d),
+        ("layer", 0, nn.LayerNorm),
+        ("layer", 1, nn.GroupNorm),
+        ("layer", 2, nn.GroupNorm),
+        ("group", 0, nn.GroupNorm),
+        ("group", 1, nn.GroupNorm),
+        ("group", 2, nn.GroupNorm),
     ],
 )
-def test_a_normalization_by_name_gives_values_of_mean_zero_and_variance_one(name, maps, kind):
-    (layer,) = normalization(name, 48, maps=maps)
+def test_a_normalization_by_name_gives_values_of_mean_zero_and_variance_one(name, axes, kind):
+    (layer,) = normalization(name, 48, axes=axes)
     assert type(layer) is kind
-    h = 5 + 3 * torch.randn(16, 48, *((4, 4) if maps else ()), dtype=torch.float64)
+    h = 5 + 3 * torch.randn(16, 48, *[4] * axes, dtype=torch.float64)
     out = layer.double()(h)
-    over = (
-        {"batch": (0, 2, 3), "layer": (1, 2, 3), "group": (2, 3, 4)}
-        if maps
-        else {"batch": (0,), "layer": (1,), "group": (2,)}
-    )[name]
+    inside = tuple(range(2, 2 + axes))
+    over = {"batch": (0, *inside), "layer": (1, *inside), "group": (2, *(axis + 1 for axis in inside))}[name]
     out = out.unflatten(1, (8, 6)) if name == "group" else out
     mean, variance = out.mean(over), out.var(over, correction=0)
     torch.testing.assert_close(mean, torch.zeros_like(mean), rtol=0, atol=1e-12)
@@ -279,12 +281,12 @@ def test_a_normalization_by_name_gives_values_of_mean_zero_and_variance_one(name
 
 
 def test_no_normalization_is_no_layer():
-    assert normalization("none", 4, maps=False) == []
+    assert normalization("none", 4, axes=0) == []
 
 
 @pytest.mark.parametrize("width", [1, 4, 8])
 def test_a_group_normalization_of_a_narrow_vector_keeps_something_of_it(width):
-    (layer,) = normalization("group", width, maps=False)
+    (layer,) = normalization("group", width, axes=0)
     out = layer(torch.randn(16, width))
     # what is left of values of variance 1 is the rounding of x - x, over sqrt(eps) = 3e-3: about 1e-5
     assert bool((out.std(0) > 1e-2).any())
@@ -327,8 +329,15 @@ def test_a_transposed_layer_hides_its_source_from_the_state():
         ("mlp", (7,), 3, {"norm": "bach"}, BadOption, r"^net\.norm cannot be 'bach'; did you mean 'batch'\? Allowed: "),
         ("mlp", (7,), 3, {"init": "glort"}, BadOption, r"^net\.init cannot be 'glort'; did you mean 'glorot'"),
         ("linear", (7,), 3, {"init": "x"}, BadOption, r"^net\.init cannot be 'x'\. Allowed: glorot, glorot_no"),
-        ("conv", (7,), 3, {}, ShapeError, r"^A convolutional net requires images \(channels, height, width\), but one"),
-        ("conv", (7, 7), 3, {}, ShapeError, r"but one example has shape \(7, 7\)\. Use net\.kind=mlp, or reshape the"),
+        ("conv", (7,), 3, {}, ShapeError, r"^A convolutional net requires images \(channels, height, width\) or seq"),
+        (
+            "conv",
+            (3, 2, 7, 7),
+            3,
+            {},
+            ShapeError,
+            r"but one example is 3 frames of shape \(2, 7, 7\)\. Use net\.kind=mlp",
+        ),
         ("conv", (1, 8, 8), 3, {"channels": []}, BadOption, r"^net\.channels is empty, but at least one stage is req"),
         ("conv", (1, 8, 8), 3, {"channels": [0]}, BadOption, r"^net\.channels must be at least 1 and at most 65536, b"),
         (
@@ -411,7 +420,7 @@ def test_tied_weights_refuse_a_likelihood_of_more_than_one_feature_for_each_valu
 
 @pytest.mark.parametrize("width", [4, 8, 16])
 def test_a_group_normalization_of_a_narrow_vector_passes_a_gradient(width):
-    (layer,) = normalization("group", width, maps=False)
+    (layer,) = normalization("group", width, axes=0)
     h = torch.randn(64, width, dtype=torch.float64, requires_grad=True)
     layer.double()(h).square().mul(torch.randn(64, width)).sum().backward()
     # of n values of variance 1 the square has a slope of order 1; of two it is eps / variance = 1e-5

@@ -1,12 +1,14 @@
-r"""Convolutional encoder and decoder for images of any height, width and number of channels.
+r"""Convolutional encoder and decoder for images of any height and width and sequences of any length.
 
-Each stage halves the height and width (rounding up): by a stride of 2, or by a convolution and 2x2 max-pooling. The
+All layers follow the number of axes beside the channels: two for images, one for sequences. Each stage halves every
+axis (rounding up): by a stride of 2, or by a convolution and max-pooling over 2. The
 decoder reverses the sizes: by transposed convolutions, or by nearest-neighbor upsampling and a convolution (which
 avoids checkerboard artifacts: Odena et al., 2016). Stages may have residual blocks (He et al., 2016). Without ``size``
 the code is the innermost feature map; with ``size`` it is a vector, from a linear layer.
 
 Two equivalent reorderings save time: a monotonic activation follows the pooling, where it acts on a quarter of the
-values; and the last upsampling is merged with its convolution (:class:`UpsampledConv2d`).
+values of an image or half of those of a sequence; and the last upsampling is merged with its convolution
+(:class:`UpsampledConv2d` and :class:`UpsampledConv1d`).
 """
 
 import math
@@ -19,10 +21,19 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from isthmus.errors import BadOption, ShapeError, check_choice, check_range
-from isthmus.parts.nets.layers import Activation, Pair, initialize, normalization
+from isthmus.parts.nets.layers import (
+    CONVOLUTIONS,
+    MAX_POOLS,
+    TRANSPOSED,
+    Activation,
+    Pair,
+    initialize,
+    normalization,
+)
 from isthmus.parts.protocols import Head, Shape, Supplied
 
-Side = tuple[int, int]
+Size = tuple[int, ...]
+"""Size of feature maps along each axis: (height, width) of images, (length,) of sequences."""
 Layers = Callable[[int], list[nn.Module]]
 """Makes the layers between convolutions, given the number of feature maps."""
 NON_MONOTONIC = frozenset({"gelu", "silu"})
@@ -30,35 +41,35 @@ NON_MONOTONIC = frozenset({"gelu", "silu"})
 
 
 class Upsample(nn.Module):
-    """Nearest-neighbor upsampling by a factor of 2, cropped to ``size`` (height, width).
+    """Nearest-neighbor upsampling by a factor of 2, cropped to ``size``: (height, width), or (length,).
 
     >>> import torch
     >>> Upsample((1, 3))(torch.tensor([[[[1.0, 2.0]]]])).tolist()
     [[[[1.0, 1.0, 2.0]]]]
     """
 
-    def __init__(self, size: tuple[int, int]) -> None:
+    def __init__(self, size: Size) -> None:
         super().__init__()
         self.size = size
 
-    def forward(self, h: Float[Tensor, "B C h w"]) -> Float[Tensor, "B C H W"]:
+    def forward(self, h: Float[Tensor, "B C *small"]) -> Float[Tensor, "B C *large"]:
         """The upsampled feature maps."""
         large = F.interpolate(h, scale_factor=2.0, mode="nearest")
-        return large[..., : self.size[0], : self.size[1]]
+        return large[(..., *map(slice, self.size))]
 
 
-class UpsampledConv2d(nn.Conv2d):
-    r"""Nearest-neighbor upsampling by 2 and a convolution, computed without the upsampled image.
+class UpsampledConv(nn.Module):
+    r"""Nearest-neighbor upsampling by 2 and a convolution, computed without the upsampled maps.
 
-    The output pixel (2i + p, 2j + q) depends on each input pixel through the sum of all kernel weights that cover its
-    copies, so the four phases (p, q) are four output maps of one convolution of the small image. Equal up to rounding;
-    for one output map and 16 input maps three times as fast as the two layers, for many output maps slower
-    (docs/log.md).
+    Along each axis the output value 2i + p depends on each input value through the sum of all kernel weights that cover
+    its copies, so the phases p (the four pairs (p, q) of images) are output maps of one convolution of the small input.
+    Equal up to rounding; for one output map and 16 input maps of images three times as fast as the two layers, for many
+    output maps slower (docs/log.md).
 
     Args:
         inputs: number of input maps.
         outputs: number of output maps.
-        kernel: side of the square kernel on the upsampled image, odd.
+        kernel: size of the kernel along each axis of the upsampled maps, odd.
 
     >>> import torch
     >>> layer, h = UpsampledConv2d(2, 1, 3), torch.rand(1, 2, 4, 5)
@@ -66,26 +77,45 @@ class UpsampledConv2d(nn.Conv2d):
     True
     """
 
+    weight: nn.Parameter
+    bias: nn.Parameter | None
+    out_channels: int
+
     def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
         reach = (kernel - 1) // 2
-        super().__init__(inputs, outputs, kernel, 1, reach)
+        super().__init__(inputs, outputs, kernel, 1, reach)  # type: ignore[call-arg]
         self.reach = (reach + 1) // 2
-        # along one axis, for both phases: 1 where weight t of the kernel covers a copy of the small pixel
+        # along one axis, for both phases: 1 where weight t of the kernel covers a copy of the small value
         covers = torch.zeros(2, kernel, 2 * self.reach + 1)
         for phase in range(2):
             for t in range(kernel):
                 covers[phase, t, (phase + t - reach) // 2 + self.reach] = 1
         self.register_buffer("covers", covers, persistent=False)
 
-    def forward(self, h: Float[Tensor, "B C h w"]) -> Float[Tensor, "B c H W"]:
-        """The feature maps of the upsampled image."""
+    def forward(self, h: Float[Tensor, "B C *small"]) -> Float[Tensor, "B c *large"]:
+        """The feature maps of the upsampled input."""
+        axes = h.ndim - 2
+        rule, convolve = ("oik,pka->opia", F.conv1d) if axes == 1 else ("oikl,pka,qlb->opqiab", F.conv2d)
         with torch.autocast(h.device.type, enabled=False):
-            small: Tensor = torch.einsum("oikl,pka,qlb->opqiab", self.weight, self.covers, self.covers)
-        bias = None if self.bias is None else self.bias.repeat_interleave(4)
-        phases = F.conv2d(h, small.flatten(0, 2), bias, padding=self.reach)
-        n, _, height, width = phases.shape
-        interleaved = phases.reshape(n, self.out_channels, 2, 2, height, width).permute(0, 1, 4, 2, 5, 3)
-        return interleaved.reshape(n, self.out_channels, 2 * height, 2 * width)
+            small: Tensor = torch.einsum(rule, self.weight, *[self.covers] * axes)
+        bias = None if self.bias is None else self.bias.repeat_interleave(2**axes)
+        phases = convolve(h, small.flatten(0, axes), bias, padding=self.reach)
+        n, _, *sizes = phases.shape
+        # each axis is followed by its phase: (n, maps, i, p) or (n, maps, i, p, j, q)
+        order = [position for axis in range(axes) for position in (2 + axes + axis, 2 + axis)]
+        interleaved = phases.reshape(n, self.out_channels, *[2] * axes, *sizes).permute(0, 1, *order)
+        return interleaved.reshape(n, self.out_channels, *(2 * size for size in sizes))
+
+
+class UpsampledConv1d(UpsampledConv, nn.Conv1d):
+    """:class:`UpsampledConv` of sequences."""
+
+
+class UpsampledConv2d(UpsampledConv, nn.Conv2d):
+    """:class:`UpsampledConv` of images."""
+
+
+UPSAMPLED: dict[int, type[UpsampledConv]] = {1: UpsampledConv1d, 2: UpsampledConv2d}
 
 
 class Residual(nn.Module):
@@ -94,6 +124,7 @@ class Residual(nn.Module):
     Args:
         width: number of input and output maps.
         before: makes the layers before each convolution: normalization and activation.
+        axes: 2 for images, 1 for sequences.
 
     References:
         Identity mappings in deep residual networks (He et al., 2016)
@@ -103,9 +134,9 @@ class Residual(nn.Module):
     True
     """
 
-    def __init__(self, width: int, before: Layers) -> None:
+    def __init__(self, width: int, before: Layers, axes: int = 2) -> None:
         super().__init__()
-        first, last = (nn.Conv2d(width, width, 3, 1, 1) for _ in range(2))
+        first, last = (CONVOLUTIONS[axes](width, width, 3, 1, 1) for _ in range(2))
         self.inner = nn.Sequential(*before(width), first, *before(width), last)
         self.silence()
 
@@ -114,7 +145,7 @@ class Residual(nn.Module):
         for parameter in self.inner[-1].parameters():
             nn.init.zeros_(parameter)
 
-    def forward(self, h: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
+    def forward(self, h: Float[Tensor, "B C *sizes"]) -> Float[Tensor, "B C *sizes"]:
         """The feature maps plus the residual."""
         out: Tensor = h + self.inner(h)
         return out
@@ -138,38 +169,40 @@ def conv(
     r"""A convolutional encoder and decoder with one stage per entry of ``channels``.
 
     Args:
-        shape: (channels, height, width) of one image.
-        size: size of a vector code, or ``None`` for a feature map (channels[-1], h, w).
+        shape: (channels, height, width) of one image, or (channels, length) of one sequence.
+        size: size of a vector code, or ``None`` for a feature map (channels[-1], h, w) or (channels[-1], t).
         latent: the head of the encoder.
         likelihood: the head of the decoder.
-        channels: number of feature maps of each stage, from the image to the code.
-        kernel_size: side of the square kernels, 2 to 15; odd for ``maxpool`` and ``upsample``.
+        channels: number of feature maps of each stage, from the data to the code.
+        kernel_size: size of the kernels along each axis, 2 to 15; odd for ``maxpool`` and ``upsample``.
         downsampling: ``stride`` or ``maxpool``.
         upsampling: ``transposed`` (convolution) or ``upsample`` (nearest neighbor, then a convolution).
         activation: activation between stages, one of :data:`isthmus.functional.ACTIVATIONS`.
         norm: normalization before the activation: ``none``, ``batch``, ``layer`` or ``group``.
         init: initial weights, one of :data:`isthmus.parts.nets.layers.INITIAL_WEIGHTS`.
-        residual_blocks: number of residual blocks (two 3x3 convolutions each) per stage, in encoder and decoder.
+        residual_blocks: number of residual blocks (two convolutions each, 3x3 or 3) per stage, in encoder and decoder.
 
     Raises:
-        ShapeError: the data is not images, or the images are too small for the number of stages.
+        ShapeError: the data is neither images nor sequences, or too small for the number of stages.
         BadOption: an option out of range.
 
     >>> from isthmus.parts import latents, likelihoods
     >>> conv((1, 28, 28), None, latents.Deterministic(), likelihoods.Bernoulli()).code
     (8, 4, 4)
+    >>> conv((2, 50), None, latents.Deterministic(), likelihoods.Gaussian()).code
+    (8, 7)
     """
     _check(shape, channels, kernel_size, downsampling, upsampling)
     check_range("net.residual_blocks", residual_blocks, 0, 100)
     sizes = _sizes(shape, kernel_size, len(channels), downsampling)
     inner = (channels[-1], *sizes[-1])
-    flat = math.prod(inner)
+    flat, axes = math.prod(inner), len(sizes[-1])
 
     def before(width: int) -> list[nn.Module]:
-        return [*normalization(norm, width, maps=True), Activation(activation)]
+        return [*normalization(norm, width, axes=axes), Activation(activation)]
 
     def residuals(width: int) -> list[nn.Module]:
-        return [Residual(width, before) for _ in range(residual_blocks)]
+        return [Residual(width, before, axes) for _ in range(residual_blocks)]
 
     def between(width: int) -> list[nn.Module]:
         return [*residuals(width), *before(width)]
@@ -193,10 +226,16 @@ def conv(
 
 
 def _check(shape: Shape, channels: Sequence[int], kernel: int, down: str, up: str) -> None:
-    if len(shape) != 3:
+    if len(shape) == 1:
         raise ShapeError(
-            f"A convolutional net requires images (channels, height, width), but one example has shape {shape}. "
-            "Use net.kind=mlp, or reshape the rows to images with data.shape=28,28."
+            "A convolutional net requires images (channels, height, width) or sequences (channels, length), but one "
+            f"example has shape {shape}. Use net.kind=mlp; reshape the rows to images with data.shape=28,28; or, where "
+            "the columns are steps of time, set data.layout=NT, or cut the rows into windows with data.window=100."
+        )
+    if len(shape) > 3:
+        raise ShapeError(
+            "A convolutional net requires images (channels, height, width) or sequences (channels, length), but one "
+            f"example is {shape[0]} frames of shape {shape[1:]}. Use net.kind=mlp."
         )
     if not channels:
         raise BadOption("net.channels is empty, but at least one stage is required. Set net.channels=16,8,8.")
@@ -212,77 +251,78 @@ def _check(shape: Shape, channels: Sequence[int], kernel: int, down: str, up: st
         )
 
 
-def _sizes(shape: Shape, kernel: int, stages: int, down: str) -> list[tuple[int, int]]:
-    """Height and width at each stage, from the image to the code."""
+def _sizes(shape: Shape, kernel: int, stages: int, down: str) -> list[Size]:
+    """Height and width, or length, at each stage, from the data to the code."""
     pad = (kernel - 1) // 2
-    sizes = [(shape[1], shape[2])]
+    sizes: list[Size] = [shape[1:]]
     for _ in range(stages):
         n = sizes[-1]
         halved = [-(-v // 2) if down == "maxpool" else (v + 2 * pad - kernel) // 2 + 1 for v in n]
-        # a transposed convolution can restore this size, or one pixel more (output padding)
+        # a transposed convolution can restore this size, or one value more (output padding)
         restored = [(h - 1) * 2 - 2 * pad + kernel for h in halved]
         if min(halved) < 1 or any(not 0 <= v - r <= 1 for v, r in zip(n, restored, strict=True)):
+            what = f"Images of {shape[1]}x{shape[2]}" if len(shape) == 3 else f"Sequences of {shape[1]} steps"
             raise ShapeError(
-                f"Images of {shape[1]}x{shape[2]} cannot be halved {stages} times with kernel size {kernel}. "
+                f"{what} cannot be halved {stages} times with kernel size {kernel}. "
                 "Use fewer net.channels, or an odd net.kernel_size."
             )
-        sizes.append((halved[0], halved[1]))
+        sizes.append(tuple(halved))
     return sizes
 
 
-def _down(
-    channels: Sequence[int], sizes: Sequence[tuple[int, int]], kernel: int, down: str, between: Layers
-) -> list[nn.Module]:
+def _down(channels: Sequence[int], sizes: Sequence[Size], kernel: int, down: str, between: Layers) -> list[nn.Module]:
     """Stages of the encoder; the last one ends without normalization and activation."""
-    stride = 2 if down == "stride" else 1
+    stride, axes = 2 if down == "stride" else 1, len(sizes[0])
     layers: list[nn.Module] = []
     for i, (a, b) in enumerate(pairwise(channels)):
-        layers.append(nn.Conv2d(a, b, *_along(sizes[i], kernel, stride)))
+        layers.append(CONVOLUTIONS[axes](a, b, *_along(sizes[i], kernel, stride)))
         following = between(b) if i < len(channels) - 2 else []
-        layers += following if down == "stride" else _pooled(following)
+        layers += following if down == "stride" else _pooled(following, axes)
     return layers
 
 
-def _pooled(following: list[nn.Module]) -> list[nn.Module]:
+def _pooled(following: list[nn.Module], axes: int) -> list[nn.Module]:
     """The layers and max-pooling, which precedes a monotonic activation at the end (equivalent and faster)."""
     last = following[-1] if following else None
     monotonic = isinstance(last, Activation) and last.name not in NON_MONOTONIC
     position = len(following) - (1 if monotonic else 0)
-    return [*following[:position], nn.MaxPool2d(2, ceil_mode=True), *following[position:]]
+    return [*following[:position], MAX_POOLS[axes](2, ceil_mode=True), *following[position:]]
 
 
-def _doubles(small: Side, large: Side, kernel: int) -> bool:
+def _doubles(small: Size, large: Size, kernel: int) -> bool:
     """Whether maps are doubled without cropping, and large enough that no kernel weight sees padding only."""
     return all(b == 2 * a and a > (kernel + 1) // 4 for a, b in zip(small, large, strict=True))
 
 
-def _along(size: tuple[int, int], kernel: int, stride: int) -> tuple[Side, Side, Side]:
-    """Kernel size, stride and padding for maps of ``size``; an axis of one pixel needs a kernel of one weight only.
+def _along(size: Size, kernel: int, stride: int) -> tuple[Size, Size, Size]:
+    """Kernel size, stride and padding for maps of ``size``; an axis of one value needs a kernel of one weight only.
 
     The other weights would see padding only, and oneDNN leaves their gradient unset in bfloat16.
     """
-    down, across = ((1, 1, 0) if n == 1 else (kernel, stride, (kernel - 1) // 2) for n in size)
-    return (down[0], across[0]), (down[1], across[1]), (down[2], across[2])
+    kernels, strides, pads = zip(
+        *((1, 1, 0) if n == 1 else (kernel, stride, (kernel - 1) // 2) for n in size), strict=True
+    )
+    return kernels, strides, pads
 
 
 def _up(
-    channels: Sequence[int], out: int, sizes: Sequence[tuple[int, int]], kernel: int, up: str, between: Layers
+    channels: Sequence[int], out: int, sizes: Sequence[Size], kernel: int, up: str, between: Layers
 ) -> list[nn.Module]:
-    """Stages of the decoder, from the code to the image; the last layer has no activation."""
-    pad = (kernel - 1) // 2
+    """Stages of the decoder, from the code to the data; the last layer has no activation."""
+    pad, axes = (kernel - 1) // 2, len(sizes[0])
     layers: list[nn.Module] = []
     targets = sizes[-2::-1]
     if up == "upsample":
         for a, b, target in zip([channels[0], *channels], channels, targets, strict=False):
-            layers += [nn.Conv2d(a, b, kernel, 1, pad), *between(b), Upsample(target)]
-        if 4 * out <= channels[-1] and _doubles(sizes[1], targets[-1], kernel):
-            return [*layers[:-1], UpsampledConv2d(channels[-1], out, kernel)]
-        return [*layers, nn.Conv2d(channels[-1], out, kernel, 1, pad)]
+            layers += [CONVOLUTIONS[axes](a, b, kernel, 1, pad), *between(b), Upsample(target)]
+        if 2**axes * out <= channels[-1] and _doubles(sizes[1], targets[-1], kernel):
+            return [*layers[:-1], UPSAMPLED[axes](channels[-1], out, kernel)]
+        return [*layers, CONVOLUTIONS[axes](channels[-1], out, kernel, 1, pad)]
     for i, (a, b) in enumerate(zip(channels, [*channels[1:], out], strict=True)):
         start, target = sizes[len(channels) - i], targets[i]
         k, stride, p = _along(target, kernel, 2)
         extra = [t - ((s - 1) * n - 2 * q + m) for s, t, m, n, q in zip(start, target, k, stride, p, strict=True)]
-        layers.append(nn.ConvTranspose2d(a, b, k, stride, p, (extra[0], extra[1])))
+        layers.append(TRANSPOSED[axes](a, b, k, stride, p, tuple(extra)))
         if i < len(channels) - 1:
             layers += between(b)
     return layers

@@ -11,6 +11,12 @@ from isthmus.errors import check_choice
 from isthmus.functional import ACTIVATIONS
 from isthmus.parts.protocols import Shape
 
+CONVOLUTIONS: dict[int, type[nn.Conv1d | nn.Conv2d]] = {1: nn.Conv1d, 2: nn.Conv2d}
+TRANSPOSED: dict[int, type[nn.ConvTranspose1d | nn.ConvTranspose2d]] = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d}
+MAX_POOLS: dict[int, type[nn.MaxPool1d | nn.MaxPool2d]] = {1: nn.MaxPool1d, 2: nn.MaxPool2d}
+"""Layers of feature maps by the number of their axes beside the channels: 1 for sequences, 2 for images."""
+BATCH_NORMS: dict[int, type[nn.Module]] = {0: nn.BatchNorm1d, 1: nn.BatchNorm1d, 2: nn.BatchNorm2d}
+"""Batch normalization by the number of axes beside the channels: 0 for vectors."""
 NORMS = ("none", "batch", "layer", "group")
 MAX_GROUPS, MIN_GROUP_SIZE = 8, 4
 """Bounds of group normalization; two normalized features, for example, would keep only the sign of their difference."""
@@ -45,18 +51,24 @@ class Activation(nn.Module):
         return self.name
 
 
-def normalization(name: str, width: int, *, maps: bool) -> list[nn.Module]:
-    """The normalization layer ``name`` for ``width`` features of vectors or of feature maps; ``[]`` for ``none``."""
+def normalization(name: str, width: int, *, axes: int) -> list[nn.Module]:
+    """The normalization layer ``name`` for ``width`` features; ``[]`` for ``none``.
+
+    Args:
+        name: one of ``none``, ``batch``, ``layer`` and ``group``.
+        width: number of features or feature maps.
+        axes: number of axes beside the features: 0 for vectors, 1 for maps of sequences, 2 for those of images.
+    """
     check_choice("net.norm", name, NORMS)
     if name == "batch":
-        return [nn.BatchNorm2d(width) if maps else nn.BatchNorm1d(width)]
+        return [BATCH_NORMS[axes](width)]
     if name == "none":
         return []
-    if width == 1 and not maps:
+    if width == 1 and not axes:
         # the normalization of a single value is always 0
         return [nn.Identity()]
     if name == "layer":
-        return [nn.GroupNorm(1, width) if maps else nn.LayerNorm(width)]
+        return [nn.GroupNorm(1, width) if axes else nn.LayerNorm(width)]
     return [nn.GroupNorm(_groups(width), width)]
 
 
@@ -95,10 +107,10 @@ def initialize(net: nn.Module, name: str) -> None:
     if name == "torch":
         return
     for layer in net.modules():
-        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+        if isinstance(layer, (nn.Linear, *CONVOLUTIONS.values(), *TRANSPOSED.values())):
             with torch.no_grad():
                 # the first axis of a transposed convolution is its inputs, of all other layers their outputs
-                transposed = isinstance(layer, nn.ConvTranspose2d)
+                transposed = isinstance(layer, tuple(TRANSPOSED.values()))
                 weight = layer.weight.transpose(0, 1) if transposed else layer.weight
                 initial = torch.empty_like(weight, memory_format=torch.contiguous_format)
                 INITIAL_WEIGHTS[name](initial)

@@ -126,7 +126,7 @@ def mlp(
 
     def hidden(width: int) -> list[nn.Module]:
         drop = [nn.Dropout(dropout)] if dropout else []
-        return [*normalization(norm, width, maps=False), Activation(activation), *drop]
+        return [*normalization(norm, width, axes=0), Activation(activation), *drop]
 
     encoder = nn.Sequential(nn.Flatten(), *_interleave(down, [hidden(w) for w in widths]))
     decoder = nn.Sequential(*_interleave(up, [hidden(w) for w in reversed(widths)]), nn.Unflatten(1, out_shape))

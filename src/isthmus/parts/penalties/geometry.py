@@ -40,7 +40,9 @@ AT_ONCE = 1 << 25
 ELEMENTWISE = (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.SELU, nn.GELU, nn.SiLU, nn.Softplus, nn.Sigmoid, nn.Tanh)
 IDENTITIES = (nn.Identity, nn.Dropout)
 """Layers that are the identity in evaluation mode."""
-VECTORIZED = (nn.Linear, nn.Conv2d, nn.BatchNorm1d, nn.BatchNorm2d, nn.LayerNorm, nn.MaxPool2d, nn.Flatten, *IDENTITIES)
+NORMALIZED = (nn.BatchNorm1d, nn.BatchNorm2d, nn.LayerNorm)
+POOLED = (nn.MaxPool1d, nn.MaxPool2d)
+VECTORIZED = (nn.Linear, nn.Conv1d, nn.Conv2d, *NORMALIZED, *POOLED, nn.Flatten, *IDENTITIES)
 """Layers whose backward pass torch vectorizes correctly, unlike that of group normalization."""
 
 
