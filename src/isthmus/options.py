@@ -91,8 +91,8 @@ class DataOptions(Options):
         binarize: {"none", "static", "dynamic"}, default "none". ``static`` samples each pixel once from Bernoulli(x);
             ``dynamic`` samples the training pixels anew at every read, the same sample for input and target, and the
             others once.
-        random_shift: int in [0, 64], default 0. Each training image is shifted at every read by up to this many pixels
-            along each axis, the same shift for input and target.
+        random_shift: int in [0, 64], default 0. Each training image or sequence is shifted at every read by up to
+            this many pixels or steps along each axis, the same shift for input and target.
         shape: tuple of 1 to 3 ints, default None. Shape of each row of a table: D, (H, W) or (H, W, C), such as
             ``28,28``.
         layout: str, default "auto". Meaning of the axes of an array, in its order: N examples, D features, T time
@@ -145,7 +145,7 @@ class DataOptions(Options):
     scale: Literal["auto", "none", "pixels", "minmax", "standard"] = "auto"
     binarize: Literal["none", "static", "dynamic"] = "none"
     random_shift: int = Field(
-        default=0, ge=0, le=64, description="largest shift of a training image at every read, in pixels"
+        default=0, ge=0, le=64, description="largest shift of a training image or sequence at every read, in pixels"
     )
     shape: RowShape | None = Field(default=None, description="shape of each row, such as 28,28 or 32,32,3")
     layout: str = Field(default="auto", pattern=r"^(auto|[NDTHWCF]{1,6})$", description="axes of an array, such as NTC")

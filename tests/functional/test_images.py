@@ -86,6 +86,18 @@ def test_a_shift_moves_every_image_by_its_own_step_and_fills_with_zero():
                 assert torch.equal(out[:, row, column], expected)
 
 
+def test_a_shift_moves_every_sequence_and_all_frames_together():
+    x = torch.rand(3, 2, 5)
+    moved = F.shifted(x, torch.tensor([[2], [0], [-1]]))
+    zero = torch.zeros(2, 2)
+    assert moved[0].equal(torch.cat([zero, x[0, :, :3]], 1))
+    assert moved[1].equal(x[1])
+    assert moved[2].equal(torch.cat([x[2, :, 1:], zero[:, :1]], 1))
+    frames, by = torch.rand(3, 4, 2, 5, 6), torch.tensor([[1, -2], [0, 3], [-1, 0]])
+    for k in range(4):
+        assert F.shifted(frames, by)[:, k].equal(F.shifted(frames[:, k], by))
+
+
 def test_sharpness_is_the_variance_of_the_laplacian_by_hand() -> None:
     x = RNG.random((3, 2, 6, 5))
     gray = x.mean(1)

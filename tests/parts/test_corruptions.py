@@ -48,8 +48,12 @@ def test_a_hole_is_0_and_values_fall_on_their_own():
 
 
 @pytest.mark.parametrize("kind", [Masking, SaltAndPepper])
-def test_whole_pixels_touch_all_channels_together_and_pixels_on_their_own(kind):
-    x_in, mask = kind(0.3, whole_pixels=True)(torch.rand(300, 3, 4, 5))
+@pytest.mark.parametrize("shape", [(3, 4, 5), (3, 20), (2, 3, 4, 5)])
+def test_whole_pixels_touch_all_channels_together_and_pixels_on_their_own(kind, shape):
+    x_in, mask = kind(0.3, whole_pixels=True)(torch.rand(300, *shape))
+    if len(shape) == 4:
+        near(mask[:, 0, 0] & mask[:, 1, 0], 0.09)  # each frame on its own
+        x_in, mask = x_in.flatten(0, 1), mask.flatten(0, 1)
     assert mask.equal(mask[:, :1].expand_as(mask))
     if kind is SaltAndPepper:
         assert x_in[mask.all(1, keepdim=True).expand_as(mask)].unique().tolist() == [0, 1]
@@ -96,7 +100,7 @@ def test_clipping_cuts_the_noisy_value_at_0_and_1_and_nothing_else():
     assert bool(mask.all())
 
 
-@pytest.mark.parametrize("shape", [(13,), (1, 8, 8), (3, 7, 10)])
+@pytest.mark.parametrize("shape", [(13,), (1, 8, 8), (3, 7, 10), (2, 13)])
 @pytest.mark.parametrize("block", [1, 3, 20])
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.75, 1.0])
 def test_blocks_go_whole_and_as_many_as_were_asked_to_within_one(shape, block, share):
@@ -117,6 +121,19 @@ def test_blocks_go_whole_and_as_many_as_were_asked_to_within_one(shape, block, s
     assert bool(((gone.sum(1) - share * number).abs() < 1).all())
     for cell in range(number):
         near(gone[:, cell], share)
+
+
+def test_a_block_lies_in_one_frame_and_covers_its_channels():
+    mask = Blocks(0.5, block_size=4)(torch.ones(2000, 3, 2, 4, 8)).mask
+    assert mask.equal(mask[:, :, :1].expand_as(mask))
+    halves = mask[:, :, 0].unflatten(-1, (2, 4))
+    assert halves.equal(halves[..., :1, :, :1].expand_as(halves))
+    gone = halves[:, :, 0, :, 0].flatten(1)
+    assert bool((gone.sum(1) == 3).all())  # half of two blocks in each of three frames
+    for block in range(6):
+        near(gone[:, block], 0.5)
+    # two blocks of six without replacement, in whatever frames they are: 1/2 * 2/5
+    near(gone[:, 0] & gone[:, 2], 0.2)
 
 
 def test_a_block_needs_a_side():

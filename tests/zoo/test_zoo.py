@@ -15,6 +15,7 @@ from isthmus.models.recipe import Recipe
 from isthmus.zoo import RECIPES, RecipeEntry, recipe
 
 IMAGES = [(1, 28, 28), (3, 20, 33), (1, 8, 8)]
+SEQUENCES = [(2, 7), (13, 50)]
 ROW = (7,)
 CONVOLUTIONAL = [n for n in RECIPES if recipe(n).net.kind == "conv"]
 every_recipe = pytest.mark.parametrize("name", RECIPES)
@@ -29,7 +30,8 @@ def layers(net: nn.Module, kind: type[nn.Module]) -> list[nn.Module]:
 
 
 @pytest.mark.parametrize(
-    ("name", "shape"), [(n, s) for n in RECIPES for s in [*IMAGES, ROW] if s != ROW or n not in CONVOLUTIONAL]
+    ("name", "shape"),
+    [(n, s) for n in RECIPES for s in [*IMAGES, *SEQUENCES, ROW] if s != ROW or n not in CONVOLUTIONAL],
 )
 def test_a_recipe_builds_for_data_of_any_shape_and_gives_a_loss_with_gradients(name, shape):
     objective = recipe(name).build(shape)
@@ -47,10 +49,26 @@ def test_a_recipe_builds_for_data_of_any_shape_and_gives_a_loss_with_gradients(n
     assert list(loss.terms) == [objective.fidelity_name, *own, *recipe(name).penalties]
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "shape"),
+    [(n, "conv", s) for n in RECIPES if n not in CONVOLUTIONAL for s in SEQUENCES]
+    + [(n, "mlp", (2, 3, 4, 5)) for n in RECIPES if n not in CONVOLUTIONAL],
+)
+def test_every_recipe_takes_sequences_with_a_convolutional_net_and_frames_with_a_dense_one(name, kind, shape):
+    changed = recipe(name).with_options({"net.kind": kind} | ({"net.channels": [6, 4]} if kind == "conv" else {}))
+    objective = changed.build(shape)
+    x = torch.rand(3, *shape)
+    loss = objective(x)
+    assert bool(torch.isfinite(loss.total))
+    sum(loss.critics.values(), loss.total).backward()
+    assert all(p.grad is not None for p in objective.parameters() if p.requires_grad)
+    assert objective.model.reconstruct(x).shape == x.shape
+
+
 @pytest.mark.parametrize("name", CONVOLUTIONAL)
 def test_a_convolutional_recipe_refuses_rows(name):
     with pytest.raises(
-        ShapeError, match=r"^A convolutional net requires images \(channels, height, width\), but one example "
+        ShapeError, match=r"^A convolutional net requires images \(channels, height, width\) or sequences "
     ):
         recipe(name).build(ROW)
 

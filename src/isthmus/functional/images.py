@@ -1,4 +1,4 @@
-r"""Images: structural similarity, sharpness, and translation."""
+r"""Images: structural similarity and sharpness; translation of images and sequences."""
 
 import torch
 import torch.nn.functional as F
@@ -45,18 +45,23 @@ def ssim(
     return similarity.flatten(1).mean(1)
 
 
-def shifted(x: Float[Tensor, "B C H W"], by: Int[Tensor, "B 2"]) -> Float[Tensor, "B C H W"]:
-    """Images translated by an integer number of pixels (down, right) per image; new pixels are 0.
+def shifted(x: Float[Tensor, "B *D"], by: Int[Tensor, "B axes"]) -> Float[Tensor, "B *D"]:
+    """Examples translated by integers along their last axes; new values are 0.
+
+    Args:
+        x: images (B, C, H, W), sequences (B, C, T), or frames.
+        by: for each example (down, right) in pixels, or (later,) in steps.
 
     >>> shifted(torch.tensor([[[[1.0, 2.0]]]]), torch.tensor([[0, 1]])).tolist()
     [[[[0.0, 1.0]]]]
     """
-    for axis in (2, 3):
+    for column, axis in enumerate(range(x.ndim - by.shape[1], x.ndim)):
         side = x.shape[axis]
-        # index of the source row, then of the source column
-        index = torch.arange(side, device=x.device) - by[:, axis - 2, None]
+        # index of the source along the axis
+        index = torch.arange(side, device=x.device) - by[:, column, None]
         inside = (index >= 0) & (index < side)
-        shape = (len(x), 1, side, 1) if axis == 2 else (len(x), 1, 1, side)
+        shape = [len(x), *[1] * (x.ndim - 1)]
+        shape[axis] = side
         source = index.clamp(0, side - 1).reshape(shape).expand_as(x)
         # not a product, as missing values (NaN) times 0 would enter at the edge
         x = torch.where(inside.reshape(shape), x.gather(axis, source), 0.0)

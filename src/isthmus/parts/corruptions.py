@@ -39,7 +39,8 @@ class Masking(nn.Module):
 
     Args:
         fraction: the probability v, in [0, 1]; a number or a schedule.
-        whole_pixels: mask all channels of a pixel together, instead of each value independently.
+        whole_pixels: mask all channels of a pixel, or of a step of a sequence, together, instead of each value
+            independently.
 
     Raises:
         BadOption: a probability outside [0, 1].
@@ -117,7 +118,8 @@ class SaltAndPepper(nn.Module):
 
     Args:
         fraction: the probability v, in [0, 1]; a number or a schedule.
-        whole_pixels: set all channels of a pixel to black or white together, instead of each value independently.
+        whole_pixels: set all channels of a pixel, or of a step of a sequence, to black or white together, instead of
+            each value independently.
 
     Raises:
         BadOption: a probability outside [0, 1].
@@ -149,11 +151,11 @@ class SaltAndPepper(nn.Module):
 
 
 class Blocks(nn.Module):
-    r"""Block masking: random square patches of an image (all channels), or runs of values of a vector, are set to 0.
+    r"""Block masking: random square patches of an image or frame, or runs of a sequence or vector, are set to 0.
 
-    Blocks form a grid that starts at the first value; blocks at the far edges may be smaller. Of n blocks
-    :math:`\lfloor vn + u \rfloor` are masked, :math:`u \sim \mathcal U[0, 1)`: vn up to rounding, and each value with
-    probability exactly v.
+    A block covers all channels. Blocks form a grid that starts at the first value; blocks at the far edges may be
+    smaller. Of n blocks :math:`\lfloor vn + u \rfloor` are masked, :math:`u \sim \mathcal U[0, 1)`: vn up to rounding,
+    and each value with probability exactly v.
 
     Args:
         fraction: fraction v of masked blocks, in [0, 1]; a number or a schedule.
@@ -177,22 +179,30 @@ class Blocks(nn.Module):
 
     def forward(self, x: Float[Tensor, "B *D"], progress: float = 1.0) -> Corrupted:
         """``x`` with masked blocks, when a fraction ``progress`` of the run is done."""
-        space = x.shape[1:] if x.ndim == 2 else x.shape[2:]
-        grid = [-(-side // self.block_size) for side in space]
+        whole = x if x.ndim == 2 else x.select(_channels(x), 0)
+        space = whole.shape[1:]
+        # the first of three axes counts frames, and a block is in one of them
+        sizes = [1 if len(space) == 3 and axis == 0 else self.block_size for axis in range(len(space))]
+        grid = [-(-side // size) for side, size in zip(space, sizes, strict=True)]
         # sorting noise gives a random order of the blocks, the first of which are masked
         order = torch.rand(len(x), math.prod(grid), device=x.device).argsort(1)
         expected = self.fraction.at(progress) * math.prod(grid)
         count = (expected + torch.rand(len(x), 1, device=x.device)).floor()
         mask = (order < count).reshape(len(x), *grid)
-        for axis, side in enumerate(space, start=1):
-            mask = mask.repeat_interleave(self.block_size, axis).narrow(axis, 0, side)
-        return _masked(x, mask if x.ndim == 2 else mask[:, None].expand_as(x))
+        for axis, (side, size) in enumerate(zip(space, sizes, strict=True), start=1):
+            mask = mask.repeat_interleave(size, axis).narrow(axis, 0, side)
+        return _masked(x, mask if x.ndim == 2 else mask.unsqueeze(_channels(x)).expand_as(x))
+
+
+def _channels(x: Float[Tensor, "B *D"]) -> int:
+    """The axis of the channels: the first of images and sequences, the second of frames (F, C, H, W)."""
+    return 1 if x.ndim < 5 else 2
 
 
 def _uniform(x: Float[Tensor, "B *D"], *, whole_pixels: bool) -> Float[Tensor, "B *D"]:
     """Uniform random numbers in [0, 1) of the shape of ``x``, one per value or one per pixel."""
     if whole_pixels and x.ndim > 2:
-        return torch.rand_like(x[:, :1]).expand_as(x)
+        return torch.rand_like(x.narrow(_channels(x), 0, 1)).expand_as(x)
     return torch.rand_like(x)
 
 

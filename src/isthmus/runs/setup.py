@@ -157,9 +157,10 @@ def check_data_fits(recipe: Recipe, data: PreparedData, strategy: str) -> None:
         BadData: pretraining on streamed data, or random shifts of a table.
         BadOption: pretraining or a closed form with sharded layers, or pretraining options without pretraining.
     """
-    if recipe.data.random_shift and not data.images:
+    if recipe.data.random_shift and data.kind == "table":
         raise BadData(
-            f"data.random_shift is {recipe.data.random_shift}, but the data is a table, not images. Leave it out."
+            f"data.random_shift is {recipe.data.random_shift}, but the data is a table, not images or sequences. "
+            "Leave it out."
         )
     if data.train.inputs is not None:
         check_kind_of_data(recipe.training, recipe.pretraining, pairs=True)

@@ -90,7 +90,8 @@ class BatchSource(ABC, Generic[X]):
         seed = derive_seed(self.seed, "draw", number, batch, self.share.rank)
         generator = torch.Generator(values.device).manual_seed(seed)
         if self.shift:
-            by = torch.randint(2 * self.shift + 1, (len(values), 2), generator=generator, device=values.device)
+            axes = min(2, values.ndim - 2)
+            by = torch.randint(2 * self.shift + 1, (len(values), axes), generator=generator, device=values.device)
             values = shifted(values, by - self.shift)
         if not self.dynamic:
             return values

@@ -12,7 +12,7 @@ from isthmus.parts.corruptions import CORRUPTIONS
 from isthmus.parts.protocols import Corruption
 from isthmus.parts.schedules import Schedule
 
-SHAPES = [(7,), (1, 4, 4), (3, 5, 2)]
+SHAPES = [(7,), (2, 7), (1, 4, 4), (3, 5, 2), (3, 2, 4, 4)]
 STRENGTH = {"masking": "fraction", "gaussian": "scale", "salt_and_pepper": "fraction", "blocks": "fraction"}
 each = pytest.mark.parametrize("kind", CORRUPTIONS)
 each_strong = pytest.mark.parametrize("kind", STRENGTH)

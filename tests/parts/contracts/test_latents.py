@@ -17,7 +17,7 @@ from isthmus.parts.penalties import KL
 from isthmus.parts.priors import StandardNormal
 from isthmus.parts.protocols import Capability, Latent
 
-SPACES = [(), (2, 3)]
+SPACES = [(), (3,), (2, 3)]
 NAMES = {"activation": ACTIVATIONS}
 CASES = [(kind, {}) for kind in LATENTS] + [
     (kind, {option: value})

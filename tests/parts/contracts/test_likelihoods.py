@@ -19,7 +19,7 @@ from isthmus.parts.likelihoods import (
 )
 from isthmus.parts.protocols import Likelihood
 
-SPACES = [(), (2, 3)]
+SPACES = [(), (3,), (2, 3)]
 NOTABLE: dict[str, list[object]] = {
     "scale": [0.05, 3.0],
     "df": [1.5, 30.0],

@@ -155,5 +155,5 @@ def test_frames_are_refused_in_one_sentence():
 
 
 def test_a_sequence_too_short_for_an_even_kernel_is_refused_by_its_length():
-    with pytest.raises(ShapeError, match="Sequences of 2 steps cannot be halved 3 times with kernel size 4"):
+    with pytest.raises(ShapeError, match="Sequences of length 2 cannot be halved 3 times with kernel size 4"):
         made((1, 2), None, channels=[2, 2, 2], kernel_size=4)

@@ -261,7 +261,7 @@ def _sizes(shape: Shape, kernel: int, stages: int, down: str) -> list[Size]:
         # a transposed convolution can restore this size, or one value more (output padding)
         restored = [(h - 1) * 2 - 2 * pad + kernel for h in halved]
         if min(halved) < 1 or any(not 0 <= v - r <= 1 for v, r in zip(n, restored, strict=True)):
-            what = f"Images of {shape[1]}x{shape[2]}" if len(shape) == 3 else f"Sequences of {shape[1]} steps"
+            what = f"Images of {shape[1]}x{shape[2]}" if len(shape) == 3 else f"Sequences of length {shape[1]}"
             raise ShapeError(
                 f"{what} cannot be halved {stages} times with kernel size {kernel}. "
                 "Use fewer net.channels, or an odd net.kernel_size."
