@@ -21,8 +21,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from isthmus.data.prepared import PreparedData
+from isthmus.data.transforms.axes import Kind, kind_of, units_of
 from isthmus.data.transforms.contract import DataContract
-from isthmus.data.transforms.layout import Kind, kind_of
 from isthmus.data.transforms.scaling import Scaling
 from isthmus.errors import BadData, BadRun, IsthmusError, one_line, printable
 from isthmus.files.atomic import replacing, write_text
@@ -187,8 +187,7 @@ def _check_contract(metadata: RunMetadata) -> None:
     Raises:
         BadData: they do not.
     """
-    contract, size = metadata.data_contract, math.prod(metadata.shape)
-    width = metadata.shape[0] if not contract.images and len(metadata.shape) == 1 else 1
+    contract, size, width = metadata.data_contract, math.prod(metadata.shape), units_of(metadata.shape)
     lengths = {"fill values": len(contract.fill), "scales": len(contract.scaling.scale)}
     for what, length in lengths.items():
         if length not in (1, width):
