@@ -71,12 +71,47 @@ def check_count(array: npt.NDArray[np.generic], count: int, name: str, of: str) 
         raise ShapeError(f"{name} must have shape ({count},), but the shape is {array.shape}. Pass one value per {of}.")
 
 
-def displayed(images: Array) -> Array:
-    """Images (N, C, H, W) clipped to [0, 1] as (N, H, W, 3), or as (N, H, W) in gray unless C is 3."""
-    if images.shape[1] == 3:
-        return images.clip(0, 1).transpose(0, 2, 3, 1)
-    gray: Array = images.mean(axis=1).clip(0, 1)
-    return gray
+def displayed(images: Array) -> tuple[Array, str]:
+    """Images (N, C, H, W) as tiles (N, H, W, 3), or (N, H, W) in gray, and a remark on what is shown of them.
+
+    One channel is gray and three are red, green and blue, both clipped to [0, 1]. Of two channels the mean is shown; of
+    four (as in RGBA) the first three are red, green and blue; of more the last, the middle and the first one. These
+    channels have units of their own, so each is stretched from its 1st to its 99th percentile, as are all channels
+    together where no value is a brightness in [0, 1].
+    """
+    count = images.shape[1]
+    if count in (1, 3):
+        dark = not DARK <= images.max() <= BRIGHT and images.max() != 0
+        shown = _stretched(images, (0, 1, 2, 3)) if dark else images.clip(0, 1)
+        return (shown[:, 0] if count == 1 else shown.transpose(0, 2, 3, 1)), "brightness stretched" if dark else ""
+    if count == 2:
+        return _stretched(images, (0, 2, 3)).mean(axis=1), "mean of 2 channels"
+    chosen = [0, 1, 2] if count == 4 else [count - 1, count // 2, 0]
+    red, green, blue = (channel + 1 for channel in chosen)
+    tiles = _stretched(images[:, chosen], (0, 2, 3)).transpose(0, 2, 3, 1)
+    return tiles, f"channels {red}, {green} and {blue} of {count} as red, green and blue"
+
+
+DARK, BRIGHT = 0.2, 2.0
+"""Bounds of the largest value of images that are shown as they are."""
+
+
+def _stretched(images: Array, axes: tuple[int, ...]) -> Array:
+    """Values from their 1st to their 99th percentile, over ``axes``, as [0, 1]."""
+    low, high = np.percentile(images, (1, 99), axis=axes, keepdims=True)
+    stretched: Array = ((images - low) / np.where(high > low, high - low, 1.0)).clip(0, 1)
+    return stretched
+
+
+def remarked(title: str, remark: str) -> str:
+    """The title, with a remark if there is one."""
+    return f"{title} ({remark})" if remark else title
+
+
+def middle_frame(frames: Array, axis: int, title: str) -> tuple[Array, str]:
+    """The middle one of the frames along ``axis``, and the title with its number."""
+    count = frames.shape[axis]
+    return frames.take(count // 2, axis), remarked(title, f"frame {count // 2 + 1} of {count}")
 
 
 class Canvas(Figure):
@@ -170,7 +205,7 @@ def panel_columns(count: int) -> int:
 
 def cut(title: str, shown: int, count: int) -> str:
     """The title, with a remark if only the first ``shown`` of ``count`` are shown."""
-    return title if shown >= count else f"{title} (first {shown} of {count:,})"
+    return remarked(title, f"first {shown} of {count:,}" if shown < count else "")
 
 
 def short(value: float) -> str:

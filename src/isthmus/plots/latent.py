@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -29,12 +30,15 @@ from isthmus.plots.canvas import (
     frame,
     head,
     label,
+    middle_frame,
     named_ticks,
     quiet,
+    remarked,
     scale,
     short,
     tile_inches,
 )
+from isthmus.plots.sequences import sheet, thinned
 
 # The ten colors of Petroff (Accessible color sequences for data visualization, 2021, arXiv:2107.02270) with black in
 # place of the second gray, then two more.
@@ -201,57 +205,77 @@ def manifold(
     y: Sequence[float],
     title: str = "Decoded latent grid",
     axis_labels: tuple[str, str] = ("z1", "z2"),
+    channels: Sequence[str] = (),
 ) -> Figure:
-    """Images decoded on a grid of codes, joined to one image with the codes as axes.
+    """Images or sequences decoded on a grid of codes, joined to one image with the codes as axes.
 
     Args:
-        images: (len(y) * len(x), C, H, W), row by row, the top row first.
+        images: (len(y) * len(x), C, H, W) or (len(y) * len(x), C, T), row by row, the top row first. Of frames
+            (len(y) * len(x), F, C, H, W) the middle one is shown.
         x: coordinates of the columns, from left to right; they need not be evenly spaced.
         y: coordinates of the rows, from top to bottom.
         title: title of the figure.
         axis_labels: names of the horizontal and the vertical coordinate.
+        channels: names of the channels of sequences.
     """
     array = finite(images, "The manifold")
-    check_shape(array, {4: "(rows * columns, C, H, W)"}, "The manifold")
+    check_shape(array, _ranks("rows * columns"), "The manifold")
     rows, columns = len(y), len(x)
     if len(array) != rows * columns:
         raise BadData(
             f"The manifold has {len(array)} images, but {rows} rows of {columns} need {rows * columns}. Decode one "
             "image per position of the grid."
         )
-    figure, axes = _sheet(displayed(array), rows, columns)
+    if array.ndim == 3:
+        figure, axes, every = sheet(array, rows, columns, title, channels)
+    else:
+        figure, axes, every = *_sheet(array, rows, columns, title), 1
     quiet(axes, spines=())
-    named_ticks(axes, x=_centers(x), y=_centers(y))
+    named_ticks(axes, x=_centers(x, every), y=_centers(y, every))
     axes.tick_params(labelsize=SMALL_SIZE)
     label(axes, *axis_labels)
-    entitle(axes, title)
     return figure
 
 
-def bilinear(images: npt.ArrayLike, *, title: str = "Bilinear interpolation between four examples") -> Figure:
-    """Images on a square grid between four framed corners, joined to one image.
+def _ranks(count: str) -> dict[int, str]:
+    """Shapes of images, sequences and frames, by their number of axes."""
+    return {4: f"({count}, C, H, W)", 3: f"({count}, C, T)", 5: f"({count}, F, C, H, W)"}
+
+
+def bilinear(
+    images: npt.ArrayLike,
+    *,
+    title: str = "Bilinear interpolation between four examples",
+    channels: Sequence[str] = (),
+) -> Figure:
+    """Images or sequences on a square grid between four framed corners, joined to one image.
 
     Args:
-        images: (side * side, C, H, W), row by row, the top row first: u increases from left to right and v from top to
-            bottom, both from 0 to 1.
+        images: (side * side, C, H, W) or (side * side, C, T), row by row, the top row first: u increases from left to
+            right and v from top to bottom, both from 0 to 1.
         title: title of the figure.
+        channels: names of the channels of sequences.
     """
     array = finite(images, "The interpolation")
-    check_shape(array, {4: "(side * side, C, H, W)"}, "The interpolation")
+    check_shape(array, _ranks("side * side"), "The interpolation")
     side = math.isqrt(len(array))
     if side * side != len(array):
         raise BadData(f"The interpolation has {len(array)} images, which fill no square. Decode a square grid.")
     weights = np.linspace(0, 1, side).tolist()
-    figure = manifold(array, x=weights, y=weights, title=title, axis_labels=("u", "v"))
+    figure = manifold(array, x=weights, y=weights, title=title, axis_labels=("u", "v"), channels=channels)
     (axes,) = figure.axes
-    for row in (0, side - 1):
-        for column in (0, side - 1):
-            frame(axes, (column, column + 1, row + 1, row), VERMILION, 2)
+    every = thinned(side) if array.ndim == 3 else 1
+    ends = [end for end in (0, side - 1) if end % every == 0]
+    for row, column in product(ends, ends):
+        frame(axes, (column, column + every, row + every, row), VERMILION, 2)
     return figure
 
 
-def _sheet(tiles: Array, rows: int, columns: int) -> tuple[Figure, Axes]:
+def _sheet(images: Array, rows: int, columns: int, title: str) -> tuple[Figure, Axes]:
     """A figure of joined images whose axes count them: image (0, 0) covers the square from 0 to 1."""
+    if images.ndim == 5:
+        images, title = middle_frame(images, 1, title)
+    tiles, remark = displayed(images)
     high, wide = tiles.shape[1:3]
     inch = tile_inches(columns, wide, wide=SQUARE)
     figure = canvas(columns * inch + MARGIN, rows * inch * high / wide + MARGIN)
@@ -259,6 +283,7 @@ def _sheet(tiles: Array, rows: int, columns: int) -> tuple[Figure, Axes]:
     sheet, border = _joined(tiles, rows, columns), (0, columns, rows, 0)
     axes.imshow(sheet, cmap=GREY.name, vmin=0, vmax=1, interpolation="nearest", extent=border)
     axes.set_aspect(high / wide)
+    entitle(axes, remarked(title, remark))
     return figure, axes
 
 
@@ -269,6 +294,10 @@ def _joined(tiles: Array, rows: int, columns: int) -> Array:
     return grid.reshape(rows * high, columns * wide, *channels)
 
 
-def _centers(values: Sequence[float]) -> dict[float, str]:
-    """Positions and coordinates of at most nine evenly spaced cells, beginning with the first."""
-    return {k + 0.5: short(values[k]) for k in range(0, len(values), math.ceil(len(values) / 9))}
+def _centers(values: Sequence[float], every: int = 1) -> dict[float, str]:
+    """Positions and coordinates of at most nine evenly spaced cells, beginning with the first.
+
+    Only one of ``every`` cells is drawn, in the place of all of these.
+    """
+    step = every * math.ceil(math.ceil(len(values) / every) / 9)
+    return {k + every / 2: short(values[k]) for k in range(0, len(values), step)}

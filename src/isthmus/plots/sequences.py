@@ -1,7 +1,7 @@
 """Sequences as lines: one panel per example and channel, each channel with a value axis of its own."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib import colormaps
@@ -14,8 +14,6 @@ from matplotlib.figure import Figure
 from isthmus.plots.canvas import (
     BLUE,
     FRAME,
-    INK,
-    LABEL_SIZE,
     MARGIN,
     QUIET,
     SMALL_SIZE,
@@ -31,6 +29,7 @@ from isthmus.plots.canvas import (
     named_ticks,
     panel_columns,
     quiet,
+    remarked,
     whole_ticks,
 )
 from isthmus.plots.lines import COLORS
@@ -124,7 +123,7 @@ def sheet(x: Array, rows: int, columns: int, title: str, channels: Sequence[str]
     Returns:
         The figure, its axes, and the side of a cell that is drawn, in cells that were passed.
     """
-    every = max(_thinned(rows), _thinned(columns))
+    every = max(thinned(rows), thinned(columns))
     count = min(x.shape[1], len(COLORS))
     figure = canvas(SQUARE + MARGIN, SQUARE * min(2.0, max(0.5, rows / columns)) + MARGIN)
     axes = figure.add_subplot()
@@ -145,7 +144,7 @@ def sheet(x: Array, rows: int, columns: int, title: str, channels: Sequence[str]
     _cells(axes, rows, columns, every)
     if count > 1:
         figure.legend(loc="outside lower right", ncols=count, frameon=False, fontsize=SMALL_SIZE)
-    entitle(axes, title if count == x.shape[1] else f"{title} (first {count} of {x.shape[1]} channels)")
+    entitle(axes, remarked(title, f"first {count} of {x.shape[1]} channels" if count < x.shape[1] else ""))
     return figure, axes, every
 
 
@@ -160,7 +159,7 @@ def _cells(axes: Axes, rows: int, columns: int, every: int) -> None:
     named_ticks(axes)
 
 
-def _thinned(count: int) -> int:
+def thinned(count: int) -> int:
     """Every how many cells are drawn; both ends are, if that is possible."""
     least = max(1, math.ceil(count / MOST_CELLS))
     return next((k for k in range(least, 2 * least + 2) if (count - 1) % k == 0), least) if count > 1 else 1
@@ -189,9 +188,12 @@ def _panels(
         axes.set_title(names[k] if k < count and (line == 0 or rows == 1) else "", **_SMALL)
         left = _channel(line, channels) if rows > 1 else channels[0] if channels else "value"
         label(axes, "step" if last else "", left if column == 0 else "")
+    figure.align_ylabels(list(grid[:, 0]))
     if rows > 1:
         return figure, [(axes, column, line) for axes, line, column in found]
-    return figure, [(axes, line * columns + column, 0) for axes, line, column in found if line * columns + column < count]
+    return figure, [
+        (axes, line * columns + column, 0) for axes, line, column in found if line * columns + column < count
+    ]
 
 
 _SMALL = {"loc": "left", "fontsize": SMALL_SIZE, "color": QUIET, "parse_math": False}
@@ -210,4 +212,4 @@ def _channel(number: int, names: Sequence[str]) -> str:
 
 def _shortened(title: str, channels: int) -> str:
     """The title, with a remark if not all channels are drawn."""
-    return title if channels <= MOST_CHANNELS else f"{title} (first {MOST_CHANNELS} of {channels} channels)"
+    return remarked(title, f"first {MOST_CHANNELS} of {channels} channels" if channels > MOST_CHANNELS else "")

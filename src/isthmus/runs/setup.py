@@ -159,11 +159,8 @@ def check_data_fits(recipe: Recipe, data: PreparedData, strategy: str) -> None:
     """
     if recipe.data.random_shift and data.kind == "table":
         raise BadData(
-    if recipe.data.random_shift and data.kind == "table":
-        raise BadData(
             f"data.random_shift is {recipe.data.random_shift}, but the data is a table, not images or sequences. "
             "Leave it out."
-        )
         )
     if data.train.inputs is not None:
         check_kind_of_data(recipe.training, recipe.pretraining, pairs=True)
