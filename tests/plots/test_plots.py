@@ -24,6 +24,8 @@ HISTORY = [
     for e in range(1, 6)
 ]
 WALKS, TABLE_WALKS = RNG.random((2, 5, 1, 8, 8)), RNG.random((2, 5, 6))
+SEQUENCES, FRAMES = RNG.random((9, 2, 20)), RNG.random((9, 4, 1, 6, 5))
+SEQUENCE_WALKS, FRAME_WALKS = RNG.random((2, 5, 2, 20)), RNG.random((2, 5, 3, 1, 6, 5))
 # Every function, on pictures and on tables: (a call with its array, the array).
 MEMBERS = {
     "strip": (lambda a: plots.strip({"a": a, "b": a}, title="t"), IMAGES),
@@ -41,6 +43,22 @@ MEMBERS = {
     "interpolation": (plots.interpolation, WALKS),
     "interpolation of a table": (plots.interpolation, TABLE_WALKS),
     "traversals": (lambda a: plots.traversals(a, range(5)), WALKS),
+    "reconstructions of sequences": (lambda a: plots.reconstructions(a, a, error=range(9)), SEQUENCES),
+    "reconstructions of frames": (lambda a: plots.reconstructions(a, a, error=range(9)), FRAMES),
+    "denoised sequences": (lambda a: plots.denoised({"a": a, "b": a, "c": a}), SEQUENCES),
+    "denoised frames": (lambda a: plots.denoised({"a": a, "b": a, "c": a}), FRAMES),
+    "samples of sequences": (plots.samples, SEQUENCES),
+    "samples of frames": (plots.samples, FRAMES),
+    "filters of sequences": (plots.filters, SEQUENCES - 0.5),
+    "short filters of sequences": (plots.filters, SEQUENCES[..., :3] - 0.5),
+    "filters of frames": (plots.filters, FRAMES - 0.5),
+    "manifold of sequences": (lambda a: plots.manifold(a, x=range(3), y=range(3)), SEQUENCES),
+    "manifold of frames": (lambda a: plots.manifold(a, x=range(3), y=range(3)), FRAMES),
+    "bilinear of sequences": (plots.bilinear, SEQUENCES),
+    "interpolation of sequences": (plots.interpolation, SEQUENCE_WALKS),
+    "interpolation of frames": (plots.interpolation, FRAME_WALKS),
+    "traversals of sequences": (lambda a: plots.traversals(a, range(5)), SEQUENCE_WALKS),
+    "traversals of frames": (lambda a: plots.traversals(a, range(5)), FRAME_WALKS),
     "traversals of a table": (lambda a: plots.traversals(a, range(5)), TABLE_WALKS),
 }
 Draw = Callable[[npt.NDArray[np.float64]], Figure]
@@ -143,8 +161,41 @@ def test_values_outside_the_unit_interval_are_clipped_for_display():
     np.testing.assert_array_equal(shown, np.zeros((2, 2, 3)))
 
 
-def test_channels_other_than_three_are_shown_by_their_mean():
-    np.testing.assert_allclose(pixels(plots.samples(COLOUR[:, :2]))[0], COLOUR[0, :2].mean(axis=0))
+def stretched(x: npt.NDArray[np.float64], axes: tuple[int, ...]) -> npt.NDArray[np.float64]:
+    low, high = (np.percentile(x, q, axis=axes, keepdims=True) for q in (1, 99))
+    return ((x - low) / (high - low)).clip(0, 1)
+
+
+def test_two_channels_are_shown_by_their_mean_each_stretched():
+    units = COLOUR[:, :2] * np.array([1.0, 1000.0])[:, None, None]
+    figure = plots.samples(units)
+    np.testing.assert_allclose(pixels(figure)[0], stretched(COLOUR[:, :2], (0, 2, 3)).mean(axis=1)[0])
+    assert titles(figure) == ["Samples (mean of 2 channels)"]
+
+
+@pytest.mark.parametrize(("count", "shown"), [(4, (1, 2, 3)), (5, (5, 3, 1)), (13, (13, 7, 1))])
+def test_of_many_channels_three_are_shown_in_color_and_the_title_says_which(count: int, shown: tuple[int, int, int]):
+    scene = RNG.random((4, count, 6, 5)) * 10.0 ** np.arange(count)[:, None, None]
+    figure = plots.samples(scene)
+    expected = stretched(scene[:, [k - 1 for k in shown]], (0, 2, 3)).transpose(0, 2, 3, 1)
+    np.testing.assert_allclose(pixels(figure)[2], expected[2])
+    (title,) = titles(figure)
+    expected_title = "Samples (channels {}, {} and {} of {} as red, green and blue)".format(*shown, count)
+    assert " ".join(title.split()) == expected_title
+
+
+def test_originals_and_reconstructions_of_a_scene_are_stretched_alike():
+    scene = RNG.random((3, 5, 4, 4)) * 50
+    figure = plots.reconstructions(scene, scene / 2)
+    both = stretched(np.concatenate([scene, scene / 2])[:, [4, 2, 0]], (0, 2, 3)).transpose(0, 2, 3, 1)
+    np.testing.assert_allclose(np.stack(pixels(figure)), both)
+
+
+@pytest.mark.parametrize("scale", [0.05, 4000.0])
+def test_pictures_whose_numbers_are_no_brightness_are_stretched_together(scale: float):
+    figure = plots.samples(COLOUR * scale)
+    np.testing.assert_allclose(pixels(figure)[1], stretched(COLOUR, (0, 1, 2, 3))[1].transpose(1, 2, 0))
+    assert titles(figure) == ["Samples (brightness stretched)"]
 
 
 def test_pixels_are_never_interpolated():

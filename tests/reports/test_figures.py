@@ -137,7 +137,7 @@ def test_traversals_come_in_the_order_of_the_nats_they_carry(monkeypatch: pytest
     run, ready = made("vae", **{"latent.size": 4})
     seen: dict[str, list[float] | list[str]] = {}
 
-    def spy(frames, values, kl, *, names):
+    def spy(frames, values, kl, *, names, channels):
         seen.update(kl=kl.tolist(), names=list(names), frames=frames)
         return figures.plots.samples(frames[:, 0])
 
@@ -159,7 +159,7 @@ def test_without_known_nats_latents_walk_through_the_quantiles_of_their_codes(mo
         last.weight[0] = 0
     seen: dict[str, object] = {}
 
-    def spy(frames, values, *, names, values_name):
+    def spy(frames, values, *, names, values_name, channels):
         seen.update(frames=frames, values=values, names=names)
         return figures.plots.samples(frames[:, 0])
 
@@ -188,7 +188,7 @@ def test_a_denoised_picture_shows_original_corrupted_and_restored(monkeypatch: p
     run, ready = made("deep", **{"corruption.kind": "gaussian"})
     seen: dict[str, object] = {}
 
-    def spy(rows, *, psnr):
+    def spy(rows, *, psnr, channels):
         seen.update(rows=rows, psnr=psnr)
         return figures.plots.samples(rows["original"])
 

@@ -57,7 +57,7 @@ def run_figures(run: Run, data: PreparedData) -> Iterator[RunFigure]:
     yield RunFigure(
         "reconstructions",
         "Originals and reconstructions",
-        "Examples (top) and their reconstructions (bottom), with the squared error in the units of the model inputs.",
+        "Examples and their reconstructions, with the squared error in the units of the model inputs.",
         lambda: _reconstructions(run, split),
     )
     if is_denoising(run.model) or split.inputs is not None:
@@ -80,7 +80,9 @@ def run_figures(run: Run, data: PreparedData) -> Iterator[RunFigure]:
             "interpolation",
             "Interpolations",
             "Decoded points on the straight line between the codes of two examples.",
-            lambda: plots.interpolation(run.to_plot(lines_between(run, *end_points(split, ROWS), STEPS))),
+            lambda: plots.interpolation(
+                run.to_plot(lines_between(run, *end_points(split, ROWS), STEPS)), channels=run.channels
+            ),
         )
     yield from _of_plane(run, split)
     yield from _of_prior(run, split)
@@ -100,11 +102,11 @@ def _of_plane(run: Run, split: PreparedSplit) -> Iterator[RunFigure]:
             label_names=run.metadata.label_names,
         ),
     )
-    if run.metadata.images and has_real_code(run):
+    if run.metadata.kind != "table" and has_real_code(run):
         yield RunFigure(
             "manifold",
             "Decoded latent grid",
-            "Images decoded on a grid of codes: at quantiles of the standard normal prior, or, with another prior or "
+            "Examples decoded on a grid of codes: at quantiles of the standard normal prior, or, with another prior or "
             "none, evenly spaced over the codes of the data.",
             lambda: _manifold(run, split),
         )
@@ -119,13 +121,15 @@ def _of_prior(run: Run, split: PreparedSplit) -> Iterator[RunFigure]:
         "Samples",
         "New examples, decoded from samples of the prior.",
         lambda: plots.samples(
-            run.to_plot(run.model.sample(64, seed=run.metadata.seed)), title="Samples from the prior"
+            run.to_plot(run.model.sample(64, seed=run.metadata.seed)),
+            title="Samples from the prior",
+            channels=run.channels,
         ),
     )
     if (
         run.model.code_shape is not None
         and len(run.model.code_shape) == 1
-        and run.metadata.images
+        and run.metadata.kind != "table"
         and has_real_code(run)
     ):
         if run.model.code_shape != (2,):
@@ -134,7 +138,9 @@ def _of_prior(run: Run, split: PreparedSplit) -> Iterator[RunFigure]:
                 "Interpolation between four examples",
                 "Decoded codes (1 - v)[(1 - u) a + u b] + v[(1 - u) c + u d] between the codes a, b, c and d of four "
                 "examples, whose reconstructions are at the framed corners.",
-                lambda: plots.bilinear(run.to_plot(bilinear(run, corner_points(split), BETWEEN))),
+                lambda: plots.bilinear(
+                    run.to_plot(bilinear(run, corner_points(split), BETWEEN)), channels=run.channels
+                ),
             )
         yield RunFigure(
             "traversals",
@@ -146,12 +152,12 @@ def _of_prior(run: Run, split: PreparedSplit) -> Iterator[RunFigure]:
 
 
 def first_layer(run: Run) -> Array | None:
-    """Weights of the encoder's first layer: (N, C, H, W) for images, else (N, D); ``None`` without layers."""
-    layers = [m for m in run.model.encoder.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+    """Weights of the encoder's first layer: (N, *shape) of a linear one, (N, C, *kernel); ``None`` without layers."""
+    layers = [m for m in run.model.encoder.modules() if isinstance(m, nn.Linear | nn.Conv1d | nn.Conv2d)]
     if not layers:
         return None
     weight = layers[0].weight.detach()
-    if weight.ndim == 2 and run.metadata.images and weight.shape[1] == torch.Size(run.metadata.shape).numel():
+    if weight.ndim == 2 and weight.shape[1] == torch.Size(run.metadata.shape).numel():
         weight = weight.reshape(len(weight), *run.metadata.shape)
     return _array(weight)
 
@@ -182,6 +188,7 @@ def _manifold(run: Run, split: PreparedSplit) -> Figure:
         y=list(reversed(y)),
         title="Decoded latent grid",
         axis_labels=(f"z1{spacing}", f"z2{spacing}"),
+        channels=run.channels,
     )
 
 
@@ -189,7 +196,8 @@ def _reconstructions(run: Run, split: PreparedSplit) -> Figure:
     x = split.x[:SHOWN]
     y = run.model.reconstruct(x if split.inputs is None else split.inputs[:SHOWN]).cpu()
     error = F.squared_error(torch.where(x.isnan(), y, x), y)
-    return plots.reconstructions(run.to_plot(run.model.filled(x)), run.to_plot(y), error=_array(error))
+    original = run.to_plot(run.model.filled(x))
+    return plots.reconstructions(original, run.to_plot(y), error=_array(error), channels=run.channels)
 
 
 def _denoised(run: Run, split: PreparedSplit) -> Figure:
@@ -214,6 +222,7 @@ def _traversals(run: Run, split: PreparedSplit) -> Figure:
         _array(values),
         _array(kl[order]),
         names=[f"z{unit + 1}" for unit in order.tolist()],
+        channels=run.channels,
     )
 
 
@@ -230,6 +239,7 @@ def _quantile_traversals(run: Run, split: PreparedSplit) -> Figure:
         _array(probabilities),
         names=[f"z{unit + 1}  sd {std[unit]:.2g}" for unit in order.tolist()],
         values_name="quantile of the latent",
+        channels=run.channels,
     )
 
 

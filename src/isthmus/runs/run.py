@@ -246,9 +246,18 @@ class Run:
         return data.model_inputs(self, x)
 
     def to_plot(self, x: Tensor) -> Array:
-        """Model inputs or outputs for plots: channels first, in the units of the data."""
+        """Model inputs or outputs (..., *shape) for plots: channels first, in the units of the data."""
         x = x.detach().cpu()
-        return (self.scaling.invert(x) if self._rescaled and self.metadata.kind != "table" else x).numpy()
+        if not self._rescaled or self.metadata.kind == "table":
+            return x.numpy()
+        return self.scaling.invert(x.reshape(-1, *self.metadata.shape)).reshape(x.shape).numpy()
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the channels of sequences, such as those of the columns of a recording; empty if unknown."""
+        schema = self.contract.schema
+        names = () if schema is None else tuple(map(str, schema.features))
+        return names if self.metadata.kind == "sequences" and len(names) == self.metadata.shape[0] else ()
 
     @property
     def _rescaled(self) -> bool:

@@ -66,7 +66,8 @@ def reconstruct(run: Run, data: NewData, out: Path, *, sample: bool = False, see
     x = inputs_for(run, data, "input").x[:SHOWN]
     with seeded(seed):
         y = run.model.reconstruct(x, sample=sample)
-    return write_figure(out, plots.reconstructions(run.to_plot(run.model.filled(x)), run.to_plot(y))), tuple(y.shape)
+    figure = plots.reconstructions(run.to_plot(run.model.filled(x)), run.to_plot(y), channels=run.channels)
+    return write_figure(out, figure), tuple(y.shape)
 
 
 def denoise(run: Run, data: NewData, out: Path, *, corrupt: bool = False, seed: int = 0) -> Written:
@@ -84,7 +85,7 @@ def denoise(run: Run, data: NewData, out: Path, *, corrupt: bool = False, seed: 
 
 
 def denoising_figure(run: Run, rows: dict[str, Tensor]) -> Figure:
-    """Rows of images, or panels of a table, the restored examples last; with PSNR if the first are clean images.
+    """Rows of images, or panels of others, the restored examples last; with PSNR if the first are clean images.
 
     Missing values are drawn as the encoder sees them.
     """
@@ -93,7 +94,7 @@ def denoising_figure(run: Run, rows: dict[str, Tensor]) -> Figure:
     psnr: list[Array] = []
     if len(others) == 2 and are_pictures(clean):
         psnr = [F.psnr(clean, y.to(clean).clamp(0, 1)).cpu().numpy() for y in others]
-    return plots.denoised({name: run.to_plot(x) for name, x in rows.items()}, psnr=psnr)
+    return plots.denoised({name: run.to_plot(x) for name, x in rows.items()}, psnr=psnr, channels=run.channels)
 
 
 def write_scores(scored: inference.AnomalyScores, out: Path) -> Written:
@@ -117,7 +118,7 @@ def interpolate(run: Run, out: Path, *, data: NewData | None, rows: int, steps: 
     check_extension(out, figure=True)
     frames = inference.interpolate(run, data, rows=rows, steps=steps)
     if _is_figure(out):
-        return write_figure(out, plots.interpolation(run.to_plot(frames))), tuple(frames.shape)
+        return write_figure(out, plots.interpolation(run.to_plot(frames), channels=run.channels)), tuple(frames.shape)
     lines = run.to_lines(frames)
     return write_array(out, lines, name="x"), lines.shape
 
@@ -198,7 +199,7 @@ def _rows(inputs: Inputs) -> RowNames:
 def _write(run: Run, out: Path, x: Tensor, title: str, rows: RowNames = RowNames()) -> Written:  # noqa: B008
     if _is_figure(out):
         x = x[:IMAGES]
-        return write_figure(out, plots.samples(run.to_plot(x), title=title)), tuple(x.shape)
+        return write_figure(out, plots.samples(run.to_plot(x), title=title, channels=run.channels)), tuple(x.shape)
     values, schema = run.to_array(x.cpu()), run.contract.schema
     named = "x" if schema is None else list(schema.features)
     return write_array(out, values, name="x", rows=rows, columns=named), values.shape
