@@ -18,6 +18,8 @@ CANONICAL: dict[Kind, str] = {"table": "D", "sequences": "CT", "images": "CHW", 
 """Axes of an example as model input."""
 USUAL = ("D", "T", "TC", "CT", "HW", "HWC", "CHW", "FHW", "FHWC", "FCHW")
 """Orders of the axes of an example without need for an option: channels at the end, at the start, or none."""
+PICTURES: tuple[Kind, ...] = ("images", "frames")
+"""Kinds whose values may be brightness, for any data type of pixels."""
 CHANNELS = (1, 3, 4)
 """Numbers of channels of ordinary pictures."""
 MOST_CHANNELS = 64
