@@ -59,7 +59,7 @@ def _axes(axes: str, shape: tuple[int, ...]) -> list[str]:
     end = "last" if axes.endswith("C") else "first"
     other = "N" + CANONICAL[kind] if end == "last" else f"N{'F' * (kind == 'frames')}HWC"
     length = f"that axis has length {channels}" if channels in CHANNELS else "that axis is the shortest"
-    frames = " or data.layout=NFHW for frames" if channels not in CHANNELS and kind == "images" else ""
+    frames = " or data.layout=NFHW for frames" if channels not in CHANNELS and axes == "CHW" else ""
     count = {"images": "Four", "frames": "Five"}[kind]
     return [f"{count} axes are {order}, channels {end}, as {length}; set data.layout={other}{frames} if not."]
 
