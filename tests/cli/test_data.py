@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from isthmus.cli.app import main
-from isthmus.cli.characters import side_by_side
+from isthmus.cli.characters import for_console, lines_of, side_by_side
 from isthmus.data.description import looking
 from isthmus.data.description.overview import describe
 from isthmus.options import DataOptions
@@ -221,7 +221,7 @@ def test_objects_are_described_like_files() -> None:
     assert found.content["layout"]["words"].startswith("table, 5 columns (2 numbers, 1 boolean, 2 categories)")
     pair = describe((RNG.random((20, 4, 4)), np.arange(20) % 2), DataOptions())
     assert pair.content["labels"]["classes"] == {"0": 10, "1": 10}
-    assert pair.images is not None
+    assert pair.examples is not None
 
 
 def test_invalid_examples_can_be_skipped_by_the_flag_that_the_refusal_names(capsys: Capture) -> None:
@@ -277,6 +277,51 @@ def test_characters_fit_the_width_and_keep_proportions() -> None:
         assert "".join(lines).isascii()
     assert side_by_side(RNG.random((8, 1, 8, 8)))[0].count(" | ") == 4
     assert side_by_side(np.full((2, 1, 4, 4), np.nan)) == []
+
+
+def test_a_sequence_is_drawn_in_heights_between_the_smallest_and_the_largest_value_of_its_channel() -> None:
+    rise = np.stack([np.arange(8.0), 100 * np.arange(8.0)[::-1]])[None]
+    assert lines_of(rise, ["0", "speed"]) == ["0  channel 0  ▁▂▃▄▅▆▇█", "   speed      █▇▆▅▄▃▂▁"]
+    gap = np.array([[[0.0, np.nan, 1.0]]])
+    # a channel that is alone has three lines; what is missing is left blank
+    assert [line[-3:] for line in lines_of(gap, ["x"])] == ["  █", "  █", "▁ █"]
+    half = lines_of(np.array([[[0.0, 0.5, 1.0]]]), ["x"])
+    assert [line[-3:] for line in half] == ["  █", " ▅█", "▁██"]
+    assert lines_of(np.full((1, 2, 3), np.nan), ["0", "1"]) == ["0  channel 0", "   channel 1"]
+
+
+def test_long_sequences_of_many_channels_fit_the_width() -> None:
+    lines = lines_of(RNG.random((9, 13, 5000)), [str(k) for k in range(13)], 70)
+    assert len(lines) == 3 * 6 + 1
+    assert max(map(len, lines)) <= 70
+    assert lines[-1] == "... and 7 more channels"
+
+
+def test_a_console_without_blocks_shows_heights_in_ascii() -> None:
+    assert for_console("0  ▁▂▃▄▅▆▇█", "utf-8") == "0  ▁▂▃▄▅▆▇█"
+    assert for_console("0  ▁▂▃▄▅▆▇█ é", "ascii") == "0  :-=+*#%@ ?"
+    assert for_console("é", "latin-1") == "é"
+
+
+@pytest.mark.parametrize(
+    ("shape", "layout", "said"),
+    [
+        ((20, 30, 4), "NTC", "first examples\n0  channel 0  "),
+        ((20, 30), "NT", "first examples\n0  channel 0  "),
+        ((20, 3, 8, 8), "NFHW", "first examples, frames of one\n"),
+        ((20, 8, 8, 13), "NHWC", "first examples\n"),
+    ],
+)
+def test_sequences_frames_and_scenes_are_sketched_and_drawn(
+    shape: tuple[int, ...], layout: str, said: str, capsys: Capture
+) -> None:
+    x = RNG.random(shape)
+    x[0].flat[0] = np.nan if layout == "NTC" else 0
+    np.save("x.npy", x)
+    out = shown(capsys, "x.npy", "--set", f"data.layout={layout}", "--picture", "x.png")
+    assert said in out
+    with Image.open("x.png") as picture:
+        assert picture.width > 300
 
 
 def said_by_fit(capsys: Capture, *arguments: str) -> list[str]:

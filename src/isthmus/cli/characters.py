@@ -1,4 +1,7 @@
-"""Pictures in characters of ASCII, which every console can show."""
+"""Pictures in characters of ASCII, which every console can show, and sequences in blocks of eight heights."""
+
+import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +13,10 @@ GAP = " | "
 WIDTH, CLEAR, TALLEST = 100, 24, 24
 """Columns of all pictures together, columns that make a picture clear, and largest number of lines."""
 FEWEST, MOST = 4, 8
+HEIGHTS = "▁▂▃▄▅▆▇█"
+"""Blocks from the smallest to the largest value of a channel."""
+EXAMPLES, CHANNELS, LONGEST, ALONE = 3, 6, 60, 3
+"""Sequences and channels that are shown, characters of each, and lines of a channel that is the only one."""
 
 Images = npt.NDArray[np.generic]
 
@@ -29,6 +36,48 @@ def side_by_side(images: Images, width: int = WIDTH) -> list[str]:
     count, columns, lines = _layout(len(gray), gray.shape[1], gray.shape[2], width)
     tiles = [_characters(image, lines, columns) for image in scaled[:count]]
     return [GAP.join(parts).rstrip() for parts in zip(*tiles, strict=True)]
+
+
+def lines_of(sequences: Images, channels: Sequence[str], width: int = WIDTH) -> list[str]:
+    """Lines with the first sequences (N, C, T): one line per channel, or three where there is one channel.
+
+    Each channel is drawn between its smallest and largest value in these sequences; each character shows the mean of
+    the steps that it covers. Values that are missing are left blank.
+    """
+    shown = np.asarray(sequences[:EXAMPLES, :CHANNELS], dtype=np.float64)
+    shown = np.where(np.isfinite(shown), shown, np.nan)
+    heads = [f"channel {name}" if name.isdecimal() else name for name in channels[:CHANNELS]]
+    margin = 3 + max(map(len, heads), default=0) + 2
+    rows = ALONE if shown.shape[1] == 1 else 1
+    lines = []
+    for number, example in enumerate(shown):
+        for channel, values in enumerate(example):
+            whole = shown[:, channel]
+            low, high = (float(f(whole)) if np.isfinite(whole).any() else 0.0 for f in (np.nanmin, np.nanmax))
+            level = (values - low) / ((high - low) or 1.0)
+            for line, text in enumerate(_heights(level, min(len(level), LONGEST, width - margin), rows)):
+                index, head = ("", "") if line else ("" if channel else str(number), heads[channel])
+                lines.append(f"{index:<3}{head:<{margin - 3}}{text}".rstrip())
+    hidden = sequences.shape[1] - CHANNELS
+    return [*lines, f"... and {hidden:,} more channels"] if hidden > 0 else lines
+
+
+def _heights(level: npt.NDArray[np.float64], columns: int, rows: int) -> list[str]:
+    """Values in [0, 1], or NaN, as ``rows`` lines of ``columns`` blocks."""
+    parts = np.array_split(level, columns)
+    means = [float(np.nanmean(part)) if np.isfinite(part).any() else math.nan for part in parts]
+    steps = [0 if math.isnan(mean) else 1 + min(int(mean * rows * 8), rows * 8 - 1) for mean in means]
+    blocks = " " + HEIGHTS
+    return ["".join(blocks[min(8, max(0, step - 8 * row))] for step in steps) for row in reversed(range(rows))]
+
+
+def for_console(line: str, encoding: str) -> str:
+    """A line as a console with this encoding can show it: heights in ASCII where it has no blocks."""
+    try:
+        line.encode(encoding)
+    except UnicodeEncodeError:
+        line = line.translate(str.maketrans(HEIGHTS, RAMP[2:]))
+    return line.encode(encoding, "replace").decode(encoding)
 
 
 def _layout(n: int, height: int, width: int, total: int) -> tuple[int, int, int]:

@@ -10,6 +10,11 @@ from isthmus.cli.shared import Changes, Json, OnBadData, complete_data, print_js
 from isthmus.errors import BadData
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from matplotlib.figure import Figure
+
     from isthmus.data.base import Array
     from isthmus.data.description.overview import Description
 
@@ -44,11 +49,12 @@ def data(
     if as_json:
         print_json(found.content | ({"picture": written} if written else {}))
     else:
+        from isthmus.cli.characters import for_console
         from isthmus.cli.overview import lines
 
         encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
         for line in lines(found):
-            typer.echo(line.encode(encoding, "replace").decode(encoding))
+            typer.echo(for_console(line, encoding))
         if written:
             typer.echo(f"\n{written}")
     if found.refused:
@@ -73,27 +79,39 @@ def _list(*, as_json: bool) -> None:
 
 
 def _draw(found: "Description", path: Path) -> Path:
-    """Draw the first rows as a picture: images, pairs of images, or a table as a heat map of standardized columns."""
+    """Draw the first rows as a picture: examples, pairs of them, or a table as a heat map of standardized columns."""
     import numpy as np
 
     from isthmus.plots.canvas import save
-    from isthmus.plots.pictures import samples, strip
+    from isthmus.plots.pictures import denoised, samples, strip
 
     if path.suffix.lower() != ".png":
         raise BadData(f"--picture writes a .png file, not {path.name!r}. Use a name that ends in .png.")
     if not path.absolute().parent.is_dir():
         raise BadData(f"The folder {str(path.parent)!r} does not exist. Create it, or use another one.")
-    title = f"First rows of {Path(found.content['name']).name}"
-    if found.images is None:
+    what = "rows" if found.examples is None else "examples"
+    title = f"First {what} of {Path(found.content['name']).name}"
+    if found.examples is None:
         return save(samples(_standardized(found.table), title=f"{title}, standardized columns"), path)
-    low, high = np.nanmin(found.images), np.nanmax(found.images)
-    shown = {"input": found.inputs, "target": found.images} if found.inputs is not None else {"": found.images}
-    scaled = {
-        name: np.nan_to_num((images.astype(np.float64) - low) / ((high - low) or 1.0))
-        for name, images in shown.items()
-        if images is not None
-    }
-    return save(strip(scaled, title=title), path)
+    first = {"input": found.inputs, "target": found.examples} if found.inputs is not None else {"": found.examples}
+    shown = {name: examples.astype(np.float64) for name, examples in first.items() if examples is not None}
+    if found.content["layout"]["kind"] == "sequences":
+        return save(_sequences(shown, title, found.content["columns"]), path)
+    low, high = np.nanmin(found.examples), np.nanmax(found.examples)
+    scaled = {name: np.nan_to_num((examples - low) / ((high - low) or 1.0)) for name, examples in shown.items()}
+    return save(strip(scaled, title=title) if found.examples.ndim == 4 else denoised(scaled, title=title), path)
+
+
+def _sequences(rows: "Mapping[str, Array]", title: str, columns: "Sequence[Mapping[str, Any]]") -> "Figure":
+    """Sequences as lines, with gaps at missing values; inputs and targets on top of each other."""
+    from isthmus.plots.sequences import MOST_EXAMPLES, overlaid, several
+
+    names = [column["name"] for column in columns if "min" in column]
+    channels = [] if all(name.isdecimal() for name in names) else names
+    if len(rows) > 1:
+        return overlaid(rows, title, channels=channels)
+    (examples,) = rows.values()
+    return several(examples if len(names) == 1 else examples[:MOST_EXAMPLES], title, channels=channels)
 
 
 def _standardized(table: "Array", count: int = 64) -> "Array":

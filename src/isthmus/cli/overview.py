@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from isthmus.cli.characters import side_by_side
+from isthmus.cli.characters import lines_of, side_by_side
+from isthmus.data.base import Array
 from isthmus.data.description.overview import NAMES, Description
 from isthmus.data.description.words import counted
 
@@ -35,12 +36,21 @@ def lines(found: Description) -> Iterator[str]:
     if "first_rows" in content:
         yield ""
         yield from _first_rows(content, width)
-    for title, images in (("first inputs", found.inputs), ("first targets", found.images)):
-        if images is None:
-            continue
-        yield ""
-        yield title if found.inputs is not None else "first examples"
-        yield from side_by_side(images, width)
+    for title, examples in (("first inputs", found.inputs), ("first targets", found.examples)):
+        if examples is not None:
+            yield ""
+            title = title if found.inputs is not None else "first examples"
+            yield title if examples.ndim < 5 else f"{title}, frames of one"
+            yield from _sketch(examples, content, width)
+
+
+def _sketch(examples: Array, content: Content, width: int) -> Iterator[str]:
+    """Images, the frames of the first example, or sequences, in characters."""
+    if content["layout"]["kind"] == "sequences":
+        channels = [column["name"] for column in content["columns"] if "min" in column]
+        yield from lines_of(examples, [cut(name, 16) for name in channels], width)
+    else:
+        yield from side_by_side(examples[0] if examples.ndim == 5 else examples, width)
 
 
 def wrapped(name: str, text: str, width: int) -> list[str]:

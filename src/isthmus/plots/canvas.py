@@ -87,7 +87,7 @@ def displayed(images: Array) -> tuple[Array, str]:
     if count == 2:
         return _stretched(images, (0, 2, 3)).mean(axis=1), "mean of 2 channels"
     chosen = [0, 1, 2] if count == 4 else [count - 1, count // 2, 0]
-    red, green, blue = (channel + 1 for channel in chosen)
+    red, green, blue = chosen
     tiles = _stretched(images[:, chosen], (0, 2, 3)).transpose(0, 2, 3, 1)
     return tiles, f"channels {red}, {green} and {blue} of {count} as red, green and blue"
 

@@ -206,8 +206,8 @@ def _line(axes: Axes, values: Array, color: object, width: float, name: str | No
 
 
 def _channel(number: int, names: Sequence[str]) -> str:
-    """The name of a channel, numbered from 1."""
-    return names[number] if names else f"channel {number + 1}"
+    """The name of a channel, by default its number, counted from 0 like all columns."""
+    return names[number] if names else f"channel {number}"
 
 
 def _shortened(title: str, channels: int) -> str:

@@ -28,7 +28,7 @@ from isthmus.data.transforms.splits import split_sizes
 from isthmus.errors import BadData, IsthmusError
 from isthmus.options import DataOptions
 
-FIRST_ROWS, FIRST_IMAGES, LISTED = 5, 12, 100
+FIRST_ROWS, FIRST, LISTED = 5, 12, 100
 """Examples that are shown, and invalid ones that are listed."""
 NAMES = {"train": "training", "valid": "validation", "test": "test"}
 
@@ -41,14 +41,14 @@ class Description:
         content: all of it as plain data, one entry per topic.
         table: raw values of the examples that were looked at, with NaN for missing cells: (n, D) of a
             table, (n T, C) of sequences.
-        images: raw values of the first images or frames, channels first, (n, C, H, W); ``None`` for others.
+        examples: raw values of the first examples, channels first, (n, *shape); ``None`` for a table.
         inputs: the given inputs of these examples, if they are pairs of input and target.
         refused: the message with which a training would refuse the data; empty if it would not.
     """
 
     content: dict[str, Any]
     table: Array
-    images: Array | None = None
+    examples: Array | None = None
     inputs: Array | None = None
     refused: str = ""
 
@@ -98,7 +98,7 @@ def describe(data: Data, options: DataOptions, seed: int = 0) -> Description:
     view.sizes = view.sizes or _sizes(view, seed)
     content = _content(view, data, unusable) | {"refused": refused}
     given = dataset.train.inputs()
-    return Description(content, _table(view), _images(view, view.sample.decoded), _given(view, given), refused)
+    return Description(content, _table(view), _first(view, view.sample.decoded), _given(view, given), refused)
 
 
 def _view(dataset: Dataset, options: DataOptions, streamed: bool) -> _View:
@@ -280,14 +280,13 @@ def _invalid(view: _View) -> dict[str, Any]:
     return {"examples": len(found), "of": total, "listed": found[:LISTED]}
 
 
-def _images(view: _View, values: Array) -> Array | None:
-    """The first examples, or the frames of the first ones, as images (n, C, H, W); ``None`` for others."""
-    if view.layout.kind not in ("images", "frames") or not len(values):
+def _first(view: _View, values: Array) -> Array | None:
+    """The first examples as model inputs without scaling, (n, *shape); ``None`` for a table."""
+    if view.layout.kind == "table" or not len(values):
         return None
-    tensor = view.layout.tensor(values[:FIRST_IMAGES])
-    images: Array = tensor.reshape(-1, *tensor.shape[-3:])[:FIRST_IMAGES].numpy()
-    return images
+    examples: Array = view.layout.tensor(values[:FIRST]).numpy()
+    return examples
 
 
 def _given(view: _View, given: Any) -> Array | None:
-    return None if given is None else _images(view, given.read(0, min(FIRST_IMAGES, len(given))).values)
+    return None if given is None else _first(view, given.read(0, min(FIRST, len(given))).values)
