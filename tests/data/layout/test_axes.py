@@ -16,6 +16,7 @@ from isthmus.options import DataOptions
 
 Array = npt.NDArray[Any]
 R = np.random.default_rng(0)
+GAPS = np.where(R.random((20, 50, 4)) < 0.1, np.nan, 1)
 UNITS = np.array([1.0, 1e3, 1e-3, 1.0])
 
 
@@ -103,7 +104,7 @@ FOUND: dict[str, tuple[Array, str, tuple[int, ...], str]] = {
     "bytes of a strange shape": (R.integers(0, 255, (20, 64, 4)).astype(np.uint8), "HW", (1, 64, 4), "gray images"),
     "sensors": (R.normal(size=(20, 50, 4)) * UNITS, "TC", (4, 50), "sequences of 4 channels, whose units differ"),
     "sensors first": (np.moveaxis(R.normal(size=(20, 50, 4)) * UNITS, -1, 1), "CT", (4, 50), "(N, C, T)"),
-    "sensors with offsets": (R.random((20, 50, 2)) + [0, 100], "TC", (2, 50), "sequences of 2 channels"),
+    "sensors with offsets": (R.random((20, 50, 2)) + np.array([0, 100]), "TC", (2, 50), "sequences of 2 channels"),
     "sensors with gaps": (
         np.where(R.random((20, 50, 4)) < 0.1, np.nan, R.random((20, 50, 4))) * UNITS,
         "TC",
@@ -169,11 +170,7 @@ def test_numbers_that_mean_missing_are_no_evidence() -> None:
 
 
 def test_a_source_that_knows_its_axes_needs_no_guess_and_bears_no_other() -> None:
-    class Windows(Examples):
-        axes = "TC"
-
-    x = R.random((20, 64, 4))
-    source = Windows(x, axes="TC")
+    source = Examples(R.random((20, 64, 4)), axes="TC")
     assert layout_of(source).shape == (4, 64)
     with pytest.raises(BadData, match=r"has the axes NTC, not data.layout=NHW. Leave data.layout out"):
         layout_of(source, order="NHW")

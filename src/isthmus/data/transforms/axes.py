@@ -58,6 +58,11 @@ def kind_of_axes(axes: str) -> Kind:
     return next(kind for kind, letters in CANONICAL.items() if {*axes, "C"} == {*letters, "C"})
 
 
+def orders_of(kind: Kind) -> tuple[str, ...]:
+    """The usual orders of the axes of examples of a kind, such as ``HW``, ``HWC`` and ``CHW``."""
+    return tuple(axes for axes in USUAL if kind_of_axes(axes) == kind)
+
+
 def unit_axis(shape: Sequence[int]) -> int | None:
     """Axis of examples (N, *shape) whose entries have units of their own; ``None`` if all values share one unit.
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from isthmus.data.base import Array
 from isthmus.data.sources.base import Source
 from isthmus.data.tables.schema import Schema
-from isthmus.data.transforms.axes import PICTURES, Kind, example_axes, kind_of, kind_of_axes, unit_axis
+from isthmus.data.transforms.axes import PICTURES, Kind, kind_of, orders_of, unit_axis
 from isthmus.data.transforms.layout import Layout, layout_like
 from isthmus.data.transforms.scaling import BRIGHTEST, BRIGHTEST_OF, Scaling
 from isthmus.errors import BadData
@@ -154,7 +154,8 @@ class DataContract:
         if byte not in (1, BRIGHTEST) or (row is not None and not 1 <= len(_numbers(row, "row")) <= 3):
             raise BadData("A data contract has a byte of 1 or 255, and a row of at most 3 lengths. Use that of a run.")
         axes = values["axes"]
-        if axes and (not isinstance(axes, str) or kind_of_axes(example_axes(f"N{axes}")) != plain.kind):
+        known = [sorted(letters) for letters in orders_of(plain.kind)]
+        if axes and (not isinstance(axes, str) or sorted(axes) not in known):
             raise BadData("The axes of a data contract must be those of its examples. Use that of a run.")
         return replace(
             plain,
