@@ -15,6 +15,7 @@ import numpy as np
 
 from isthmus.data.base import Array, Location, SourceFile
 from isthmus.data.formats.files import reading
+from isthmus.data.sources.recordings import Recordings
 
 BLOCK = 2**19
 """Bytes per read, unless the format sets its own blocks: half a MiB."""
@@ -40,6 +41,7 @@ class Source(ABC):
         brightest: value of full brightness, if the format of the files states it (255 for 8 bits, 65535 for 16);
             ``None`` if the values are plain numbers, or nothing but their data type is known.
         row_title: what the names of the rows are, such as ``file`` or the name of an index column.
+        axes: letters of the axes of one raw example, such as ``TC`` or ``FHWC``, where they are known.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Source(ABC):
     scattered: bool = True
     brightest: float | None = None
     row_title: str = ""
+    axes: str = ""
 
     @abstractmethod
     def __len__(self) -> int:
@@ -109,6 +112,10 @@ class Source(ABC):
 
     def names_of(self, rows: Array) -> Array | None:
         """The names of some examples (file names, values of an index column), where they have any."""
+        return None
+
+    def recordings(self) -> Recordings | None:
+        """Where recordings or videos start, if the rows are several of them one after another, and their names."""
         return None
 
     def inputs(self) -> "Source | None":

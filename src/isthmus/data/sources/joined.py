@@ -8,6 +8,7 @@ import numpy as np
 
 from isthmus.data.base import Array, Location, SourceFile
 from isthmus.data.sources.base import RawChunk, Source, copy_into
+from isthmus.data.sources.recordings import Recordings
 from isthmus.errors import BadData
 
 
@@ -29,7 +30,7 @@ class Joined(Source):
                     "one shape and type."
                 )
         self.shape, self.dtype, self.scattered = first.shape, first.dtype, first.scattered
-        self.row_title = first.row_title
+        self.row_title, self.axes, self.brightest = first.row_title, first.axes, first.brightest
         self.starts = np.cumsum([0, *map(len, sources)])
 
     def __len__(self) -> int:
@@ -91,6 +92,16 @@ class Joined(Source):
         """The groups of all examples, or ``None`` if a source has none."""
         found = [source.groups() for source in self.sources]
         return None if any(groups is None for groups in found) else np.concatenate([g for g in found if g is not None])
+
+    def recordings(self) -> Recordings:
+        """Those of all sources; a source that does not know of any is one."""
+        starts: list[Array] = []
+        names: list[str] = []
+        for source, first in zip(self.sources, self.starts, strict=False):
+            own = source.recordings() or Recordings(np.zeros(1, np.int64), [source.name])
+            starts.append(own.starts + first)
+            names += own.names
+        return Recordings(np.concatenate(starts), names)
 
     def inputs(self) -> Source | None:
         """The given inputs of all examples, or ``None`` if a source has none."""

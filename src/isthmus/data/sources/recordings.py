@@ -1,0 +1,78 @@
+"""Recordings: which rows of a source follow each other in time, so that windows can be cut from them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from isthmus.data.base import Array
+
+BLOCKS = 20
+"""Blocks of time into which recordings are divided for a split, and number of recordings that need no such blocks."""
+SPARED = 4
+"""Length of a block of time, in windows: at least so many, so that at most a quarter of the windows are left out."""
+
+
+class Recordings(NamedTuple):
+    """The recordings that a source holds one after another.
+
+    Attributes:
+        starts: first row of each, ascending, from 0.
+        names: name of each, such as its file.
+    """
+
+    starts: Array
+    names: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Sections:
+    """Ranges of consecutive rows, from which windows are cut.
+
+    Args:
+        starts: first row of each section, ascending.
+        stops: row after the last of each.
+        of: index of the recording of each.
+        recordings: the recordings; their names are part of the names of windows if there are several.
+    """
+
+    starts: Array
+    stops: Array
+    of: Array
+    recordings: Recordings
+
+    @classmethod
+    def cut(cls, rows: int, recordings: Recordings, breaks: Array) -> "Sections":
+        """The sections of ``rows`` rows between the starts of recordings and further ``breaks``."""
+        starts = np.union1d(recordings.starts, breaks).astype(np.int64)
+        of = np.searchsorted(recordings.starts, starts, side="right") - 1
+        return cls(starts, np.append(starts[1:], rows), of, recordings)
+
+    @property
+    def lengths(self) -> Array:
+        """Number of rows of each section."""
+        return self.stops - self.starts
+
+    def counts(self, length: int, stride: int) -> Array:
+        """Number of windows in each section."""
+        return np.maximum(0, (self.lengths - length) // stride + 1)
+
+    def divided(self, length: int, stride: int, needed: int) -> "Sections":
+        """Blocks of time, about ``BLOCKS`` in all and ``needed`` at least, if the sections are long enough.
+
+        They begin at multiples of ``stride`` in their section, so that the windows in them are some of its windows.
+        """
+        rows = np.maximum(self.lengths, 1)
+        wanted = np.maximum(1, np.rint(BLOCKS * rows / rows.sum()).astype(np.int64))
+        numbers = np.maximum(1, np.minimum(wanted, rows // (SPARED * length)))
+        if numbers.sum() < needed:
+            numbers = np.maximum(1, np.minimum(needed, rows // (length + stride - 1)))
+        section = np.repeat(np.arange(len(rows)), numbers)
+        first = np.repeat(np.cumsum(numbers) - numbers, numbers)
+        place = np.arange(len(section)) - first
+        offsets = place * rows[section] // numbers[section] // stride * stride
+        starts = self.starts[section] + offsets
+        last = np.append(section[1:] != section[:-1], True)
+        stops = np.where(last, self.stops[section], np.append(starts[1:], 0))
+        return replace(self, starts=starts, stops=stops, of=self.of[section])
