@@ -5,23 +5,29 @@ from collections.abc import Sequence
 from isthmus.data.base import Array
 from isthmus.data.tables.schema import Schema
 from isthmus.data.transforms.contract import DataContract
+from isthmus.data.transforms.layout import kind_of
 
 LISTED = 5
 """Names that are listed one by one."""
 
 
-def layout_words(shape: tuple[int, ...], images: bool, schema: Schema | None = None) -> str:
+def layout_words(shape: tuple[int, ...], schema: Schema | None = None) -> str:
     """The meaning of the axes in words, such as ``gray images, 28 x 28 pixels``.
 
     Args:
-        shape: shape of an example as model input, (D,) or (C, H, W).
-        images: whether examples are images.
+        shape: shape of an example as model input, (D,), (C, T), (C, H, W) or (F, C, H, W).
         schema: columns of a table, if they have names.
     """
-    if images:
+    kind = kind_of(shape)
+    if kind == "sequences":
+        return f"sequences of {counted(shape[1], 'step')}, {counted(shape[0], 'channel')}"
+    if kind == "images":
         channels, *size = shape
-        kind = {1: "gray images", 3: "color images"}.get(channels, f"images with {channels} channels")
-        return f"{kind}, {' x '.join(map(str, size))} pixels"
+        named = {1: "gray images", 3: "color images"}.get(channels, f"images with {channels} channels")
+        return f"{named}, {' x '.join(map(str, size))} pixels"
+    if kind == "frames":
+        frames, channels, height, width = shape
+        return f"{counted(frames, 'frame')} of {height} x {width} pixels, {counted(channels, 'channel')}"
     if schema is None:
         return f"table, {counted(shape[0], 'column')}"
     kinds = {"number": 0, "boolean": 0, "category": 0}

@@ -17,7 +17,7 @@ from torch import Tensor
 from isthmus.data.base import Array
 from isthmus.data.sources.base import Source
 from isthmus.data.tables.schema import Schema
-from isthmus.data.transforms.layout import Layout, layout_like
+from isthmus.data.transforms.layout import Kind, Layout, kind_of, layout_like
 from isthmus.data.transforms.scaling import BRIGHTEST, Scaling
 from isthmus.errors import BadData
 
@@ -32,8 +32,7 @@ class DataContract:
     """How raw examples become model inputs.
 
     Args:
-        shape: shape of an example as model input, (D,) or (C, H, W).
-        images: whether examples are images.
+        shape: shape of an example as model input, (D,), (C, T), (C, H, W) or (F, C, H, W).
         scaling: scaling of the values.
         byte: value of an 8-bit image that stands for 1 in the training data: 255 for brightness, 1 for plain numbers.
         row: shape to which the rows of a table are reshaped, if any.
@@ -43,13 +42,22 @@ class DataContract:
     """
 
     shape: tuple[int, ...]
-    images: bool
     scaling: Scaling = UNSCALED
     byte: float = 1.0
     row: tuple[int, ...] | None = None
     missing: tuple[float, ...] = ()
     fill: tuple[float, ...] = (0.0,)
     schema: Schema | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """Whether examples are rows of a table, sequences, images or frames."""
+        return kind_of(self.shape)
+
+    @property
+    def images(self) -> bool:
+        """Whether examples are images."""
+        return self.kind == "images"
 
     @property
     def on_pixels(self) -> bool:
@@ -62,7 +70,7 @@ class DataContract:
         Raises:
             ShapeError: examples of another shape.
         """
-        return layout_like(source, self.shape, self.images, self.row)
+        return layout_like(source, self.shape, self.row)
 
     def scaling_for(self, dtype: np.dtype[Any]) -> Scaling:
         """The scaling of values of a data type: the unit depends on the type and on the run, never on the values.
@@ -97,7 +105,7 @@ class DataContract:
         return floats
 
     def to_dict(self) -> dict[str, Any]:
-        """What run.json does not store elsewhere (shape, images and scaling have places of their own)."""
+        """What run.json does not store elsewhere (shape and scaling have places of their own)."""
         return {
             "byte": self.byte,
             "row": None if self.row is None else list(self.row),
@@ -107,17 +115,15 @@ class DataContract:
         }
 
     @classmethod
-    def from_dict(
-        cls, shape: tuple[int, ...], images: bool, scaling: Scaling, values: Mapping[str, Any]
-    ) -> "DataContract":
+    def from_dict(cls, shape: tuple[int, ...], scaling: Scaling, values: Mapping[str, Any]) -> "DataContract":
         """The contract of a run; a run that was written before contracts has none of ``values``.
 
         Raises:
             BadData: values that ``to_dict`` does not produce.
         """
-        plain = cls(tuple(shape), images, scaling)
+        plain = cls(tuple(shape), scaling)
         if not values:
-            return replace(plain, byte=BRIGHTEST if images and scaling.kind == "auto" else 1.0)
+            return replace(plain, byte=BRIGHTEST if plain.images and scaling.kind == "auto" else 1.0)
         if set(values) != KEYS or not (values["schema"] is None or isinstance(values["schema"], dict)):
             raise BadData(f"A data contract has the keys {', '.join(sorted(KEYS))}. Use that of a run.")
         numbers = {key: _numbers(values[key], key) for key in ("missing", "fill")}

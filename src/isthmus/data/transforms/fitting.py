@@ -22,7 +22,7 @@ SAMPLED_VALUES, SAMPLED_ROWS = 2**22, 4096
 
 def undecided(dataset: Dataset, layout: Layout, options: DataOptions) -> DataContract:
     """The contract before anything is fitted to the training data."""
-    return DataContract(layout.shape, layout.images, row=layout.row, missing=options.missing, schema=dataset.schema)
+    return DataContract(layout.shape, row=layout.row, missing=options.missing, schema=dataset.schema)
 
 
 def sample_size(source: Source) -> int:

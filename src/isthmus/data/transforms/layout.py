@@ -8,8 +8,9 @@ New data for a trained model has the layout of its training data, or the same im
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -19,8 +20,30 @@ from isthmus.data.base import Array
 from isthmus.data.sources.base import Source
 from isthmus.errors import BadData, ShapeError
 
+Kind = Literal["table", "sequences", "images", "frames"]
 CHANNELS = (1, 3, 4)
-KINDS = {"O": "Python objects", "U": "strings", "S": "strings", "c": "complex numbers"}
+NOT_NUMBERS = {"O": "Python objects", "U": "strings", "S": "strings", "c": "complex numbers"}
+
+
+def kind_of(shape: Sequence[int]) -> Kind:
+    """The kind of an example, which follows from its shape as model input.
+
+        (D,)            row of a table
+        (C, T)          sequence
+        (C, H, W)       image
+        (F, C, H, W)    frames
+
+    >>> kind_of((4, 50))
+    'sequences'
+
+    Raises:
+        ShapeError: a shape of no axis, or of more than four.
+    """
+    kinds = get_args(Kind)
+    if not 1 <= len(shape) <= len(kinds):
+        raise ShapeError(f"An example has 1 to {len(kinds)} axes, but the shape is {tuple(shape)}.")
+    kind: Kind = kinds[len(shape) - 1]
+    return kind
 
 
 @dataclass(frozen=True)
@@ -30,14 +53,22 @@ class Layout:
     Args:
         row: shape to which the rows of a table are reshaped, if any.
         first: whether the channels are first already.
-        images: whether examples are images.
-        shape: shape of an example as model input, (D,) or (C, H, W).
+        shape: shape of an example as model input, (D,), (C, T), (C, H, W) or (F, C, H, W).
     """
 
     row: tuple[int, ...] | None
     first: bool
-    images: bool
     shape: tuple[int, ...]
+
+    @property
+    def kind(self) -> Kind:
+        """Whether examples are rows of a table, sequences, images or frames."""
+        return kind_of(self.shape)
+
+    @property
+    def images(self) -> bool:
+        """Whether examples are images."""
+        return self.kind == "images"
 
     def tensor(self, values: Array) -> Tensor:
         """Raw values (n, ...) as a tensor (n, *shape) of the same data type, if torch supports it."""
@@ -68,31 +99,30 @@ def layout_of(source: Source, row: tuple[int, ...] | None) -> Layout:
     raw = source.shape if row is None else reshaped(source.shape, row, where)
     used = row if row is not None and len(source.shape) == 1 else None
     if len(raw) == 1:
-        return Layout(used, False, False, raw)
+        return Layout(used, False, raw)
     if len(raw) == 2:
-        return Layout(used, False, True, (1, *raw))
+        return Layout(used, False, (1, *raw))
     if len(raw) != 3:
         raise BadData(
             f"{where} has examples of shape {raw}, but a table (N, D) or images (N, H, W) or (N, H, W, C) are "
             "required. Pass one row per example."
         )
     if raw[-1] in CHANNELS:
-        return Layout(used, False, True, (raw[-1], *raw[:-1]))
+        return Layout(used, False, (raw[-1], *raw[:-1]))
     if raw[0] in CHANNELS:
-        return Layout(used, True, True, raw)
+        return Layout(used, True, raw)
     raise BadData(
         f"{where} has examples of shape {raw}, with no axis of 1, 3 or 4 channels at the end or the start. "
         "Pass images as (N, H, W), (N, H, W, C) or (N, C, H, W)."
     )
 
 
-def layout_like(source: Source, shape: tuple[int, ...], images: bool, row: tuple[int, ...] | None) -> Layout:
+def layout_like(source: Source, shape: tuple[int, ...], row: tuple[int, ...] | None) -> Layout:
     """The layout of new data for a model that was trained on examples of ``shape``.
 
     Args:
         source: the new data.
         shape: shape of one training example as model input.
-        images: whether the training examples are images.
         row: shape to which the rows of a table were reshaped in training, if they were.
 
     Raises:
@@ -100,16 +130,16 @@ def layout_like(source: Source, shape: tuple[int, ...], images: bool, row: tuple
         BadData: values that are not real numbers.
     """
     check_numbers(source.dtype, repr(source.name) if source.name != "array" else "The array")
-    given = source.shape
+    given, images = source.shape, kind_of(shape) == "images"
     if not images:
         if given == shape:
-            return Layout(None, False, False, shape)
+            return Layout(None, False, shape)
     elif given in (shape[1:], (*shape[1:], shape[0])) and (shape[0] == 1 or len(given) == 3):
-        return Layout(None, False, True, shape)
+        return Layout(None, False, shape)
     elif given == shape:
-        return Layout(None, True, True, shape)
+        return Layout(None, True, shape)
     elif row is not None and given == (math.prod(shape),):
-        return Layout(row, len(row) == 3 and row[-1] not in CHANNELS, True, shape)
+        return Layout(row, len(row) == 3 and row[-1] not in CHANNELS, shape)
     seen = (1, *given) if images and len(given) == 2 else given
     raise ShapeError(
         f"The data has examples of shape {seen}, but the model was trained on examples of shape {tuple(shape)}. "
@@ -124,7 +154,7 @@ def check_numbers(dtype: np.dtype[Any], where: str) -> None:
         BadData: strings, Python objects, complex numbers or dates.
     """
     if dtype.kind not in "buif":
-        kind = KINDS.get(dtype.kind, f"values of type {dtype}")
+        kind = NOT_NUMBERS.get(dtype.kind, f"values of type {dtype}")
         raise BadData(f"{where} holds {kind}, but real numbers are required. Convert them to numbers first.")
 
 
