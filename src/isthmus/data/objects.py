@@ -102,6 +102,15 @@ def _from_tensor(value: Any) -> Array:
     return array
 
 
+def columns(data: Any, window: int | None) -> Any:
+    """A recording of single numbers (T,) as (T, 1), also in a pair with labels; other data unchanged."""
+    if window is None:
+        return data
+    if isinstance(data, tuple) and len(data) == 2:
+        return columns(data[0], window), data[1]
+    return data[:, None] if (isinstance(data, np.ndarray) or is_tensor(data)) and data.ndim == 1 else data
+
+
 def is_sparse(value: object) -> bool:
     """Whether an object is a scipy sparse matrix or array."""
     return hasattr(value, "tocsr") and hasattr(value, "nnz")

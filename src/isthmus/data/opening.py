@@ -18,6 +18,7 @@ from isthmus.data.objects import (
     Pair,
     as_array,
     collected,
+    columns,
     is_items,
     is_listed,
     is_loader,
@@ -35,6 +36,7 @@ from isthmus.data.sources.items import Items
 from isthmus.data.tables.frames import is_table, to_frame
 from isthmus.data.tables.reading import check_extra
 from isthmus.data.tables.schema import Schema
+from isthmus.data.windowing import windowed
 from isthmus.errors import BadData
 from isthmus.options import DataOptions, TrainingOptions
 
@@ -72,6 +74,20 @@ def open_data(
     Raises:
         BadData: data that cannot be read or used; the message says why.
     """
+    opened = _opened(columns(data, options.window), options, seed, labels, targets, schema, training)
+    return windowed(opened, options)
+
+
+def _opened(
+    data: Data,
+    options: DataOptions,
+    seed: int,
+    labels: object,
+    targets: object,
+    schema: Schema | None,
+    training: TrainingOptions | None,
+) -> Dataset | Stream:
+    """The rows of the data, before windows are cut."""
     opened: Dataset | Stream
     if isinstance(data, Stream):
         opened = data

@@ -24,6 +24,7 @@ from isthmus.data.transforms.guesses import guesses
 from isthmus.data.transforms.layout import Layout, layout_of
 from isthmus.data.transforms.scaling import Kind, Scaling
 from isthmus.data.transforms.splits import split_sizes
+from isthmus.data.windowing import divided
 from isthmus.errors import BadData, IsthmusError
 from isthmus.options import DataOptions
 
@@ -103,6 +104,7 @@ def describe(data: Data, options: DataOptions, seed: int = 0) -> Description:
 
 
 def _view(dataset: Dataset, options: DataOptions, streamed: bool) -> _View:
+    dataset = divided(dataset, options)
     layout = layout_of(dataset.train, options.shape)
     samples = {name: looked_at(source) for name, source in dataset.splits.items()}
     pixels = dataset.pixels

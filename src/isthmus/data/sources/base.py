@@ -43,7 +43,6 @@ class Source(ABC):
         axes: meaning of the axes of one example, if the source knows it, in the letters of the option ``data.layout``
             without N: ``TC`` for windows of a recording, ``HWC``, ``FHW``; empty if they have to be found out.
         row_title: what the names of the rows are, such as ``file`` or the name of an index column.
-        axes: letters of the axes of one raw example, such as ``TC`` or ``FHWC``, where they are known.
     """
 
     name: str
@@ -53,7 +52,6 @@ class Source(ABC):
     brightest: float | None = None
     axes: str = ""
     row_title: str = ""
-    axes: str = ""
 
     @abstractmethod
     def __len__(self) -> int:

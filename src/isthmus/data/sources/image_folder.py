@@ -101,7 +101,7 @@ class ImageFolder(Source):
 
     def recordings(self) -> Recordings:
         """One per folder, whose pictures in natural order are its frames."""
-        folders = np.array([os.path.dirname(name) for name in self._names])
+        folders = np.array([name.rpartition(b"/")[0] for name in self._names])
         starts = np.flatnonzero(np.append(True, folders[1:] != folders[:-1]))
         return Recordings(starts, [os.fsdecode(name) or self.name for name in folders[starts]])
 

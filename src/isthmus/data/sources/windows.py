@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -146,7 +147,7 @@ class Windows(Source):
         found = np.minimum(self.before[section] + inside, self.before[section + 1])
         step = max(1, LARGEST_BLOCK // row_bytes(self))
         edges = np.unique(np.concatenate([self.before, found]))
-        return np.concatenate([*(np.arange(a, b, step) for a, b in zip(edges, edges[1:], strict=False)), [len(self)]])
+        return np.concatenate([*(np.arange(a, b, step) for a, b in pairwise(edges.tolist())), [len(self)]])
 
     def locate(self, row: int) -> Location:
         """Location of the first row of a window."""

@@ -6,12 +6,13 @@ fraction, not on that of the validation set.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from isthmus.data.base import Array
 from isthmus.data.dataset import Dataset
+from isthmus.data.sources.base import Source
 from isthmus.errors import BadData, check_range
 from isthmus.options import DataOptions
 
@@ -88,6 +89,42 @@ def draw_held_out(n: int, options: DataOptions, seed: int, name: str, most: int 
     return test, skip_rows(np.sort(test), rng.choice(left, valids, replace=False))
 
 
+class HeldOutRows(NamedTuple):
+    """The rows of the held-out sets of data on disk, and all that are not trained on, ascending."""
+
+    test: Array
+    valid: Array
+    excluded: Array
+
+
+def held_out_on_disk(source: Source, options: DataOptions, seed: int, most: int = MOST_TEST) -> HeldOutRows:
+    """The held-out rows of data on disk; whole groups where they are known, of which at most ``most`` rows are used.
+
+    The rest of a group that is held out is not trained on either. The test set depends only on the seed and on its
+    fraction.
+
+    Raises:
+        BadData: too few examples, or too few groups, for the requested splits.
+    """
+    n, groups = len(source), source.groups()
+    if groups is None:
+        test, valid = draw_held_out(n, options, seed, source.name, most)
+        return HeldOutRows(test, valid, np.sort(np.concatenate([test, valid])))
+    spare = (options.test > 0) + (options.validation > 0)
+    _check_enough(n, groups, 1 + spare, source.name)
+    rng = np.random.default_rng(seed)
+    queue = rng.permutation(np.unique(groups))
+    tested, queue = _take(n, groups, queue, min(options.test * n, MOST_TEST, most), spare, options.test > 0)
+    left = n - int(tested.sum())
+    target = min(options.validation * left, MOST_VALIDATION, most)
+    validated, _ = _take(n, groups, queue, target, 1, options.validation > 0)
+    drawn = [
+        rng.permutation(np.flatnonzero(mask))[: min(largest, most)]
+        for mask, largest in ((tested, MOST_TEST), (validated, MOST_VALIDATION))
+    ]
+    return HeldOutRows(*drawn, np.flatnonzero(tested | validated))
+
+
 def fractions_on_disk(dataset: Dataset, options: DataOptions) -> DataOptions:
     """The options without the fractions of the sets that the source provides."""
     test, validation = _fractions(dataset, options)
@@ -108,9 +145,10 @@ def split_sizes(dataset: Dataset, options: DataOptions, seed: int, *, most: int 
     """
     n, groups = len(dataset.train), dataset.train.groups()
     if most is not None:
-        drawn = draw_held_out(n, fractions_on_disk(dataset, options), seed, dataset.name, most)
-        tests, valids = map(len, drawn)
-    elif groups is not None:
+        drawn = held_out_on_disk(dataset.train, fractions_on_disk(dataset, options), seed, most)
+        sizes = {"train": n - len(drawn.excluded), "valid": len(drawn.valid), "test": len(drawn.test)}
+        return _with_provided(sizes, dataset)
+    if groups is not None:
         rows = split(dataset, options, seed)
         tests, valids = (0 if held is None else len(held) for held in (rows.test, rows.valid))
     else:
@@ -118,7 +156,11 @@ def split_sizes(dataset: Dataset, options: DataOptions, seed: int, *, most: int 
         _check_enough(n, None, 1 + (test > 0) + (valid > 0), dataset.name)
         tests = _count(test * n, n, 1 + (valid > 0)) if test else 0
         valids = _count(min(valid * (n - tests), MOST_VALIDATION), n - tests, 1) if valid else 0
-    sizes = {"train": n - tests - valids, "valid": valids, "test": tests}
+    return _with_provided({"train": n - tests - valids, "valid": valids, "test": tests}, dataset)
+
+
+def _with_provided(sizes: dict[str, int], dataset: Dataset) -> dict[str, int]:
+    """The sizes of splits with those that the source provides, without empty ones."""
     sizes |= {name: len(source) for name, source in dataset.splits.items() if name != "train"}
     return {name: size for name, size in sizes.items() if size}
 
@@ -153,8 +195,8 @@ def _check_enough(n: int, groups: Array | None, count: int, name: str) -> None:
     different = n if groups is None else len(np.unique(groups))
     if different < count:
         raise BadData(
-            f"{name!r} has {different} groups (persons, objects or photographs), too few for {count} splits of whole "
-            f"groups. {advice}"
+            f"{name!r} has {different} groups (persons, objects, recordings or blocks of time), too few for {count} "
+            f"splits of whole groups. {advice}"
         )
 
 
