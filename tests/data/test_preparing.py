@@ -110,8 +110,8 @@ def test_a_constant_feature_becomes_zero(kind: str, value: float):
 @pytest.mark.parametrize("kind", ["auto", "none", "minmax", "standard"])
 @pytest.mark.parametrize("images", [True, False])
 def test_invert_undoes_apply_and_json_keeps_all(kind: Kind, images: bool):
-    x = torch.from_numpy(RNG.normal(4, 9, size=(9, 5)))
-    scaling = measure(x, kind, images=images, pixels=images)
+    x = torch.from_numpy(RNG.normal(4, 9, size=(9, 1, 5, 2) if images else (9, 5)))
+    scaling = measure(x, kind, pixels=images)
     torch.testing.assert_close(scaling.invert(scaling.apply(x)), x, rtol=1e-12, atol=1e-12)
     again = Scaling.from_dict(json.loads(json.dumps(scaling.to_dict())))
     assert again == scaling

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from isthmus.data.base import Array, Location, Provenance
 from isthmus.data.samplers.stored import LazyTensor, StoredTensor
+from isthmus.data.transforms.axes import Kind
 from isthmus.data.transforms.bad_examples import BadExamples, Check, find_refused
 from isthmus.data.transforms.contract import DataContract
-from isthmus.data.transforms.layout import Kind
 from isthmus.data.transforms.missing import MissingCells
 from isthmus.data.transforms.scaling import BRIGHTEST, Scaling
 from isthmus.data.transforms.splits import HeldOut

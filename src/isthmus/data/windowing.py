@@ -36,6 +36,11 @@ class Rows(NamedTuple):
     axes: str
 
 
+def cut(options: DataOptions) -> DataOptions:
+    """The options for windows and for single rows, whose axes are not those that ``data.layout`` says of recordings."""
+    return options if options.window is None else options.model_copy(update={"layout": "auto"})
+
+
 def windowed(opened: Dataset | Stream, options: DataOptions) -> Dataset | Stream:
     """The windows of a data set; all windows of each recording, also those that share rows.
 

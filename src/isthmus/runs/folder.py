@@ -21,8 +21,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from isthmus.data.prepared import PreparedData
+from isthmus.data.transforms.axes import Kind, kind_of, units_of
 from isthmus.data.transforms.contract import DataContract
-from isthmus.data.transforms.layout import Kind, kind_of
 from isthmus.data.transforms.scaling import Scaling
 from isthmus.errors import BadData, BadRun, IsthmusError, one_line, printable
 from isthmus.files.atomic import replacing, write_text
@@ -187,14 +187,14 @@ def _check_contract(metadata: RunMetadata) -> None:
     Raises:
         BadData: they do not.
     """
-    contract, size = metadata.data_contract, math.prod(metadata.shape)
-    width = metadata.shape[0] if not contract.images and len(metadata.shape) == 1 else 1
+    contract, size, width = metadata.data_contract, math.prod(metadata.shape), units_of(metadata.shape)
     lengths = {"fill values": len(contract.fill), "scales": len(contract.scaling.scale)}
     for what, length in lengths.items():
         if length not in (1, width):
             raise BadData(f"The contract has {length} {what} for examples of shape {metadata.shape}.")
-    columns = size if contract.schema is None else contract.schema.width
-    if columns != size or (contract.row is not None and math.prod(contract.row) != size):
+    wanted = metadata.shape[0] if metadata.kind == "sequences" else size
+    columns = wanted if contract.schema is None else contract.schema.width
+    if columns != wanted or (contract.row is not None and math.prod(contract.row) != size):
         raise BadData(f"The contract has {columns} columns, or rows of another shape, for examples of {size} values.")
 
 

@@ -86,7 +86,7 @@ def test_many_recordings_are_each_in_one_split(seed: int) -> None:
 
 def test_a_recording_too_short_for_three_blocks_says_so() -> None:
     with pytest.raises(BadData, match=r"2 groups \(persons, objects, recordings or blocks of time\), too few for 3"):
-        prepare(ramp(45), DataOptions(window=15, stride=5), 0)
+        prepare(ramp(40), DataOptions(window=15, stride=5), 0)
 
 
 def test_blocks_start_at_multiples_of_the_stride_and_are_long() -> None:

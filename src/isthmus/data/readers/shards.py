@@ -31,7 +31,7 @@ PARTS = {"train": "train", "training": "train", "valid": "valid", "val": "valid"
 LAZY = (".npy", ".parquet")
 """Endings of files whose rows are read when they are needed."""
 RECORDED = (".txt", ".dat", ".asc", ".data")
-"""Endings that other texts have too: such files are recordings if ``data.window`` is set, and are left out otherwise."""
+"""Endings that other texts have too: recordings if ``data.window`` is set, and left out otherwise."""
 VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
 KINDS: tuple[tuple[str, ...], ...] = (*((ending,) for ending in (*LAZY, *TEXT_ENDINGS)), VIDEOS)
 """Endings of files that are joined; those of the first kind that there is are used."""

@@ -66,8 +66,16 @@ class Sections:
         rows = np.maximum(self.lengths, 1)
         wanted = np.maximum(1, np.rint(BLOCKS * rows / rows.sum()).astype(np.int64))
         numbers = np.maximum(1, np.minimum(wanted, rows // (SPARED * length)))
-        if numbers.sum() < needed:
-            numbers = np.maximum(1, np.minimum(needed, rows // (length + stride - 1)))
+        if numbers.sum() >= needed:
+            return self._in_blocks(numbers, stride)
+        # the second cannot be too short for a window, wherever its multiples of the stride lie
+        few = [np.maximum(1, np.minimum(needed, rows // shortest)) for shortest in (length, length + stride - 1)]
+        first, second = (self._in_blocks(numbers, stride) for numbers in few)
+        return first if (first.lengths >= length).all() else second
+
+    def _in_blocks(self, numbers: Array, stride: int) -> "Sections":
+        """Each section as this number of blocks of about equal length."""
+        rows = self.lengths
         section = np.repeat(np.arange(len(rows)), numbers)
         first = np.repeat(np.cumsum(numbers) - numbers, numbers)
         place = np.arange(len(section)) - first
