@@ -129,7 +129,7 @@ def _left_out(sections: Sections, found: Windows) -> tuple[str, ...]:
 def divided(dataset: Dataset, options: DataOptions) -> Dataset:
     """Training data whose windows share no row between the sets that are drawn from it.
 
-    Windows that span two blocks of time are left out, and a split keeps each block in one set. New data is not divided.
+    A split keeps each block of time in one set, and leaves out the windows that span two sets. New data is not divided.
     """
     source = dataset.train
     needed = 1 + (dataset.test is None and options.test > 0) + (dataset.valid is None and options.validation > 0)
@@ -138,9 +138,10 @@ def divided(dataset: Dataset, options: DataOptions) -> Dataset:
     train = source.in_blocks(needed)
     if train is source:
         return dataset
+    assert train.blocks is not None
     note = (
-        f"Windows share rows (data.stride), so {len(train.sections.starts):,} blocks of time are each kept in one "
-        f"split, and {len(source) - len(train):,} of {len(source):,} windows that span two blocks are left out."
+        f"Windows share rows (data.stride), so each of {len(train.blocks):,} blocks of time is in one split, and "
+        "windows that span two splits are left out."
     )
     return replace(dataset, train=train, notes=(*dataset.notes, note))
 

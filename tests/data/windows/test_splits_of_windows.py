@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from isthmus.data.dataset import Dataset
+from isthmus.data.description.overview import describe
 from isthmus.data.opening import open_data
 from isthmus.data.preparing import prepare
 from isthmus.data.sources.recordings import Recordings, Sections
@@ -53,9 +54,10 @@ def test_no_row_is_in_two_splits(where: str, rows: int, length: int, stride: int
         shares = [len(sets[name]) / rows for name in ("train", "valid", "test")]
         assert shares[0] > 0.6
         assert min(shares[1:]) > 0.02
-    note = next(note for note in made.notes if "blocks of time" in note)
-    kept = sum(map(len, made.splits.values()))
-    assert where == "disk" or f"{(rows - length) // stride + 1 - kept:,} of" in note
+    assert any("blocks of time is in one split" in note for note in made.notes)
+    # at most the windows over the two ends of each of the four held-out blocks are left out
+    lost = (rows - length) // stride + 1 - sum(map(len, made.splits.values()))
+    assert 0 < lost <= 8 * -(-length // stride)
 
 
 def test_windows_that_share_no_row_are_all_kept() -> None:
@@ -90,24 +92,19 @@ def test_a_recording_too_short_for_three_blocks_says_so() -> None:
 
 
 def test_blocks_start_at_multiples_of_the_stride_and_are_long() -> None:
-    recordings = Recordings(np.array([0]), ["a"])
-    whole = Sections.cut(1003, recordings, np.zeros(0, np.int64))
-    blocks = whole.divided(10, 7, 3)
-    assert len(blocks.starts) == 20
-    assert (blocks.starts % 7 == 0).all()
-    assert blocks.starts[0] == 0
-    assert blocks.stops[-1] == 1003
-    np.testing.assert_array_equal(blocks.starts[1:], blocks.stops[:-1])
-    assert blocks.lengths.min() >= 40
-    assert len(whole.divided(100, 10, 3).starts) == 3
-    assert len(whole.divided(200, 10, 3).starts) == 3
-    assert len(whole.divided(400, 10, 3).starts) == 2
+    whole = Sections.cut(1003, Recordings(np.array([0]), ["a"]), np.zeros(0, np.int64))
+    blocks = whole.blocks(10, 7, 3)
+    assert len(blocks) == 20
+    assert blocks[0] == 0
+    assert (blocks % 7 == 0).all()
+    assert np.diff([*blocks, 1003]).min() >= 20
+    assert [len(whole.blocks(length, 10, 3)) for length in (50, 100, 200, 400)] == [10, 5, 3, 2]
 
 
 def test_blocks_are_shared_out_by_length() -> None:
     two = Sections.cut(4000, Recordings(np.array([0, 1000]), ["a", "b"]), np.zeros(0, np.int64))
-    blocks = two.divided(10, 1, 3)
-    assert np.bincount(blocks.of).tolist() == [5, 15]
+    blocks = two.blocks(10, 1, 3)
+    assert np.histogram(blocks, [0, 1000, 4000])[0].tolist() == [5, 15]
 
 
 def test_on_disk_only_some_windows_of_a_block_are_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,8 +113,8 @@ def test_on_disk_only_some_windows_of_a_block_are_loaded(tmp_path: Path, monkeyp
     np.save(tmp_path / "r.npy", ramp(2000))
     made = prepare(tmp_path / "r.npy", DataOptions(window=10, stride=1, memory="stream"), 0)
     assert (len(made.test), len(made.valid)) == (5, 4)
-    # two blocks of 100 rows are held out
-    assert len(made.train) == 18 * 91
+    # two blocks of 100 rows are held out: 91 windows inside each, and those over its ends
+    assert 1991 - len(made.train) in (2 * 91 + 9 * ends for ends in (2, 3, 4))
     assert not all_rows(made.train) & (all_rows(made.test) | all_rows(made.valid))
     described = splits.split_sizes(
         divided(open_data(tmp_path / "r.npy", DataOptions(window=10, stride=1, memory="stream")), DataOptions()),
@@ -125,7 +122,7 @@ def test_on_disk_only_some_windows_of_a_block_are_loaded(tmp_path: Path, monkeyp
         0,
         most=10_000,
     )
-    assert described == {"train": 18 * 91, "valid": 4, "test": 5}
+    assert described == {"train": len(made.train), "valid": 4, "test": 5}
 
 
 def test_the_test_set_on_disk_does_not_depend_on_the_validation_share(tmp_path: Path) -> None:
@@ -136,3 +133,15 @@ def test_the_test_set_on_disk_does_not_depend_on_the_validation_share(tmp_path: 
     blocks = dataset.train.in_blocks(3)
     drawn = [splits.held_out_on_disk(blocks, DataOptions(validation=v), 1) for v in (0.0, 0.1, 0.3)]
     assert len({tuple(own.test.tolist()) for own in drawn}) == 1
+
+
+@pytest.mark.parametrize("memory", ["auto", "stream"])
+def test_the_sizes_that_are_described_are_those_of_a_training(memory: str, tmp_path: Path) -> None:
+    np.save(tmp_path / "r.npy", ramp(1000))
+    options = DataOptions(window=20, stride=5, memory=memory)
+    dataset = divided(open_data(tmp_path / "r.npy", options), options)
+    sizes = splits.split_sizes(dataset, options, 4, most=10_000 if memory == "stream" else None)
+    made = prepare(tmp_path / "r.npy", options, 4)
+    assert sizes == {name: len(part) for name, part in made.splits.items()}
+    described = describe(tmp_path / "r.npy", options, 4).content["splits"]
+    assert {name: part["examples"] for name, part in described.items()} == sizes

@@ -107,3 +107,20 @@ def test_steps_between_recordings_do_not_count() -> None:
     found = breaks_in(np.array([0, 1, 2, 3, 0, 1, 2, 3]), "t", np.array([0, 4]))
     assert not len(found.restarts)
     assert not found.notes
+
+
+@pytest.mark.parametrize("name", ["time", "t", "Time (s)", "timestamp_ms", "id"])
+def test_a_column_that_increases_like_a_time_is_the_time_of_windows(name: str) -> None:
+    table = frame(np.concatenate([np.arange(30) / 8, np.arange(12) / 8]), 42).rename(columns={"time": name})
+    made = opened(table, 10, index="auto")
+    assert made.schema.index == name
+    assert made.train.names_of(np.array([1, 3])).tolist() == ["0:1.25", "1:0.0"]
+    assert any("increases like a time" in note for note in made.notes)
+    assert open_data(table, DataOptions()).schema.index is None
+    assert opened(table, 10, index="none").train.shape == (10, 3)
+
+
+@pytest.mark.parametrize("name", ["time", "price"])
+def test_other_columns_stay_in_x(name: str) -> None:
+    values = np.arange(30) % 3 if name == "time" else np.arange(30)
+    assert opened(frame(values, 30).rename(columns={"time": name}), 10, index="auto").schema.index is None

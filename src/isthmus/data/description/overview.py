@@ -16,7 +16,6 @@ from isthmus.data.description.unusable import unusable_columns
 from isthmus.data.description.words import class_names, layout_words, scaling_words
 from isthmus.data.opening import Data
 from isthmus.data.preparing import largest_held_out, prepare_dataset
-from isthmus.data.sources.arrays import Examples
 from isthmus.data.transforms.axes import unit_axis
 from isthmus.data.transforms.bad_examples import BadExamples, find_nonfinite
 from isthmus.data.transforms.contract import DataContract
@@ -135,7 +134,7 @@ def _refusal(view: _View, seed: int) -> str:
     """
     dataset, options = view.dataset, view.options
     try:
-        if all(sample.whole for sample in view.samples.values()) and isinstance(dataset.train, Examples):
+        if all(sample.whole for sample in view.samples.values()) and not dataset.streamed:
             prepared = prepare_dataset(dataset, options, seed)
             view.contract = prepared.contract
             view.sizes = {name: len(split.x) for name, split in prepared.splits.items()}

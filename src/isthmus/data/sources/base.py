@@ -111,6 +111,10 @@ class Source(ABC):
         """The group of each example (person, object), where known; a split keeps each group in one set."""
         return None
 
+    def end_groups(self) -> Array | None:
+        """The group of the last part of each example, if one may span two groups; a split keeps none in two sets."""
+        return None
+
     def names_of(self, rows: Array) -> Array | None:
         """The names of some examples (file names, values of an index column), where they have any."""
         return None

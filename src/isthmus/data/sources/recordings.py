@@ -1,7 +1,7 @@
 """Recordings: which rows of a source follow each other in time, so that windows can be cut from them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -10,8 +10,8 @@ from isthmus.data.base import Array
 
 BLOCKS = 20
 """Blocks of time into which recordings are divided for a split, and number of recordings that need no such blocks."""
-SPARED = 4
-"""Length of a block of time, in windows: at least so many, so that at most a quarter of the windows are left out."""
+SHORTEST = 2
+"""Length of a block of time, in windows: at least so many, so that most windows of a held-out block lie inside it."""
 
 
 class Recordings(NamedTuple):
@@ -58,29 +58,25 @@ class Sections:
         """Number of windows in each section."""
         return np.maximum(0, (self.lengths - length) // stride + 1)
 
-    def divided(self, length: int, stride: int, needed: int) -> "Sections":
-        """Blocks of time, about ``BLOCKS`` in all and ``needed`` at least, if the sections are long enough.
+    def blocks(self, length: int, stride: int, needed: int) -> Array:
+        """First rows of blocks of time, about ``BLOCKS`` in all, and ``needed`` at least if sections are long enough.
 
-        They begin at multiples of ``stride`` in their section, so that the windows in them are some of its windows.
+        They begin at multiples of ``stride`` in their section, so that some window lies inside each.
         """
         rows = np.maximum(self.lengths, 1)
         wanted = np.maximum(1, np.rint(BLOCKS * rows / rows.sum()).astype(np.int64))
-        numbers = np.maximum(1, np.minimum(wanted, rows // (SPARED * length)))
+        numbers = np.maximum(1, np.minimum(wanted, rows // (SHORTEST * length)))
         if numbers.sum() >= needed:
-            return self._in_blocks(numbers, stride)
+            return self._in_parts(numbers, stride)
         # the second cannot be too short for a window, wherever its multiples of the stride lie
         few = [np.maximum(1, np.minimum(needed, rows // shortest)) for shortest in (length, length + stride - 1)]
-        first, second = (self._in_blocks(numbers, stride) for numbers in few)
-        return first if (first.lengths >= length).all() else second
+        first, second = (self._in_parts(numbers, stride) for numbers in few)
+        ends = np.append(first[1:], self.stops[-1])
+        return first if (ends - first >= length).all() else second
 
-    def _in_blocks(self, numbers: Array, stride: int) -> "Sections":
-        """Each section as this number of blocks of about equal length."""
-        rows = self.lengths
-        section = np.repeat(np.arange(len(rows)), numbers)
-        first = np.repeat(np.cumsum(numbers) - numbers, numbers)
-        place = np.arange(len(section)) - first
-        offsets = place * rows[section] // numbers[section] // stride * stride
-        starts = self.starts[section] + offsets
-        last = np.append(section[1:] != section[:-1], True)
-        stops = np.where(last, self.stops[section], np.append(starts[1:], 0))
-        return replace(self, starts=starts, stops=stops, of=self.of[section])
+    def _in_parts(self, numbers: Array, stride: int) -> Array:
+        """First rows of each section in this number of parts of about equal length."""
+        section = np.repeat(np.arange(len(numbers)), numbers)
+        place = np.arange(len(section)) - np.repeat(np.cumsum(numbers) - numbers, numbers)
+        starts: Array = self.starts[section] + place * self.lengths[section] // numbers[section] // stride * stride
+        return starts

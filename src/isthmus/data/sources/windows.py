@@ -29,11 +29,18 @@ class Windows(Source):
         length: rows of a window.
         stride: rows from the start of a window to that of the next.
         axes: letters of the axes of a window.
-        blocks: whether each section is a group, which a split keeps in one set.
+        blocks: first rows of blocks of time, whose rows a split keeps in one set.
     """
 
     def __init__(
-        self, source: Source, sections: Sections, length: int, stride: int, axes: str, *, blocks: bool = False
+        self,
+        source: Source,
+        sections: Sections,
+        length: int,
+        stride: int,
+        axes: str,
+        *,
+        blocks: Array | None = None,
     ) -> None:
         counts = sections.counts(length, stride)
         kept = counts > 0
@@ -66,21 +73,33 @@ class Windows(Source):
         return first
 
     def in_blocks(self, needed: int) -> "Windows":
-        """These windows without those that span two blocks of time, for a split into ``needed`` sets.
+        """These windows with blocks of time as groups, for a split into ``needed`` sets.
 
         They are returned unchanged if they share no row, or if each of many recordings is a group.
         """
         if not self.overlapping or len(self.sections.recordings.starts) >= BLOCKS:
             return self
-        sections = self.sections.divided(self.length, self.stride, needed)
-        return Windows(self.source, sections, self.length, self.stride, self.axes, blocks=True)
+        blocks = self.sections.blocks(self.length, self.stride, needed)
+        return Windows(self.source, self.sections, self.length, self.stride, self.axes, blocks=blocks)
 
     def groups(self) -> Array | None:
-        """The block of time of each window, or its recording if there are many."""
-        if not self.blocks and len(self.sections.recordings.starts) < BLOCKS:
+        """The block of time in which each window starts, or its recording if there are many."""
+        if self.blocks is not None:
+            return self._block(self.starts(np.arange(len(self))))
+        if len(self.sections.recordings.starts) < BLOCKS:
             return None
-        of = np.arange(len(self.sections.of)) if self.blocks else self.sections.of
-        return np.repeat(of, np.diff(self.before))
+        return np.repeat(self.sections.of, np.diff(self.before))
+
+    def end_groups(self) -> Array | None:
+        """The block of time in which each window ends."""
+        if self.blocks is None:
+            return None
+        return self._block(self.starts(np.arange(len(self))) + self.length - 1)
+
+    def _block(self, rows: Array) -> Array:
+        """The block of time of some rows."""
+        assert self.blocks is not None
+        return np.searchsorted(self.blocks, rows, side="right") - 1
 
     def read(self, start: int, stop: int, into: Array | None = None) -> RawChunk:
         """The windows ``start`` to ``stop``."""

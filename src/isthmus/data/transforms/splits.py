@@ -62,8 +62,10 @@ def split(dataset: Dataset, options: DataOptions, seed: int) -> SplitRows:
     test, queue = _take(n, groups, queue, test_fraction * n, 1 + (valid_fraction > 0), test_fraction > 0)
     left = n - int(test.sum())
     valid, _ = _take(n, groups, queue, min(valid_fraction * left, MOST_VALIDATION), 1, valid_fraction > 0)
+    spanning = _spanning(dataset.train, groups, test, valid)
+    test, valid = test & ~spanning, valid & ~spanning
     return SplitRows(
-        order[~(test | valid)[order]],
+        order[~(test | valid | spanning)[order]],
         order[valid[order]] if valid.any() else None,
         order[test[order]] if test.any() else None,
         held_out,
@@ -118,11 +120,22 @@ def held_out_on_disk(source: Source, options: DataOptions, seed: int, most: int 
     left = n - int(tested.sum())
     target = min(options.validation * left, MOST_VALIDATION, most)
     validated, _ = _take(n, groups, queue, target, 1, options.validation > 0)
+    spanning = _spanning(source, groups, tested, validated)
     drawn = [
-        rng.permutation(np.flatnonzero(mask))[: min(largest, most)]
+        rng.permutation(np.flatnonzero(mask & ~spanning))[: min(largest, most)]
         for mask, largest in ((tested, MOST_TEST), (validated, MOST_VALIDATION))
     ]
-    return HeldOutRows(*drawn, np.flatnonzero(tested | validated))
+    return HeldOutRows(*drawn, np.flatnonzero(tested | validated | spanning))
+
+
+def _spanning(source: Source, groups: Array | None, test: Array, valid: Array) -> Array:
+    """A mask (n,) of the examples that span two groups in different sets, and so belong to none."""
+    ends = source.end_groups()
+    if groups is None or ends is None:
+        return np.zeros(len(test), dtype=bool)
+    number = np.zeros(max(int(groups.max()), int(ends.max())) + 1, np.int8)
+    number[groups[test]], number[groups[valid]] = 1, 2
+    return np.asarray(number[groups] != number[ends])
 
 
 def fractions_on_disk(dataset: Dataset, options: DataOptions) -> DataOptions:
@@ -150,12 +163,12 @@ def split_sizes(dataset: Dataset, options: DataOptions, seed: int, *, most: int 
         return _with_provided(sizes, dataset)
     if groups is not None:
         rows = split(dataset, options, seed)
-        tests, valids = (0 if held is None else len(held) for held in (rows.test, rows.valid))
-    else:
-        test, valid = _fractions(dataset, options)
-        _check_enough(n, None, 1 + (test > 0) + (valid > 0), dataset.name)
-        tests = _count(test * n, n, 1 + (valid > 0)) if test else 0
-        valids = _count(min(valid * (n - tests), MOST_VALIDATION), n - tests, 1) if valid else 0
+        sizes = {name: 0 if own is None else len(own) for name, own in vars(rows).items() if name in SPLITS}
+        return _with_provided(sizes, dataset)
+    test, valid = _fractions(dataset, options)
+    _check_enough(n, None, 1 + (test > 0) + (valid > 0), dataset.name)
+    tests = _count(test * n, n, 1 + (valid > 0)) if test else 0
+    valids = _count(min(valid * (n - tests), MOST_VALIDATION), n - tests, 1) if valid else 0
     return _with_provided({"train": n - tests - valids, "valid": valids, "test": tests}, dataset)
 
 

@@ -6,12 +6,11 @@ from typing import NamedTuple
 import numpy as np
 
 from isthmus.data.base import Array
+from isthmus.data.tables.guessing import RESTARTS
 
 GAP, FEW_GAPS = 1.5, 0.05
 """Steps of time longer than this many usual ones are gaps, if at most this share of all steps are: of a calendar
 without weekends a fifth are, so it is taken as irregular instead."""
-RESTARTS = 0.25
-"""Share of steps backward up to which each is the start of a recording; beyond it, the numbers are no time."""
 
 
 class Breaks(NamedTuple):
