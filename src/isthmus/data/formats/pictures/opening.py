@@ -1,6 +1,5 @@
 """From the first bytes of a file to the decoder of its format, whatever the extension."""
 
-import warnings
 from collections.abc import Callable
 from functools import cache
 from typing import Any, BinaryIO
@@ -11,6 +10,7 @@ from isthmus.data.formats.pictures.header import Picture, PictureHeader, check_p
 from isthmus.data.formats.pictures.netpbm import NetpbmPicture
 from isthmus.data.formats.pictures.pillow import PillowPicture
 from isthmus.data.formats.pictures.png import MAGIC, open_png
+from isthmus.data.formats.pictures.quiet import quiet
 from isthmus.data.formats.pictures.tiff import TiffPicture
 from isthmus.data.formats.pictures.wavelets import CODESTREAM, open_avif, open_jpeg2000
 from isthmus.errors import BadData
@@ -61,8 +61,7 @@ def open_picture(stream: BinaryIO, name: str, head: bytes) -> Picture:
             "PGM, PPM, JPEG 2000, AVIF or DICOM, or check that the file is complete."
         )
     stream.seek(0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet():
         return opener(stream, name, head)
 
 
