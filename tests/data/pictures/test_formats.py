@@ -47,7 +47,10 @@ def test_a_gif_of_gray_levels_is_gray_and_one_of_colors_is_colored() -> None:
 DEEP: dict[str, tuple[Writer, int]] = {
     "png": (lambda x: deep_png(x, 2 if x.ndim == 3 else 0), 16),
     "tiff": (lambda x: by_tifffile(x, photometric="rgb" if x.ndim == 3 else "minisblack"), 16),
-    "tiff big-endian": (lambda x: by_tifffile(x, photometric="rgb" if x.ndim == 3 else "minisblack", byteorder=">"), 16),
+    "tiff big-endian": (
+        lambda x: by_tifffile(x, photometric="rgb" if x.ndim == 3 else "minisblack", byteorder=">"),
+        16,
+    ),
     "tiff of 12 bits": (
         lambda x: by_tifffile(x, photometric="rgb" if x.ndim == 3 else "minisblack", bitspersample=12),
         12,
@@ -158,7 +161,14 @@ def test_pages_of_a_tiff_differ_and_smaller_copies_are_none() -> None:
 
 @pytest.mark.parametrize(
     ("most", "brightest", "dtype"),
-    [(255, 255, "u1"), (15, 255, "u1"), (100, 100, "u1"), (4095, 4095, "u2"), (21845, 65535, "u2"), (65535, 65535, "u2")],
+    [
+        (255, 255, "u1"),
+        (15, 255, "u1"),
+        (100, 100, "u1"),
+        (4095, 4095, "u2"),
+        (21845, 65535, "u2"),
+        (65535, 65535, "u2"),
+    ],
 )
 @pytest.mark.parametrize("text", [False, True], ids=["bytes", "text"])
 @pytest.mark.parametrize("channels", [1, 3])
@@ -181,7 +191,10 @@ def test_a_pam_file_states_its_channels() -> None:
 
 def test_gray_and_progressive_jpegs_are_what_pillow_decodes() -> None:
     smooth = np.add.outer(np.arange(40), np.arange(50)).astype(np.uint8)
-    for image, options in ((Image.fromarray(smooth), {}), (Image.fromarray(smooth).convert("RGB"), {"progressive": True})):
+    for image, options in (
+        (Image.fromarray(smooth), {}),
+        (Image.fromarray(smooth).convert("RGB"), {"progressive": True}),
+    ):
         data = by_pillow(image, "jpeg", quality=90, **options)
         got = pixels_of(data)
         assert got.shape == ((40, 50) if image.mode == "L" else (40, 50, 3))

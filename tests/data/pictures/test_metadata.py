@@ -59,7 +59,10 @@ TURNED: dict[str, tuple[Callable[[int], bytes], Array]] = {
         lambda o: by_tifffile(GRAY, compression="lzw", extratags=[(274, "H", 1, o, True)]),
         GRAY,
     ),
-    "tiff of tifffile": (lambda o: by_tifffile(COLOR16, photometric="rgb", extratags=[(274, "H", 1, o, True)]), COLOR16),
+    "tiff of tifffile": (
+        lambda o: by_tifffile(COLOR16, photometric="rgb", extratags=[(274, "H", 1, o, True)]),
+        COLOR16,
+    ),
 }
 
 
@@ -122,7 +125,8 @@ TRANSPARENT: dict[str, tuple[bytes, Array, Array, int]] = {
     "jpeg 2000": (by_pillow(with_alpha(COLOR, ALPHA), "jpeg2000", irreversible=False), COLOR, ALPHA, 255),
     "avif": (bytes(imagecodecs.avif_encode(with_alpha(COLOR, ALPHA), level=100)), COLOR, ALPHA, 255),
     "pam": (
-        b"P7\nWIDTH 7\nHEIGHT 5\nDEPTH 4\nMAXVAL 255\nTUPLTYPE RGB_ALPHA\nENDHDR\n" + with_alpha(COLOR, ALPHA).tobytes(),
+        b"P7\nWIDTH 7\nHEIGHT 5\nDEPTH 4\nMAXVAL 255\nTUPLTYPE RGB_ALPHA\nENDHDR\n"
+        + with_alpha(COLOR, ALPHA).tobytes(),
         COLOR,
         ALPHA,
         255,

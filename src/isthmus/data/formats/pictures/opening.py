@@ -106,6 +106,8 @@ def _dicom(stream: BinaryIO, name: str, head: bytes) -> Picture:
 
 
 OPENERS: tuple[tuple[Callable[[bytes], bool], Callable[[BinaryIO, str, bytes], Picture]], ...] = (
+    # before its mark, a DICOM file may have the header of a TIFF file
+    (lambda head: head[PLACE:HEAD] == MARK, _dicom),
     (lambda head: head.startswith(MAGIC) and len(head) > 26, open_png),
     (lambda head: head.startswith(JPEG), _jpeg),
     (lambda head: head.startswith(b"GIF8"), lambda stream, name, head: GifPicture(stream, name)),
@@ -113,7 +115,6 @@ OPENERS: tuple[tuple[Callable[[bytes], bool], Callable[[BinaryIO, str, bytes], P
     (lambda head: head.startswith(TIFFS), lambda stream, name, head: TiffPicture(stream, name)),
     (lambda head: head.startswith((JP2, CODESTREAM)), lambda stream, name, head: open_jpeg2000(stream, name)),
     (lambda head: head[4:8] == b"ftyp" and head[8:12] in AVIFS, lambda stream, name, head: open_avif(stream, name)),
-    (lambda head: head[PLACE:HEAD] == MARK, _dicom),
     (lambda head: head.startswith(b"BM"), _bmp),
     (lambda head: head[:1] == b"P" and head[1:2] in b"1234567", lambda stream, name, head: NetpbmPicture(stream, name)),
 )
