@@ -22,6 +22,7 @@ TABLE = RNG.normal(size=(60, 5))
 GRAY = RNG.integers(0, 256, (60, 8, 8), dtype=np.uint8)
 FRAME = pd.DataFrame(TABLE, columns=list("abcde")).assign(kind=["x", "y", "z"] * 20)
 HOLES = np.where(RNG.random(TABLE.shape) < 0.2, np.nan, TABLE)
+RECORDING = RNG.normal(size=(400, 3))
 
 
 class Killed(BaseException):
@@ -45,9 +46,17 @@ def loader(_: Path) -> object:
     return torch.utils.data.DataLoader(data, batch_size=7, shuffle=True)
 
 
+def recorded(path: Path) -> object:
+    return pd.DataFrame(RECORDING, columns=list("abc")).to_parquet(path, row_group_size=70)
+
+
 STREAMED = {"data.memory": "stream"}
+WINDOWS = {"data.window": 8, "data.stride": 3, "data.scale": "standard"}
 SOURCES: dict[str, tuple[Callable[[Path], Any], dict[str, object]]] = {
     "array": (lambda _: TABLE, {}),
+    "windows": (lambda _: RECORDING, WINDOWS),
+    "windows, npy streamed": (lambda p: saved(p / "w.npy", lambda f: np.save(f, RECORDING)), STREAMED | WINDOWS),
+    "windows, parquet streamed": (lambda p: saved(p / "w.parquet", recorded), STREAMED | WINDOWS),
     "missing": (lambda _: HOLES, {"data.scale": "standard"}),
     "masked": (lambda _: np.ma.masked_invalid(HOLES), {}),
     "data frame": (lambda _: FRAME, {"data.scale": "standard"}),

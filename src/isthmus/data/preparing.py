@@ -32,7 +32,8 @@ from isthmus.data.transforms.guesses import guesses
 from isthmus.data.transforms.labels import encode_labels
 from isthmus.data.transforms.layout import Layout, check_order, layout_of
 from isthmus.data.transforms.missing import MissingCells, check_few_invalid, missing_in, survey
-from isthmus.data.transforms.splits import SPLITS, HeldOut, draw_held_out, fractions_on_disk, split
+from isthmus.data.transforms.splits import SPLITS, HeldOut, draw_held_out, fractions_on_disk, held_out_on_disk, split
+from isthmus.data.windowing import cut, divided
 from isthmus.errors import BadData, BadOption
 from isthmus.options import DataOptions, TrainingOptions
 
@@ -149,6 +150,7 @@ def prepare_dataset(dataset: Dataset, options: DataOptions, seed: int) -> Prepar
             binarized.
         BadOption: ``data.binarize=static`` for data on disk, whose samples would have to be stored.
     """
+    dataset, options = divided(dataset, options), cut(options)
     check_order(dataset, options.layout)
     layout = layout_of(dataset.train, options.shape, options.layout, options.missing)
     for name, source in dataset.splits.items():
@@ -199,20 +201,21 @@ def _on_disk(pipeline: _Pipeline) -> PreparedData:
     _warn_of_coarse_shuffle(source)
     provided = {name: split for name, split in dataset.splits.items() if name != "train"}
     most = largest_held_out(pipeline.contract.shape)
-    test, valid = draw_held_out(len(source), fractions_on_disk(dataset, options), seed, source.name, most)
-    excluded = np.sort(np.concatenate([test, valid]))
+    drawn = held_out_on_disk(source, fractions_on_disk(dataset, options), seed, most)
+    excluded = drawn.excluded
     contract, missing = _fitted_on_disk(pipeline, excluded)
     pipeline = replace(pipeline, contract=contract)
     splits = {
         name: pipeline.split_of(name, own, *pipeline.loaded(own, np.arange(len(own)))) for name, own in provided.items()
     }
-    splits |= _drawn(pipeline, {"valid": valid, "test": test}, excluded)
+    held = {"valid": drawn.valid, "test": drawn.test}
+    splits |= _drawn(pipeline, held, np.sort(np.concatenate(list(held.values()))))
     missing = sum((missing_in(part.tensor, part.locate) for part in splits.values()), missing)
     train = pipeline.view(source, excluded, missing=bool(missing))
     if options.binarize == "dynamic":
         train.add_check(lambda x: check_unit(x, f"{source.name!r}", options))
     splits["train"] = PreparedSplit(train, file=source.name)
-    held_out: HeldOut = "test set" if "test" in provided else "held-out set" if len(test) else "none"
+    held_out: HeldOut = "test set" if "test" in provided else "held-out set" if len(drawn.test) else "none"
     return _prepared(pipeline, splits, held_out, missing)
 
 

@@ -16,7 +16,6 @@ from isthmus.data.description.unusable import unusable_columns
 from isthmus.data.description.words import class_names, contract_words, layout_words
 from isthmus.data.opening import Data
 from isthmus.data.preparing import largest_held_out, prepare_dataset
-from isthmus.data.sources.arrays import Examples
 from isthmus.data.transforms.axes import unit_axis
 from isthmus.data.transforms.bad_examples import BadExamples, find_nonfinite
 from isthmus.data.transforms.contract import DataContract
@@ -25,6 +24,7 @@ from isthmus.data.transforms.guesses import guesses
 from isthmus.data.transforms.layout import Layout, layout_of
 from isthmus.data.transforms.scaling import Kind, Scaling, by_unit
 from isthmus.data.transforms.splits import split_sizes
+from isthmus.data.windowing import cut, divided
 from isthmus.errors import BadData, IsthmusError
 from isthmus.options import DataOptions
 
@@ -102,6 +102,7 @@ def describe(data: Data, options: DataOptions, seed: int = 0) -> Description:
 
 
 def _view(dataset: Dataset, options: DataOptions, streamed: bool) -> _View:
+    dataset, options = divided(dataset, options), cut(options)
     layout = layout_of(dataset.train, options.shape, options.layout, options.missing)
     samples = {name: looked_at(source) for name, source in dataset.splits.items()}
     sample = samples["train"]
@@ -132,7 +133,7 @@ def _refusal(view: _View, seed: int) -> str:
     """
     dataset, options = view.dataset, view.options
     try:
-        if all(sample.whole for sample in view.samples.values()) and isinstance(dataset.train, Examples):
+        if all(sample.whole for sample in view.samples.values()) and not dataset.streamed:
             prepared = prepare_dataset(dataset, options, seed)
             view.contract = prepared.contract
             view.sizes = {name: len(split.x) for name, split in prepared.splits.items()}

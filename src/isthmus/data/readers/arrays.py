@@ -8,6 +8,7 @@ from isthmus.data.dataset import Dataset
 from isthmus.data.formats.binary import npy_layout, read_idx, read_npy, read_npz
 from isthmus.data.formats.files import check_inside, source_file
 from isthmus.data.memory import is_streamed, refuse_streaming
+from isthmus.data.objects import columns
 from isthmus.data.readers.datasets import check_keys, dataset_of_arrays, dataset_of_splits
 from isthmus.data.readers.format import Format, refuse_labels
 from isthmus.data.sources.numpy_file import NumpyFile
@@ -22,10 +23,14 @@ def read_npy_file(file: File, options: DataOptions, schema: Schema | None) -> Da
     path = _on_disk(file)
     shape = npy_layout(path)[0]
     if is_streamed(math.prod(shape), options):
-        source = NumpyFile(path)
+        source = NumpyFile(path, recording=options.window is not None)
         return Dataset(path.name, source, provenance=Provenance(str(path), source.files()), streamed=True)
     return dataset_of_splits(
-        path.name, {"train": read_npy(path)}, {}, Provenance(str(path), (source_file(path),)), options.layout
+        path.name,
+        {"train": columns(read_npy(path), options.window)},
+        {},
+        Provenance(str(path), (source_file(path),)),
+        options.layout,
     )
 
 

@@ -29,6 +29,8 @@ CHUNK_BYTES = 2**26
 """Largest chunk of model inputs, in bytes: 64 MiB."""
 FIRST = 100
 """Examples to which a new check is applied at once."""
+SPARSE = 2
+"""How many times more rows a range may have than are wanted of it, to be read in one piece."""
 LOOKED_AT = 2**22
 """Values that are scaled at a time to find invalid examples."""
 
@@ -292,6 +294,9 @@ class StoredTensor:
         first, last = int(rows[0]), int(rows[-1]) + 1
         if last - first == len(rows):
             return self.source.read(first, last, into), rows
+        if last - first > SPARSE * len(rows):
+            # a whole group that is held out lies between them
+            return self.source.at(rows), rows
         chunk = self.source.read(first, last)
         kept = rows - first
         index_of = {row: index for index, row in enumerate(kept.tolist())} if chunk.faults else {}

@@ -8,6 +8,7 @@ import numpy as np
 
 from isthmus.data.base import Array, Location
 from isthmus.data.sources.base import RawChunk, Source
+from isthmus.data.sources.recordings import Recordings
 from isthmus.errors import BadData
 
 
@@ -117,6 +118,10 @@ class Examples(Source):
     def names_of(self, rows: Array) -> Array | None:
         """The names of some examples, if there are any."""
         return None if self.names is None else self.names[rows]
+
+    def recordings(self) -> Recordings | None:
+        """Those of the source that the examples were read from, if it knows of any."""
+        return None if self.located is None else self.located.recordings()
 
     def inputs(self) -> Source | None:
         """The given inputs, if examples are pairs of input and target."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from isthmus.data.base import Array, Location, SourceFile
 from isthmus.data.formats.files import reading
+from isthmus.data.sources.recordings import Recordings
 
 BLOCK = 2**19
 """Bytes per read, unless the format sets its own blocks: half a MiB."""
@@ -110,8 +111,16 @@ class Source(ABC):
         """The group of each example (person, object), where known; a split keeps each group in one set."""
         return None
 
+    def end_groups(self) -> Array | None:
+        """The group of the last part of each example, if one may span two groups; a split keeps none in two sets."""
+        return None
+
     def names_of(self, rows: Array) -> Array | None:
         """The names of some examples (file names, values of an index column), where they have any."""
+        return None
+
+    def recordings(self) -> Recordings | None:
+        """Where recordings or videos start, if the rows are several of them one after another, and their names."""
         return None
 
     def inputs(self) -> "Source | None":

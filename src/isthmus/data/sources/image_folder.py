@@ -17,6 +17,7 @@ from isthmus.data.formats import files
 from isthmus.data.formats.files import check_growth, reading
 from isthmus.data.formats.pictures import PictureHeader, common_format, list_images, read_header, read_picture
 from isthmus.data.sources.base import SAMPLES, RawChunk, Source, row_bytes
+from isthmus.data.sources.recordings import Recordings
 from isthmus.errors import BadData, IsthmusError, one_line
 from isthmus.files.atomic import sha256
 from isthmus.options import DataOptions
@@ -98,6 +99,12 @@ class ImageFolder(Source):
     def names_of(self, rows: Array) -> Array:
         """The paths of some images inside the folder."""
         return np.array([os.fsdecode(name) for name in self._names[rows]])
+
+    def recordings(self) -> Recordings:
+        """One per folder, whose pictures in natural order are its frames."""
+        folders = np.array([name.rpartition(b"/")[0] for name in self._names])
+        starts = np.flatnonzero(np.append(True, folders[1:] != folders[:-1]))
+        return Recordings(starts, [os.fsdecode(name) or self.name for name in folders[starts]])
 
     def labels_of(self, rows: Array) -> Array | None:
         """The names of the sub-folders of some examples, if the images are in sub-folders."""

@@ -8,18 +8,28 @@ import numpy as np
 
 from isthmus.data.base import Array, Location, SourceFile
 from isthmus.data.sources.base import RawChunk, Source, copy_into
+from isthmus.data.sources.recordings import Recordings
 from isthmus.errors import BadData
 
 
 class Joined(Source):
     """Concatenation of sources of one shape and data type, such as the shards of a folder.
 
+    Args:
+        name: name of the whole, for messages.
+        sources: the sources.
+        names: name of each as a recording; its own if empty.
+        labels: label of all examples of each; those that the sources know if empty.
+
     Raises:
         BadData: sources that differ in shape or type.
     """
 
-    def __init__(self, name: str, sources: Sequence[Source]) -> None:
+    def __init__(
+        self, name: str, sources: Sequence[Source], names: Sequence[str] = (), labels: Sequence[str] = ()
+    ) -> None:
         self.name, self.sources = name, sources
+        self.names, self.labels = names or [source.name for source in sources], np.array(labels)
         first = sources[0]
         for other in sources:
             if (other.shape, other.dtype) != (first.shape, first.dtype):
@@ -68,6 +78,8 @@ class Joined(Source):
 
     def labels_of(self, rows: Array) -> Array | None:
         """The labels of some examples, or ``None`` if a source has none."""
+        if len(self.labels):
+            return np.asarray(self.labels[np.searchsorted(self.starts, rows, side="right") - 1])
         return self._gathered(rows, lambda source, own: source.labels_of(own))
 
     def names_of(self, rows: Array) -> Array | None:
@@ -91,6 +103,16 @@ class Joined(Source):
         """The groups of all examples, or ``None`` if a source has none."""
         found = [source.groups() for source in self.sources]
         return None if any(groups is None for groups in found) else np.concatenate([g for g in found if g is not None])
+
+    def recordings(self) -> Recordings:
+        """Those of all sources; a source that does not know of any is one."""
+        starts: list[Array] = []
+        names: list[str] = []
+        for source, name, first in zip(self.sources, self.names, self.starts, strict=False):
+            own = source.recordings() or Recordings(np.zeros(1, np.int64), [name])
+            starts.append(own.starts + first)
+            names += own.names
+        return Recordings(np.concatenate(starts), names)
 
     def inputs(self) -> Source | None:
         """The given inputs of all examples, or ``None`` if a source has none."""

@@ -16,12 +16,18 @@ class NumpyFile(Source):
 
     Truncation of a memory-mapped file kills the process; that of a file that is read raises an error.
 
+    Args:
+        path: the file.
+        recording: whether single numbers (T,) are a recording of one channel (T, 1).
+
     Raises:
         BadData: the file is damaged, holds a pickle, or is in Fortran order.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, recording: bool = False) -> None:
         shape, self.dtype, self.offset, by_column = npy_layout(path)
+        if recording and len(shape) == 1:
+            shape = (*shape, 1)
         if len(shape) < 2 or 0 in shape:
             raise BadData(f"{path.name!r} has shape {shape}, but one row per example and at least one are required.")
         if by_column and sum(length > 1 for length in shape) > 1:

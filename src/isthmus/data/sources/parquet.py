@@ -6,8 +6,9 @@ group, or from the end of the previous range. Large groups cost time and the qua
 
 import threading
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -61,7 +62,7 @@ class ParquetFile(Source):
         self._lock = threading.Lock()
         # row at which the decoder below continues
         self._next = -1
-        self._rest: Iterator[Array] = iter(())
+        self._left, self._rest = np.empty((0, *self.shape)), cast("Iterator[Array]", iter(()))
         self._known: dict[str, Array | None] = {}
         self._training = training
 
@@ -81,15 +82,16 @@ class ParquetFile(Source):
             first = self._starts[self._group(start)]
             if not first <= self._next <= start:
                 self._next, self._rest = int(first), self._decoded(self._group(start))
+                self._left = values[:0]
             skip, self._next = start - self._next, -1
-            for batch in self._rest:
+            for batch in chain([self._left], self._rest):
                 left = batch[skip:]
                 skip -= len(batch) - len(left)
                 count = min(len(left), len(values) - done)
                 values[done : done + count] = left[:count]
                 done += count
                 if done == len(values):
-                    self._rest, self._next = _prepended(left[count:], self._rest), stop
+                    self._left, self._next = left[count:], stop
                     break
         if done < len(values):
             raise BadData(f"{self.path.name!r} ends before row {stop}. The file was changed; create it again.")
@@ -155,9 +157,3 @@ def _stored_index(schema: "pa.Schema") -> str | None:
 def row_title(name: object) -> str:
     """What the names of rows in an index column ``name`` are called: ``index`` if it has no name."""
     return "index" if name is None or is_unnamed(str(name)) or str(name).startswith("__index") else str(name)
-
-
-def _prepended(rows: Array, rest: Iterator[Array]) -> Iterator[Array]:
-    if len(rows):
-        yield rows
-    yield from rest

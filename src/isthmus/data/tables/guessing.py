@@ -14,7 +14,7 @@ import numpy as np
 
 from isthmus.data.tables.cells import MARKERS, Numerals, as_text, cell_text, is_plain, objects, parsed
 from isthmus.data.tables.columns import Column
-from isthmus.data.tables.names import COUNTING, NAMING, column_names, has_names, is_unnamed, quote_names, short
+from isthmus.data.tables.names import COUNTING, NAMING, TIMING, column_names, has_names, is_unnamed, quote_names, short
 from isthmus.errors import BadData
 from isthmus.options import DataOptions
 
@@ -30,6 +30,8 @@ DATE = re.compile(
     r"(\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?)?( ?[AaPp][Mm])?( ?(Z|UTC|[+-]\d{2}:?\d{2}))?"
 )
 """Dates and times as people write them; the whole text is matched."""
+RESTARTS = 0.25
+"""Share of steps backward up to which each is the start of a recording; beyond it, numbers are no time."""
 SIGNED = re.compile(r"[-+]?[\d.,' ]+\s*[%€$£¥]|[€$£¥]\s*[-+]?[\d.,' ]+")
 """Numbers with a percent sign or a currency, which are not guessed."""
 TYPE = re.compile(r" \(\w+\)")
@@ -71,7 +73,7 @@ def decide(frame: "pd.DataFrame", options: DataOptions, where: str, numerals: Nu
         raise BadData(f"{where} has several columns called {quote_names(twice)}. Use unique names.")
     excluded = _chosen(names, options, where)
     table = {name: frame.iloc[:, place] for place, name in enumerate(names) if name not in excluded}
-    rows = {} if options.index != "auto" or not has_names(frame) else _row_names(table)
+    rows = {} if options.index != "auto" or not has_names(frame) else _row_names(table, options.window is not None)
     found = _Found()
     for name, column in table.items():
         if name not in rows:
@@ -102,8 +104,8 @@ def _chosen(names: list[str], options: DataOptions, where: str) -> set[str]:
     return {name for wanted in chosen.values() for name in wanted}
 
 
-def _row_names(table: dict[str, Any]) -> dict[str, str]:
-    """The columns that only count or name the rows, and why."""
+def _row_names(table: dict[str, Any], recorded: bool) -> dict[str, str]:
+    """The columns that only count or name the rows, and why; of a recording, those that hold the time, too."""
     found: dict[str, str] = {}
     first = next(iter(table), None)
     levels = list(takewhile(is_unnamed, table))
@@ -116,7 +118,17 @@ def _row_names(table: dict[str, Any]) -> dict[str, str]:
             found[name] = "counts the rows"
         elif NAMING.fullmatch(name.strip()) and not is_plain(column.dtype) and _unique(column):
             found[name] = "has a different text in every row"
+        elif recorded and (TIMING.fullmatch(name.strip()) or COUNTING.fullmatch(name.strip())) and _runs(column):
+            found[name] = "increases like a time"
     return found
+
+
+def _runs(column: "pd.Series[Any]") -> bool:
+    """Whether a column holds numbers that increase from row to row, and may start again a few times."""
+    if len(column) < 2 or not is_plain(column.dtype) or column.isna().any() or str(column.dtype).startswith("bool"):
+        return False
+    steps = np.diff(column.to_numpy(dtype=np.float64))
+    return bool((steps != 0).all()) and bool((steps > 0).mean() >= 1 - RESTARTS)
 
 
 def _counts(column: "pd.Series[Any]") -> bool:

@@ -17,6 +17,13 @@ COUNTING = re.compile(
 NAMING = re.compile(rf"{COUNTING.pattern}|name|key|uuid|guid|file|filename|path|sample", re.IGNORECASE)
 """Names of columns whose texts may name the rows."""
 
+TIMING = re.compile(
+    r"(t|times?|timestamp|date|datetime|seconds?|secs?|milliseconds?|msecs?|ms|elapsed|frames?|steps?|samples?)"
+    r"(?:[ _.-]*[(\[]?[a-z]{1,5}[)\]]?)?",
+    re.IGNORECASE,
+)
+"""Names of columns that may hold the time of rows, with a unit or without, such as ``time (ms)``."""
+
 
 def column_names(frame: "pd.DataFrame") -> list[str]:
     """The names of the columns as text, without space around them; several without a name are told apart."""

@@ -6,12 +6,13 @@ fraction, not on that of the validation set.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from isthmus.data.base import Array
 from isthmus.data.dataset import Dataset
+from isthmus.data.sources.base import Source
 from isthmus.errors import BadData, check_range
 from isthmus.options import DataOptions
 
@@ -61,8 +62,10 @@ def split(dataset: Dataset, options: DataOptions, seed: int) -> SplitRows:
     test, queue = _take(n, groups, queue, test_fraction * n, 1 + (valid_fraction > 0), test_fraction > 0)
     left = n - int(test.sum())
     valid, _ = _take(n, groups, queue, min(valid_fraction * left, MOST_VALIDATION), 1, valid_fraction > 0)
+    spanning = _spanning(dataset.train, groups, test, valid)
+    test, valid = test & ~spanning, valid & ~spanning
     return SplitRows(
-        order[~(test | valid)[order]],
+        order[~(test | valid | spanning)[order]],
         order[valid[order]] if valid.any() else None,
         order[test[order]] if test.any() else None,
         held_out,
@@ -88,6 +91,53 @@ def draw_held_out(n: int, options: DataOptions, seed: int, name: str, most: int 
     return test, skip_rows(np.sort(test), rng.choice(left, valids, replace=False))
 
 
+class HeldOutRows(NamedTuple):
+    """The rows of the held-out sets of data on disk, and all that are not trained on, ascending."""
+
+    test: Array
+    valid: Array
+    excluded: Array
+
+
+def held_out_on_disk(source: Source, options: DataOptions, seed: int, most: int = MOST_TEST) -> HeldOutRows:
+    """The held-out rows of data on disk; whole groups where they are known, of which at most ``most`` rows are used.
+
+    The rest of a group that is held out is not trained on either. The test set depends only on the seed and on its
+    fraction.
+
+    Raises:
+        BadData: too few examples, or too few groups, for the requested splits.
+    """
+    n, groups = len(source), source.groups()
+    if groups is None:
+        test, valid = draw_held_out(n, options, seed, source.name, most)
+        return HeldOutRows(test, valid, np.sort(np.concatenate([test, valid])))
+    spare = (options.test > 0) + (options.validation > 0)
+    _check_enough(n, groups, 1 + spare, source.name)
+    rng = np.random.default_rng(seed)
+    queue = rng.permutation(np.unique(groups))
+    tested, queue = _take(n, groups, queue, min(options.test * n, MOST_TEST, most), spare, options.test > 0)
+    left = n - int(tested.sum())
+    target = min(options.validation * left, MOST_VALIDATION, most)
+    validated, _ = _take(n, groups, queue, target, 1, options.validation > 0)
+    spanning = _spanning(source, groups, tested, validated)
+    drawn = [
+        rng.permutation(np.flatnonzero(mask & ~spanning))[: min(largest, most)]
+        for mask, largest in ((tested, MOST_TEST), (validated, MOST_VALIDATION))
+    ]
+    return HeldOutRows(*drawn, np.flatnonzero(tested | validated | spanning))
+
+
+def _spanning(source: Source, groups: Array | None, test: Array, valid: Array) -> Array:
+    """A mask (n,) of the examples that span two groups in different sets, and so belong to none."""
+    ends = source.end_groups()
+    if groups is None or ends is None:
+        return np.zeros(len(test), dtype=bool)
+    number = np.zeros(max(int(groups.max()), int(ends.max())) + 1, np.int8)
+    number[groups[test]], number[groups[valid]] = 1, 2
+    return np.asarray(number[groups] != number[ends])
+
+
 def fractions_on_disk(dataset: Dataset, options: DataOptions) -> DataOptions:
     """The options without the fractions of the sets that the source provides."""
     test, validation = _fractions(dataset, options)
@@ -108,17 +158,22 @@ def split_sizes(dataset: Dataset, options: DataOptions, seed: int, *, most: int 
     """
     n, groups = len(dataset.train), dataset.train.groups()
     if most is not None:
-        drawn = draw_held_out(n, fractions_on_disk(dataset, options), seed, dataset.name, most)
-        tests, valids = map(len, drawn)
-    elif groups is not None:
+        drawn = held_out_on_disk(dataset.train, fractions_on_disk(dataset, options), seed, most)
+        sizes = {"train": n - len(drawn.excluded), "valid": len(drawn.valid), "test": len(drawn.test)}
+        return _with_provided(sizes, dataset)
+    if groups is not None:
         rows = split(dataset, options, seed)
-        tests, valids = (0 if held is None else len(held) for held in (rows.test, rows.valid))
-    else:
-        test, valid = _fractions(dataset, options)
-        _check_enough(n, None, 1 + (test > 0) + (valid > 0), dataset.name)
-        tests = _count(test * n, n, 1 + (valid > 0)) if test else 0
-        valids = _count(min(valid * (n - tests), MOST_VALIDATION), n - tests, 1) if valid else 0
-    sizes = {"train": n - tests - valids, "valid": valids, "test": tests}
+        sizes = {name: 0 if own is None else len(own) for name, own in vars(rows).items() if name in SPLITS}
+        return _with_provided(sizes, dataset)
+    test, valid = _fractions(dataset, options)
+    _check_enough(n, None, 1 + (test > 0) + (valid > 0), dataset.name)
+    tests = _count(test * n, n, 1 + (valid > 0)) if test else 0
+    valids = _count(min(valid * (n - tests), MOST_VALIDATION), n - tests, 1) if valid else 0
+    return _with_provided({"train": n - tests - valids, "valid": valids, "test": tests}, dataset)
+
+
+def _with_provided(sizes: dict[str, int], dataset: Dataset) -> dict[str, int]:
+    """The sizes of splits with those that the source provides, without empty ones."""
     sizes |= {name: len(source) for name, source in dataset.splits.items() if name != "train"}
     return {name: size for name, size in sizes.items() if size}
 
@@ -153,8 +208,8 @@ def _check_enough(n: int, groups: Array | None, count: int, name: str) -> None:
     different = n if groups is None else len(np.unique(groups))
     if different < count:
         raise BadData(
-            f"{name!r} has {different} groups (persons, objects or photographs), too few for {count} splits of whole "
-            f"groups. {advice}"
+            f"{name!r} has {different} groups (persons, objects, recordings or blocks of time), too few for {count} "
+            f"splits of whole groups. {advice}"
         )
 
 

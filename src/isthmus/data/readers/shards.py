@@ -1,0 +1,161 @@
+"""Folders of tables, arrays or videos of one kind: parts of one data set, or recordings of different lengths."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+
+from isthmus.data.base import Array, Provenance, SourceFile
+from isthmus.data.dataset import Dataset
+from isthmus.data.formats.pictures import EXTENSIONS
+from isthmus.data.memory import is_streamed, memorized
+from isthmus.data.readers.format import refuse_labels
+from isthmus.data.readers.known import format_of
+from isthmus.data.sources.arrays import Examples
+from isthmus.data.sources.base import Source
+from isthmus.data.sources.joined import Joined
+from isthmus.data.sources.numpy_file import NumpyFile
+from isthmus.data.sources.parquet import ParquetFile
+from isthmus.data.storage.base import File, Tree
+from isthmus.data.storage.disk import rows_of
+from isthmus.data.tables.parquet import schema_of_parquet
+from isthmus.data.tables.reading import TEXT_ENDINGS
+from isthmus.data.tables.schema import Schema
+from isthmus.options import DataOptions
+
+LOOKED_AT, LISTED = 10_000, 3
+"""Names that are in memory at a time, and files that are listed by name."""
+PARTS = {"train": "train", "training": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
+"""Names of folders that hold the files of a split."""
+LAZY = (".npy", ".parquet")
+"""Endings of files whose rows are read when they are needed."""
+RECORDED = (".txt", ".dat", ".asc", ".data")
+"""Endings that other texts have too: recordings if ``data.window`` is set, and left out otherwise."""
+VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
+KINDS: tuple[tuple[str, ...], ...] = (*((ending,) for ending in (*LAZY, *TEXT_ENDINGS)), VIDEOS)
+"""Endings of files that are joined; those of the first kind that there is are used."""
+
+
+def read_shards(tree: Tree, options: DataOptions, schema: Schema | None) -> Dataset | None:
+    """The files of one kind in a folder as one data set; ``None`` if there are none, or only beside pictures.
+
+    The first folder (``data.label_level``) is the label of the files in it, unless a table has a column of labels;
+    folders called train, valid and test hold these sets.
+
+    Raises:
+        BadData: files of different columns or shapes, or one that cannot be read.
+    """
+    rows, others = _chosen(tree, options)
+    if not len(rows):
+        return None
+    files = [tree.file(int(row)) for row in rows]
+    parts = _parts(files)
+    known, notes, records = schema, tuple[str, ...](), list[SourceFile]()
+    splits: dict[str, Source] = {}
+    for part in sorted(set(parts), key=("train", "valid", "test").index):
+        own = [file for file, its in zip(files, parts, strict=True) if its == part]
+        sources: list[Source] = []
+        for file in own:
+            dataset = _read(file, options, known, training=schema is None)
+            known, notes = known or dataset.schema, notes or dataset.notes
+            sources.append(_labeled(dataset))
+            records += [replace(record, name=file.name) for record in dataset.provenance.files]
+        splits[part] = Joined(
+            tree.name, sources, [file.name for file in own], _labels(own, len(set(parts)) > 1, options)
+        )
+    values = sum(len(source) * prod(source.shape) for source in splits.values())
+    streamed = is_streamed(values, options)
+    found = splits if streamed else {part: memorized(source) for part, source in splits.items()}
+    return Dataset(
+        tree.name,
+        found["train"],
+        found.get("valid"),
+        found.get("test"),
+        provenance=Provenance(tree.origin, tuple(records)),
+        schema=known,
+        notes=notes + others,
+        streamed=streamed,
+    )
+
+
+def _chosen(tree: Tree, options: DataOptions) -> tuple[Array, tuple[str, ...]]:
+    """The rows of the files to join, none if there are pictures, unless beside arrays; and a note on the others."""
+    found: dict[tuple[str, ...], list[int]] = {}
+    pictures, count = 0, 0
+    for row, name in enumerate(_names(tree)):
+        ending = plain_ending(name)
+        kind = next((kind for kind in KINDS if ending in kind), None)
+        count += 1
+        pictures += ending in EXTENSIONS
+        if ending in RECORDED and options.window is None:
+            continue
+        if kind is not None and not (kind == (".npy",) and options.labels is not None):
+            found.setdefault(kind, []).append(row)
+    best = next((kind for kind in KINDS if kind in found and (not pictures or kind[0] in LAZY)), None)
+    rows = np.array(found[best] if best else [], np.int64)
+    left = count - len(rows)
+    if best is None or not left:
+        return rows, ()
+    return rows, (f"{left:,} files in {tree.name!r} that are not {best[0]} are left out.",)
+
+
+def _names(tree: Tree) -> Iterator[str]:
+    """The names of all files, of which only some are in memory at a time."""
+    every = rows_of(tree)
+    for start in range(0, len(every), LOOKED_AT):
+        yield from tree.names(every[start : start + LOOKED_AT])
+
+
+def plain_ending(name: str) -> str:
+    """The extension of a file in lower case, without that of a compression.
+
+    >>> plain_ending("a/B.CSV.gz"), plain_ending("notes")
+    ('.csv', '')
+    """
+    known = format_of(name)
+    lower = name.lower()
+    for packed in (".gz", ".bz2", ".xz", ".zip") if known is not None else ():
+        lower = lower.removesuffix(packed)
+    _, dot, ending = lower.rpartition("/")[2].rpartition(".")
+    return dot + ending if dot else ""
+
+
+def _parts(files: Sequence[File]) -> list[str]:
+    """The split of each file, if all lie in folders named after splits and some are for training; else ``train``."""
+    parts = [PARTS.get(file.name.partition("/")[0].lower(), "") if "/" in file.name else "" for file in files]
+    return parts if "" not in parts and "train" in parts else ["train"] * len(files)
+
+
+def _read(file: File, options: DataOptions, known: Schema | None, *, training: bool) -> Dataset:
+    """One of the files; an array or a Parquet file is not read into memory yet."""
+    path = file.path
+    if file.suffix in LAZY and path is not None:
+        source: Source
+        if file.suffix == ".npy":
+            refuse_labels(file.name, options, known)
+            source = NumpyFile(path, recording=options.window is not None)
+        else:
+            known = known or schema_of_parquet(path, options)
+            source = ParquetFile(path, known, options.missing, training=training)
+        return Dataset(file.name, source, provenance=Provenance(str(path), source.files()), schema=known)
+    kind = format_of(file.name)
+    assert kind is not None
+    return kind.read(file, options, known)
+
+
+def _labeled(dataset: Dataset) -> Source:
+    """The rows of a file with their labels as they are in it, as other files may number them otherwise."""
+    source = dataset.train
+    if not isinstance(source, Examples) or source.labels is None or not dataset.label_names:
+        return source
+    return replace(source, labels=np.array(dataset.label_names)[source.labels])
+
+
+def _labels(files: Sequence[File], parted: bool, options: DataOptions) -> tuple[str, ...]:
+    """The folder of each file that is its label; none if some lie in no such folder, or another label is wanted."""
+    level = options.label_level + parted
+    folders = [file.name.split("/")[:-1] for file in files]
+    if options.label_level == 0 or options.labels is not None or any(len(folder) < level for folder in folders):
+        return ()
+    return tuple(folder[level - 1] for folder in folders)
