@@ -14,6 +14,7 @@ from isthmus.data.dataset import Dataset
 from isthmus.data.formats.pictures import EXTENSIONS
 from isthmus.data.memory import is_streamed
 from isthmus.data.opening import Data, open_data
+from isthmus.data.readers.known import format_of
 from isthmus.data.samplers.streams import Stream
 from isthmus.data.sources.arrays import Examples
 from isthmus.data.sources.base import Source, row_bytes
@@ -131,4 +132,7 @@ def kind_of_source(data: Any, dataset: Dataset, named: bool) -> str:
     suffix = path.suffix.lower()
     if suffix in EXTENSIONS:
         return "picture"
-    return known.get(suffix, "text table" if is_table_path(path) else "IDX file")
+    kind = format_of(path.name)
+    if suffix in known or is_table_path(path) or kind is None:
+        return known.get(suffix, "text table")
+    return kind.name if kind.holds == "frames" else f"{kind.name} file"

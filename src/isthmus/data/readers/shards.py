@@ -9,6 +9,7 @@ import numpy as np
 from isthmus.data.base import Array, Provenance, SourceFile
 from isthmus.data.dataset import Dataset
 from isthmus.data.formats.pictures import EXTENSIONS
+from isthmus.data.formats.video import ENDINGS as VIDEO_ENDINGS
 from isthmus.data.memory import is_streamed, memorized
 from isthmus.data.readers.format import refuse_labels
 from isthmus.data.readers.known import format_of
@@ -22,18 +23,20 @@ from isthmus.data.storage.disk import rows_of
 from isthmus.data.tables.parquet import schema_of_parquet
 from isthmus.data.tables.reading import TEXT_ENDINGS
 from isthmus.data.tables.schema import Schema
+from isthmus.errors import BadData
 from isthmus.options import DataOptions
 
 LOOKED_AT, LISTED = 10_000, 3
 """Names that are in memory at a time, and files that are listed by name."""
 PARTS = {"train": "train", "training": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
 """Names of folders that hold the files of a split."""
+FEWEST_GROUPS = 3
+"""Videos of which a split can keep each in one set."""
 LAZY = (".npy", ".parquet")
 """Endings of files whose rows are read when they are needed."""
 RECORDED = (".txt", ".dat", ".asc", ".data")
 """Endings that other texts have too: recordings if ``data.window`` is set, and left out otherwise."""
-VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
-KINDS: tuple[tuple[str, ...], ...] = (*((ending,) for ending in (*LAZY, *TEXT_ENDINGS)), VIDEOS)
+KINDS: tuple[tuple[str, ...], ...] = (*((ending,) for ending in (*LAZY, *TEXT_ENDINGS)), VIDEO_ENDINGS)
 """Endings of files that are joined; those of the first kind that there is are used."""
 
 
@@ -58,12 +61,10 @@ def read_shards(tree: Tree, options: DataOptions, schema: Schema | None) -> Data
         sources: list[Source] = []
         for file in own:
             dataset = _read(file, options, known, training=schema is None)
-            known, notes = known or dataset.schema, notes or dataset.notes
+            known, notes = known or dataset.schema, tuple(dict.fromkeys(notes + dataset.notes))
             sources.append(_labeled(dataset))
             records += [replace(record, name=file.name) for record in dataset.provenance.files]
-        splits[part] = Joined(
-            tree.name, sources, [file.name for file in own], _labels(own, len(set(parts)) > 1, options)
-        )
+        splits[part] = _joined(tree.name, sources, own, options, parted=len(set(parts)) > 1)
     values = sum(len(source) * prod(source.shape) for source in splits.values())
     streamed = is_streamed(values, options)
     found = splits if streamed else {part: memorized(source) for part, source in splits.items()}
@@ -77,6 +78,26 @@ def read_shards(tree: Tree, options: DataOptions, schema: Schema | None) -> Data
         notes=notes + others,
         streamed=streamed,
     )
+
+
+def _joined(
+    name: str, sources: Sequence[Source], files: Sequence[File], options: DataOptions, *, parted: bool
+) -> Joined:
+    """The rows of some files; frames of one video are alike, so a split keeps them together.
+
+    Raises:
+        BadData: videos of several sizes.
+    """
+    videos = files[0].suffix in VIDEO_ENDINGS
+    shapes = sorted({source.shape for source in sources})
+    if videos and len(shapes) > 1:
+        found = ", ".join(f"{height}x{width}" for height, width, *_ in shapes[:LISTED])
+        raise BadData(
+            f"The videos in {name!r} have frames of {len(shapes)} sizes or numbers of channels ({found} ...). Set "
+            "data.size, such as data.size=64, and data.resize=pad, crop or stretch."
+        )
+    grouped = videos and len(files) >= FEWEST_GROUPS
+    return Joined(name, sources, [file.name for file in files], _labels(files, parted, options), grouped=grouped)
 
 
 def _chosen(tree: Tree, options: DataOptions) -> tuple[Array, tuple[str, ...]]:

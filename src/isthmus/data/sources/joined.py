@@ -20,15 +20,22 @@ class Joined(Source):
         sources: the sources.
         names: name of each as a recording; its own if empty.
         labels: label of all examples of each; those that the sources know if empty.
+        grouped: whether the examples of each are a group.
 
     Raises:
         BadData: sources that differ in shape or type.
     """
 
     def __init__(
-        self, name: str, sources: Sequence[Source], names: Sequence[str] = (), labels: Sequence[str] = ()
+        self,
+        name: str,
+        sources: Sequence[Source],
+        names: Sequence[str] = (),
+        labels: Sequence[str] = (),
+        *,
+        grouped: bool = False,
     ) -> None:
-        self.name, self.sources = name, sources
+        self.name, self.sources, self.grouped = name, sources, grouped
         self.names, self.labels = names or [source.name for source in sources], np.array(labels)
         first = sources[0]
         for other in sources:
@@ -101,6 +108,8 @@ class Joined(Source):
 
     def groups(self) -> Array | None:
         """The groups of all examples, or ``None`` if a source has none."""
+        if self.grouped:
+            return np.repeat(np.arange(len(self.sources)), np.diff(self.starts))
         found = [source.groups() for source in self.sources]
         return None if any(groups is None for groups in found) else np.concatenate([g for g in found if g is not None])
 

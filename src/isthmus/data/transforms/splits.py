@@ -133,9 +133,8 @@ def _spanning(source: Source, groups: Array | None, test: Array, valid: Array) -
     ends = source.end_groups()
     if groups is None or ends is None:
         return np.zeros(len(test), dtype=bool)
-    number = np.zeros(max(int(groups.max()), int(ends.max())) + 1, np.int8)
-    number[groups[test]], number[groups[valid]] = 1, 2
-    return np.asarray(number[groups] != number[ends])
+    tested, validated = (np.isin(ends, groups[mask]) for mask in (test, valid))
+    return np.asarray((tested != test) | (validated != valid))
 
 
 def fractions_on_disk(dataset: Dataset, options: DataOptions) -> DataOptions:
