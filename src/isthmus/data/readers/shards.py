@@ -97,7 +97,8 @@ def _joined(
             "data.size, such as data.size=64, and data.resize=pad, crop or stretch."
         )
     grouped = videos and len(files) >= FEWEST_GROUPS
-    return Joined(name, sources, [file.name for file in files], _labels(files, parted, options), grouped=grouped)
+    names, labels = [file.name for file in files], _labels(files, parted, options)
+    return Joined(name, sources, names, labels, grouped=grouped, prefixed=videos)
 
 
 def _chosen(tree: Tree, options: DataOptions) -> tuple[Array, tuple[str, ...]]:
