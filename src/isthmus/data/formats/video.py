@@ -99,7 +99,7 @@ def _opened(file: File) -> "Iterator[tuple[InputContainer, VideoStream]]":
             raise BadData(f"{file.name!r} declares more frames than its {file.size:,} bytes can hold. It is damaged.")
         raw.seek(0)
         # the container is named, as a playlist would be followed to other files and addresses
-        with _readable(file.name), av.open(raw, format=kind, metadata_errors="ignore") as container:
+        with _readable(file.name), av.open(raw, "r", format=kind, metadata_errors="ignore") as container:
             streams = [stream for stream in container.streams.video if not _is_cover(stream)]
             if not streams:
                 raise BadData(f"{file.name!r} has no stream of pictures. Pass a video.")

@@ -1,6 +1,7 @@
 """Windows of consecutive rows as examples: time steps of recordings, frames of videos."""
 
 import threading
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
 
@@ -126,10 +127,10 @@ class Windows(Source):
             done = end
         return RawChunk(values, faults)
 
-    def _faults(self, faults: "dict[int, str] | RawChunk", count: int, shift: int) -> dict[int, str]:
+    def _faults(self, faults: Mapping[int, str], count: int, shift: int) -> dict[int, str]:
         """The faults of ``count`` windows that follow each other, by those of their rows."""
         found: dict[int, str] = {}
-        for row, why in sorted(dict(faults).items()):
+        for row, why in sorted(faults.items()):
             first = max(0, (row - self.length) // self.stride + 1)
             for window in range(first, min(count - 1, row // self.stride) + 1):
                 found.setdefault(shift + window, why)

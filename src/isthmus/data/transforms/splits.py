@@ -121,11 +121,11 @@ def held_out_on_disk(source: Source, options: DataOptions, seed: int, most: int 
     target = min(options.validation * left, MOST_VALIDATION, most)
     validated, _ = _take(n, groups, queue, target, 1, options.validation > 0)
     spanning = _spanning(source, groups, tested, validated)
-    drawn = [
+    test, valid = (
         rng.permutation(np.flatnonzero(mask & ~spanning))[: min(largest, most)]
         for mask, largest in ((tested, MOST_TEST), (validated, MOST_VALIDATION))
-    ]
-    return HeldOutRows(*drawn, np.flatnonzero(tested | validated | spanning))
+    )
+    return HeldOutRows(test, valid, np.flatnonzero(tested | validated | spanning))
 
 
 def _spanning(source: Source, groups: Array | None, test: Array, valid: Array) -> Array:
