@@ -9,7 +9,10 @@ from abc import ABC, abstractmethod
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+import numpy as np
+
 from isthmus.data.base import Array, SourceFile
+from isthmus.data.storage.names import Names
 
 
 class File(ABC):
@@ -69,6 +72,10 @@ class Tree(ABC):
     @abstractmethod
     def names(self, rows: Array) -> list[str]:
         """Relative paths of some files, with ``/`` between folders."""
+
+    def table(self) -> Names:
+        """The paths of all files, with their folders and extensions as numbers."""
+        return Names(self.names(np.arange(len(self))), repr(self.name))
 
     @abstractmethod
     def size(self, row: int) -> int:

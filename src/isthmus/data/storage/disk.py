@@ -64,6 +64,10 @@ class DiskTree(Tree):
         """Relative paths of some files."""
         return self._names.of(rows)
 
+    def table(self) -> Names:
+        """The paths of all files, with their folders and extensions as numbers."""
+        return self._names
+
     def size(self, row: int) -> int:
         """Number of bytes of a file."""
         return self.path(row).stat().st_size
@@ -100,34 +104,40 @@ class DiskTree(Tree):
 
 def _walked(folder: Path) -> Iterator[str]:
     """Relative paths of all files, in natural order: only one folder at each depth is in memory at a time."""
-    open_folders = [iter(_entries(folder, ""))]
+    open_folders = [_entries(folder, "")]
     while open_folders:
         found = next(open_folders[-1], None)
         if found is None:
             open_folders.pop()
         elif found[1]:
-            open_folders.append(iter(_entries(folder, f"{found[0]}/")))
+            open_folders.append(_entries(folder, f"{found[0]}/"))
         else:
             yield found[0]
 
 
-def _entries(root: Path, below: str) -> list[tuple[str, bool]]:
+def _entries(root: Path, below: str) -> Iterator[tuple[str, bool]]:
     """The files and folders in one folder in natural order, as relative path and whether it is a folder.
 
     Raises:
         BadData: one is a link that leads out of the root.
     """
-    found = []
+    found, folders = [], set()
     with os.scandir(root / below) as entries:
         for entry in entries:
             if is_junk(entry.name):
                 continue
             if entry.is_symlink():
                 check_inside(Path(entry.path), root)
-            is_folder = entry.is_dir(follow_symlinks=False)
-            if is_folder or entry.is_file():
-                found.append((f"{below}{entry.name}", is_folder))
-    return sorted(found, key=lambda pair: natural(pair[0]))
+            if entry.is_dir(follow_symlinks=False):
+                folders.add(entry.name)
+            elif not entry.is_file():
+                continue
+            found.append(natural(entry.name))
+    # the key of a name ends with it, so that a folder of a million files takes one object for each
+    found.sort()
+    for key in found:
+        name = os.fsdecode(key[key.rindex(b"\0") + 1 :])
+        yield f"{below}{name}", name in folders
 
 
 def rows_of(tree: Tree) -> Array:
