@@ -6,17 +6,21 @@ from pathlib import Path
 from isthmus.data.base import Provenance
 from isthmus.data.dataset import Dataset
 from isthmus.data.formats.files import check_inside, reading
-from isthmus.data.formats.pictures import natural
 from isthmus.data.memory import held
 from isthmus.data.readers.arrays import plain_or_gzipped, read_idx_files
 from isthmus.data.readers.format import refuse_labels
-from isthmus.data.sources.image_folder import ImageFolder
+from isthmus.data.readers.images import read_image_tree
 from isthmus.data.sources.joined import Joined
 from isthmus.data.sources.numpy_file import NumpyFile
 from isthmus.data.sources.parquet import ParquetFile
+from isthmus.data.storage.disk import DiskTree
+from isthmus.data.storage.names import is_junk, natural
 from isthmus.data.tables.parquet import schema_of_parquet
 from isthmus.data.tables.schema import Schema
 from isthmus.options import DataOptions
+
+SHARDS = (".npy", ".parquet")
+"""Extensions of files that are parts of one array or table."""
 
 
 def read_folder(path: Path, options: DataOptions, schema: Schema | None) -> Dataset:
@@ -29,21 +33,19 @@ def read_folder(path: Path, options: DataOptions, schema: Schema | None) -> Data
     shards = _shards(path, options, schema)
     if shards is None:
         refuse_labels(path.name, options, schema)
-    found = shards or ImageFolder(path, options)
-    source, streamed = held(found, options)
-    known = (
-        shards.sources[0].schema if isinstance(shards, Joined) and isinstance(shards.sources[0], ParquetFile) else None
-    )
-    files = (found.whole_record(),) if isinstance(found, ImageFolder) and not streamed else found.files()
-    provenance = Provenance(str(path), files)
+        return read_image_tree(DiskTree(path), options, str(path))
+    source, streamed = held(shards, options)
+    known = shards.sources[0].schema if isinstance(shards.sources[0], ParquetFile) else None
+    provenance = Provenance(str(path), shards.files())
     return Dataset(path.name, source, provenance=provenance, schema=known, streamed=streamed)
 
 
 def _shards(path: Path, options: DataOptions, schema: Schema | None) -> Joined | None:
     """The ``.npy`` or else the ``.parquet`` files of a folder in natural order, as one source; ``None`` without any."""
     with reading(path, "a folder"):
-        files = sorted((Path(entry.path) for entry in os.scandir(path) if entry.name[0] != "."), key=natural)
-    for extension in (".npy", ".parquet"):
+        files = [Path(entry.path) for entry in os.scandir(path) if entry.name.lower().endswith(SHARDS)]
+    files = sorted((file for file in files if not is_junk(file.name)), key=lambda file: natural(file.name))
+    for extension in SHARDS:
         found = [file for file in files if file.suffix.lower() == extension]
         for file in found:
             check_inside(file, path)
