@@ -1,0 +1,144 @@
+"""Pictures from bytes, and images of Pillow, in the format that all pictures of a data set get."""
+
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+
+from isthmus.data.base import Array
+from isthmus.data.formats.files import reading
+from isthmus.data.formats.pictures.background import color_of
+from isthmus.data.formats.pictures.common import brought
+from isthmus.data.formats.pictures.header import BYTE, Picture, PictureFormat, PictureHeader, check_pixels
+from isthmus.data.formats.pictures.opening import HEAD, JPEG, jpeg_class, open_picture
+from isthmus.data.formats.pictures.pillow import PillowPicture, described, values_of
+from isthmus.data.formats.pictures.png import MAGIC, is_deep, png_class
+from isthmus.data.formats.pictures.turning import CARRIERS, orientation_of, turned
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+MODES = {(1, "L"), (3, "RGB")}
+"""Modes of Pillow that need no conversion, with the channels of the wanted format."""
+
+
+ANIMATION = b"acTL"
+"""Chunk of an animated PNG file, about which Pillow may warn."""
+
+
+def read_header(stream: BinaryIO, name: str) -> PictureHeader:
+    """What the header of a picture says, that of its first page; its pixels are not decoded.
+
+    Raises:
+        BadData: the stream is not a picture, or one that is not supported.
+        MissingExtra: its decoder is not installed.
+    """
+    with _opened(stream, name) as picture:
+        header = picture.header()
+        check_pixels(header, stream, name)
+        return header
+
+
+def read_headers(stream: BinaryIO, name: str) -> list[PictureHeader]:
+    """What the headers of all pages of a picture say, each with the number of pages.
+
+    Raises:
+        BadData: the stream is not a picture, or one that is not supported.
+        MissingExtra: its decoder is not installed.
+    """
+    with _opened(stream, name) as picture:
+        # only the pages of a TIFF file differ from each other
+        one_for_all = not hasattr(picture, "directories")
+        pages = [picture.header()] * picture.pages if one_for_all else map(picture.header, range(picture.pages))
+        return list(pages)
+
+
+def read_picture(stream: BinaryIO, name: str, wanted: PictureFormat, page: int = 0) -> Array:
+    """A picture in the wanted format, of shape ``wanted.shape``; unchanged to the bit if it has that format already.
+
+    Raises:
+        BadData: it is damaged, or cannot be brought to that format.
+        MissingExtra: its decoder is not installed.
+    """
+    try:
+        head = stream.read(HEAD)
+        stream.seek(0)
+        image = _plain_image(stream, head) if page == 0 else None
+        if image is not None and _is_wanted(image, wanted):
+            values = np.asarray(image)
+            # a PNG file may state its orientation after the pixels
+            if CARRIERS.isdisjoint(image.info):
+                return values
+        stream.seek(0)
+    except Exception:
+        # the long way tells what is wrong
+        stream.seek(0)
+    return next(read_pages(stream, name, wanted, [page]))
+
+
+def read_pages(stream: BinaryIO, name: str, wanted: PictureFormat, pages: Iterable[int]) -> Iterator[Array]:
+    """Some pages of a picture in the wanted format, which is opened once; inexpensive in ascending order.
+
+    Raises:
+        BadData: it is damaged, or cannot be brought to that format.
+        MissingExtra: its decoder is not installed.
+    """
+    with _opened(stream, name) as picture:
+        for page in pages:
+            header = picture.header(page)
+            check_pixels(header, stream, name)
+            yield brought(picture.pixels(page, color_of(wanted.background)), header, wanted)
+
+
+def image_header(image: "Image", name: str = "The image") -> PictureHeader:
+    """What an image of Pillow says about itself, as :func:`read_header` for a file."""
+    with reading(Path(name), "an image"):
+        return described(image, name)
+
+
+def read_image(image: "Image", wanted: PictureFormat | None = None, name: str = "The image") -> Array:
+    """An image of Pillow in the wanted format, as :func:`read_picture` for a file; in its own on white if ``None``.
+
+    Raises:
+        BadData: it is damaged, or cannot be brought to that format.
+    """
+    with reading(Path(name), "an image"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        header = described(image, name)
+        values = values_of(image, color_of("white" if wanted is None else wanted.background))
+        values = turned(values, orientation_of(image))
+        return values if wanted is None else brought(values, header, wanted)
+
+
+def _plain_image(stream: BinaryIO, head: bytes) -> "Image | None":
+    """An opened image of the two most common formats, read the short way."""
+    if head.startswith(MAGIC) and not is_deep(head) and ANIMATION not in head:
+        return png_class()(stream)  # type: ignore[no-any-return]
+    return jpeg_class()(stream) if head.startswith(JPEG) else None  # type: ignore[no-any-return]
+
+
+def _is_wanted(image: "Image", wanted: PictureFormat) -> bool:
+    """Whether the pixels of an image are wanted as they are: it states no orientation and no transparent color."""
+    return (
+        image.size == (wanted.width, wanted.height)
+        and (wanted.channels, image.mode) in MODES
+        and wanted.brightest == 255
+        and wanted.dtype == BYTE
+        and CARRIERS.isdisjoint(image.info)
+        and "transparency" not in image.info
+    )
+
+
+@contextmanager
+def _opened(stream: BinaryIO, name: str) -> Iterator[Picture]:
+    """An opened picture; warnings of decoders about what they overlook are not shown."""
+    with reading(Path(name), "an image"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        head = stream.read(HEAD)
+        picture = open_picture(stream, name, head)
+        if isinstance(picture, PillowPicture):
+            check_pixels(picture.header(), stream, name)
+        yield picture

@@ -1,0 +1,120 @@
+"""The directories of a TIFF file, one for each page, read without following them in circles or without end."""
+
+import struct
+from typing import Any, BinaryIO, NamedTuple
+
+from isthmus.errors import BadData
+
+MOST_PAGES = 2**18
+"""Largest number of pages that are counted."""
+MOST_ENTRIES = 4096
+MOST_VALUES = 2**18
+"""Largest number of values of a tag that is read, and of entries of a directory."""
+TYPES = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 16: "Q"}
+SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 254, 256, 257, 258, 259, 262
+ORIENTATION, SAMPLES, PLANAR, COLORMAP, EXTRA, KIND = 274, 277, 284, 320, 338, 339
+READ = frozenset(
+    (SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, ORIENTATION, SAMPLES, PLANAR, COLORMAP, EXTRA, KIND)
+)
+SMALLER, MASK = 1, 4
+"""Flags of directories that are no page: a smaller copy of one, and its mask."""
+
+
+class Directory(NamedTuple):
+    """A page: its index among all directories, and the values of its tags."""
+
+    index: int
+    tags: dict[int, tuple[int, ...]]
+
+    def one(self, tag: int, default: int = 0) -> int:
+        """The first value of a tag."""
+        return (self.tags.get(tag) or (default,))[0]
+
+    @property
+    def samples(self) -> int:
+        """Number of samples per pixel."""
+        return self.one(SAMPLES, 1)
+
+    @property
+    def bits(self) -> tuple[int, ...]:
+        """Different numbers of bits of the samples."""
+        return tuple(sorted(set(self.tags.get(BITS, (1,)))))
+
+    @property
+    def kinds(self) -> tuple[int, ...]:
+        """Different kinds of the samples: 1 unsigned, 2 signed, 3 floating-point."""
+        return tuple(sorted(set(self.tags.get(KIND, (1,)))))
+
+
+class _Words(NamedTuple):
+    """Formats of the numbers of a file: byte order, count of entries, an entry, an offset and bytes kept inside."""
+
+    order: str
+    count: str
+    entry: str
+    offset: str
+    inside: int
+
+
+def directories(stream: BinaryIO, name: str) -> list[Directory]:
+    """The pages of a TIFF file, without smaller copies of pages and masks.
+
+    Raises:
+        BadData: the file is damaged, has no page, has its pages in a circle, or more than ``MOST_PAGES``.
+    """
+    stream.seek(0)
+    words, position = _start(stream, name)
+    found, seen, index = [], set(), 0
+    while position:
+        if position in seen or len(seen) >= MOST_PAGES:
+            why = "leads in a circle" if position in seen else f"has more than {MOST_PAGES:,} pages"
+            raise BadData(f"The list of pages of {name!r} {why}. Check the file, or create it again.")
+        seen.add(position)
+        tags, position = _directory(stream, words, position, name)
+        if not tags.get(SUBFILE, (0,))[0] & (SMALLER | MASK) or not found:
+            found.append(Directory(index, tags))
+        index += 1
+    if not found:
+        raise BadData(f"{name!r} has no page. Check that the file is complete, or create it again.")
+    return found
+
+
+def _start(stream: BinaryIO, name: str) -> tuple[_Words, int]:
+    """How numbers are stored, and where the first directory is."""
+    head = stream.read(16)
+    order = "<" if head[:2] == b"II" else ">"
+    version = struct.unpack_from(order + "H", head.ljust(16, b"\0"), 2)[0]
+    if len(head) < 8 or version not in (42, 43) or (version == 43 and len(head) < 16):
+        raise BadData(f"{name!r} has no header of a TIFF file. Check that the file is complete, or create it again.")
+    if version == 42:
+        return _Words(order, "H", "HHI4s", "I", 4), struct.unpack_from(order + "I", head, 4)[0]
+    return _Words(order, "Q", "HHQ8s", "Q", 8), struct.unpack_from(order + "Q", head, 8)[0]
+
+
+def _directory(stream: BinaryIO, words: _Words, position: int, name: str) -> tuple[dict[int, Any], int]:
+    """The tags of a directory, and where the next one is."""
+    stream.seek(position)
+    (count,) = _unpacked(stream, words.order + words.count, name)
+    if count > MOST_ENTRIES:
+        raise BadData(f"A page of {name!r} has {count:,} entries, but at most {MOST_ENTRIES:,} are read. Check it.")
+    entry = struct.Struct(words.order + words.entry)
+    table = stream.read(count * entry.size)
+    (following,) = _unpacked(stream, words.order + words.offset, name)
+    tags = {}
+    for tag, kind, number, value in entry.iter_unpack(table):
+        if tag not in READ or kind not in TYPES or not 0 < number <= MOST_VALUES:
+            continue
+        layout = f"{words.order}{number}{TYPES[kind]}"
+        if struct.calcsize(layout) > words.inside:
+            stream.seek(struct.unpack(words.order + words.offset, value)[0])
+            tags[tag] = _unpacked(stream, layout, name)
+        else:
+            tags[tag] = struct.unpack_from(layout, value)
+    return tags, following
+
+
+def _unpacked(stream: BinaryIO, layout: str, name: str) -> tuple[Any, ...]:
+    data = stream.read(struct.calcsize(layout))
+    if len(data) < struct.calcsize(layout):
+        raise BadData(f"{name!r} is truncated: a page lies beyond its end. Download or create the file again.")
+    return struct.unpack(layout, data)
