@@ -35,7 +35,7 @@ def stored(
 ) -> StoredTensor:
     source = Examples(x) if isinstance(x, np.ndarray) else x
     layout = layout_of(source, None)
-    contract = DataContract(layout.shape, layout.images, scaling)
+    contract = DataContract(layout.shape, scaling)
     return StoredTensor(source, contract, BadExamples(policy, len(source)), held, layout=layout)  # type: ignore[arg-type]
 
 

@@ -110,8 +110,8 @@ def test_a_constant_feature_becomes_zero(kind: str, value: float):
 @pytest.mark.parametrize("kind", ["auto", "none", "minmax", "standard"])
 @pytest.mark.parametrize("images", [True, False])
 def test_invert_undoes_apply_and_json_keeps_all(kind: Kind, images: bool):
-    x = torch.from_numpy(RNG.normal(4, 9, size=(9, 5)))
-    scaling = measure(x, kind, images=images, pixels=images)
+    x = torch.from_numpy(RNG.normal(4, 9, size=(9, 1, 5, 2) if images else (9, 5)))
+    scaling = measure(x, kind, pixels=images)
     torch.testing.assert_close(scaling.invert(scaling.apply(x)), x, rtol=1e-12, atol=1e-12)
     again = Scaling.from_dict(json.loads(json.dumps(scaling.to_dict())))
     assert again == scaling
@@ -150,7 +150,7 @@ def test_what_is_infinite_is_named_by_part_row_and_column(value: float):
     with pytest.raises(BadData, match=r"train split of 'a' holds 1 inf.* first in row 3 \(counted"):
         prepare(pictures)
     with pytest.raises(BadData, match=r"row 5 is invalid: it holds NaN or infinity \(column 2\)"):
-        like_training(test, DataContract((4,), images=False))
+        like_training(test, DataContract((4,)))
 
 
 def test_what_is_missing_is_counted_and_the_first_named_by_row_and_column():
@@ -259,26 +259,26 @@ def test_pixels_and_floats_meet_in_the_unit_interval():
 
 def test_small_whole_numbers_of_a_table_are_not_taken_for_pixels():
     x = np.array([[1, 10]], dtype=np.uint8)
-    like = like_training(x, DataContract((2,), images=False, scaling=Scaling("auto", (0.0,), (1.0,))))
+    like = like_training(x, DataContract((2,), scaling=Scaling("auto", (0.0,), (1.0,))))
     np.testing.assert_array_equal(like, [[1, 10]])
     trained = prepare(np.array([[0.5, 0.25], [0.75, 0.1]]))
     np.testing.assert_array_equal(like_training(x, trained.contract), [[1, 10]])
 
 
 @pytest.mark.parametrize(
-    ("x", "shape", "images", "came"),
+    ("x", "shape", "came"),
     [
-        (np.ones((2, 4)), (5,), False, r"\(4,\)"),
-        (np.ones((2, 4, 4)), (16,), False, r"\(4, 4\)"),
-        (np.ones((2, 16)), (1, 4, 4), True, r"\(16,\)"),
-        (np.ones((2, 4, 4)), (3, 4, 4), True, r"\(1, 4, 4\)"),
-        (np.ones((2, 5, 4, 3)), (3, 4, 5), True, r"\(5, 4, 3\)"),
+        (np.ones((2, 4)), (5,), r"\(4,\)"),
+        (np.ones((2, 4, 4)), (16,), r"\(4, 4\)"),
+        (np.ones((2, 16)), (1, 4, 4), r"\(16,\)"),
+        (np.ones((2, 4, 4)), (3, 4, 4), r"\(1, 4, 4\)"),
+        (np.ones((2, 5, 4, 3)), (3, 4, 5), r"\(5, 4, 3\)"),
     ],
 )
-def test_another_shape_is_refused_with_both_shapes(x: np.ndarray, shape: tuple[int, ...], images: bool, came: str):
+def test_another_shape_is_refused_with_both_shapes(x: np.ndarray, shape: tuple[int, ...], came: str):
     wanted = str(shape).replace("(", r"\(").replace(")", r"\)")
     with pytest.raises(ShapeError, match=f"shape {came}, but the model was trained on examples of shape {wanted}"):
-        like_training(x, DataContract(shape, images))
+        like_training(x, DataContract(shape))
 
 
 def test_a_given_validation_set_has_binary_samples_of_its_own():

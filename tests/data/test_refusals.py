@@ -123,8 +123,12 @@ CASES: dict[str, tuple[dict[str, bytes], dict[str, object], str]] = {
         r"has 5 examples but labels of shape \(6,\)",
     ),
     "one axis": ({"a.npy": npy_bytes(np.ones(4))}, {}, r"'a.npy' must be a table .* but has shape \(4,\)"),
-    "five axes": ({"a.npy": npy_bytes(np.ones((1, 1, 1, 1, 1)))}, {}, "a table .* are required"),
-    "no channels": ({"a.npy": npy_bytes(np.ones((2, 5, 6, 7)))}, {}, "no axis of 1, 3 or 4 channels"),
+    "six axes": ({"a.npy": npy_bytes(np.ones((1, 1, 1, 1, 1, 1)))}, {}, "a table .* are required"),
+    "no channels": (
+        {"a.npy": npy_bytes(np.ones((2, 6, 7, 6)))},
+        {},
+        r"Set data.layout=NHWC if the channels are last, or data.layout=NCHW",
+    ),
     "no examples": ({"a.npy": npy_bytes(np.ones((0, 6)))}, {}, "'a.npy' holds no example"),
     "shape does not fit": (
         {"a.npy": npy_bytes(np.ones((2, 12)))},

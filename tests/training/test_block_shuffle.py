@@ -29,7 +29,7 @@ def stored(n: int = N, held: list[int] | None = None, policy: str = "stop", bad:
     x[list(bad)] = np.nan
     bad_examples = BadExamples(policy, n)  # type: ignore[arg-type]
     excluded = np.array(held or [], dtype=np.int64)
-    return StoredTensor(Examples(x), DataContract((2,), images=False), bad_examples, excluded)
+    return StoredTensor(Examples(x), DataContract((2,)), bad_examples, excluded)
 
 
 def numbers(batches: list[torch.Tensor]) -> list[int]:
@@ -103,7 +103,7 @@ def test_a_bad_example_leaves_the_batches_as_they_are() -> None:
 
 def test_draws_differ_from_batch_to_batch_and_from_epoch_to_epoch() -> None:
     source = Examples(np.full((64, 50), 0.5))
-    x = StoredTensor(source, DataContract((50,), images=False), BadExamples("stop", 64))
+    x = StoredTensor(source, DataContract((50,)), BadExamples("stop", 64))
     first, second = StoredBatches(x, 32, seed=0, dynamic=True).epoch(0)
     third, _ = StoredBatches(x, 32, seed=0, dynamic=True).epoch(1)
     assert not torch.equal(first, second)

@@ -31,7 +31,8 @@ def lines(found: Description) -> Iterator[str]:
         yield from wrapped("", f"... and {len(content['guessed']) - GUESSES} more (--json lists all)", width)
     if "columns" in content:
         yield ""
-        yield from _columns(content["columns"], width, named=content["source"]["named_columns"])
+        yield from _columns(content, width)
+    if "first_rows" in content:
         yield ""
         yield from _first_rows(content, width)
     for title, images in (("first inputs", found.inputs), ("first targets", found.images)):
@@ -73,7 +74,7 @@ def _topics(content: Content) -> Iterator[tuple[str, str]]:
     yield "layout", layout["words"] + kind + (", as pairs of input and target" if content["inputs"] else "")
     if looked["examples"] < looked["of"]:
         yield "looked at", looked["how"]
-    bits = f" ({layout['bits']} bits per value)" if layout["kind"] == "images" else ""
+    bits = f" ({layout['bits']} bits per value)" if layout["kind"] in ("images", "frames") else ""
     if not named:
         yield "values", f"{layout['type']}{bits}, {_bounds(values)}"
     if content["inputs"]:
@@ -154,13 +155,15 @@ def _files(files: Sequence[Content]) -> str:
     return ", ".join(few) + (f", and {len(files) - 4:,} more" if len(files) > 4 else "")
 
 
-def _columns(columns: Sequence[Content], width: int, *, named: bool) -> Iterator[str]:
-    """One line per column of a table: at most twenty of x, and all that are not."""
+def _columns(content: Content, width: int) -> Iterator[str]:
+    """One line per column of a table, at most twenty of x and all that are not; or per channel of others."""
+    columns: Sequence[Content] = content["columns"]
+    title = "column" if content["layout"]["kind"] == "table" else "channel"
     inside = [column for column in columns if column["kind"] in ("number", "boolean", "category")]
     others = [column for column in columns if column not in inside] if len(inside) < len(columns) else []
-    most = SHOWN if named else UNNAMED
+    most = SHOWN if content["source"]["named_columns"] else UNNAMED
     rows = [_column(column) for column in [*inside[:most], *others[:SHOWN]]]
-    yield from aligned(("column", "kind", "values", "mean", "missing"), rows, "lllrr", width)
+    yield from aligned((title, "kind", "values", "mean", "missing"), rows, "lllrr", width)
     hidden = len(columns) - len(rows)
     if hidden:
         yield f"... and {hidden:,} more (--json lists all)"

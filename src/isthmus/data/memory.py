@@ -65,6 +65,8 @@ def memorized(source: Source) -> Examples:
         row_title=source.row_title,
         faults=dict(faults),
         located=source,
+        brightest=source.brightest,
+        axes=source.axes,
     )
 
 

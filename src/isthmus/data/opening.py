@@ -35,7 +35,9 @@ from isthmus.data.sources.items import Items
 from isthmus.data.tables.frames import is_table, to_frame
 from isthmus.data.tables.reading import check_extra
 from isthmus.data.tables.schema import Schema
-from isthmus.errors import BadData
+from isthmus.data.transforms.axes import examples_first
+from isthmus.data.transforms.contract import DataContract
+from isthmus.errors import BadData, IsthmusError
 from isthmus.options import DataOptions, TrainingOptions
 
 if TYPE_CHECKING:
@@ -95,7 +97,31 @@ def open_data(
             "labels=... and targets=... are for examples in memory. For a table, pass the name of the column with "
             "labels."
         )
-    return _with(opened, opened.train, labels, targets)
+    return _with(opened, opened.train, labels, targets, options.layout)
+
+
+def open_like(
+    data: Data, options: DataOptions, contract: DataContract, *, seed: int = 0, order: str = "auto"
+) -> Dataset | Stream:
+    """New data for a trained model, whose arrays have their axes in the ``order`` of training or the examples first.
+
+    Raises:
+        IsthmusError: data that cannot be read or used.
+    """
+    # chunks of an iterator are read once, and their examples are first
+    moved = order != "auto" and not order.startswith("N") and not isinstance(data, Iterator | Stream)
+    refused: IsthmusError | None = None
+    for layout in (order, "auto") if moved else ("auto",):
+        try:
+            own = options.model_copy(update={"layout": layout})
+            opened = open_data(data, own, seed=seed, schema=contract.schema)
+            if isinstance(opened, Dataset):
+                contract.layout_for(opened.train)
+            return opened
+        except IsthmusError as error:
+            refused = refused or error
+    assert refused is not None
+    raise refused
 
 
 def _path(data: str | Path, options: DataOptions, schema: Schema | None, seed: int) -> Dataset:
@@ -114,7 +140,7 @@ def _records(data: Any, options: DataOptions, schema: Schema | None) -> Dataset:
     return dataset_of_frame(pd.DataFrame(data), options, "table", schema)
 
 
-def _with(dataset: Dataset, examples: Examples, labels: object, targets: object) -> Dataset:
+def _with(dataset: Dataset, examples: Examples, labels: object, targets: object, layout: str) -> Dataset:
     """A data set in memory with labels or targets."""
     names = dataset.label_names
     if labels is not None:
@@ -126,7 +152,9 @@ def _with(dataset: Dataset, examples: Examples, labels: object, targets: object)
         x = as_array(examples.x)
         if is_table(targets) and dataset.schema is not None:
             targets = dataset.schema.matrix(to_frame(targets), "The table of targets")
-        examples = replace(examples, x=shaped_like(x, as_array(targets, "The targets")), noisy=x)
+        examples = replace(
+            examples, x=shaped_like(x, examples_first(as_array(targets, "The targets"), layout)), noisy=x
+        )
     return replace(dataset, train=examples, label_names=names)
 
 
@@ -146,9 +174,10 @@ def _object(
             "(table, targets); or a validation table as valid=..."
         )
     if isinstance(data, Mapping):
-        return dataset_of_arrays({str(key): as_array(value) for key, value in data.items()}, "array", IN_MEMORY)
+        arrays = {str(key): as_array(value) for key, value in data.items()}
+        return dataset_of_arrays(arrays, "array", IN_MEMORY, options.layout)
     if is_sparse(data):
-        return _held(Examples(data.tocsr()), options)
+        return _held(Examples((data.T if options.layout == "DN" else data).tocsr()), options)
     if is_loader(data):
         items = loaded_in_order(data)
         if items is None:
@@ -156,7 +185,7 @@ def _object(
         return _object(items, options, training, schema)
     # a list of two arrays is two examples
     if isinstance(data, tuple) and is_pair(data):
-        return _of_pair(_matching(Pair(as_array(data[0]), as_array(data[1]))))
+        return _of_pair(_matching(Pair(*(examples_first(as_array(values), options.layout) for values in data))))
     if is_listed(data) or (is_items(data) and not hasattr(data, "__array__")):
         if _is_tabular(data):
             return dataset_of_frame(data.to_pandas(), options, "table", schema)
@@ -165,7 +194,7 @@ def _object(
         return Dataset("array", source, streamed=True) if streamed else _of_pair(items.pair())
     if isinstance(data, Iterable) and not hasattr(data, "__array__") and not isinstance(data, list | tuple | str):
         return _iterable(data if isinstance(data, Iterator) else Chunks(data), options, training, schema)
-    return _held(Examples(as_array(data)), options)
+    return _held(Examples(examples_first(as_array(data), options.layout)), options)
 
 
 def _is_tabular(data: Any) -> bool:

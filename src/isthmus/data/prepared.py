@@ -8,6 +8,7 @@ from torch import Tensor
 
 from isthmus.data.base import Array, Location, Provenance
 from isthmus.data.samplers.stored import LazyTensor, StoredTensor
+from isthmus.data.transforms.axes import Kind
 from isthmus.data.transforms.bad_examples import BadExamples, Check, find_refused
 from isthmus.data.transforms.contract import DataContract
 from isthmus.data.transforms.missing import MissingCells
@@ -122,8 +123,13 @@ class PreparedData:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of one example, (D,) or (C, H, W)."""
+        """Shape of one example, (D,), (C, T), (C, H, W) or (F, C, H, W)."""
         return self.contract.shape
+
+    @property
+    def kind(self) -> Kind:
+        """Whether examples are rows of a table, sequences, images or frames."""
+        return self.contract.kind
 
     @property
     def images(self) -> bool:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from isthmus.data.base import Array, Provenance
 from isthmus.data.dataset import Dataset
-from isthmus.data.opening import Data, open_data
+from isthmus.data.opening import Data, open_data, open_like
 from isthmus.data.prepared import PreparedData, PreparedSplit
 from isthmus.data.samplers.stored import StoredTensor
 from isthmus.data.samplers.streams import HEAD, Stream, StreamTensor, head_of
@@ -30,7 +30,7 @@ from isthmus.data.transforms.contract import DataContract
 from isthmus.data.transforms.fitting import are_pixels, fit_scaling, fitted, sample_size, undecided
 from isthmus.data.transforms.guesses import guesses
 from isthmus.data.transforms.labels import encode_labels
-from isthmus.data.transforms.layout import Layout, layout_of
+from isthmus.data.transforms.layout import Layout, check_order, layout_of
 from isthmus.data.transforms.missing import MissingCells, check_few_invalid, missing_in, survey
 from isthmus.data.transforms.splits import SPLITS, HeldOut, draw_held_out, fractions_on_disk, split
 from isthmus.errors import BadData, BadOption
@@ -126,7 +126,7 @@ def with_validation(prepared: PreparedData, valid: Data, options: DataOptions, s
         IsthmusError: examples of another shape or in other units, or data that is not in memory.
     """
     whole = options.model_copy(update={"memory": "whole"})
-    opened = open_data(valid, whole, seed=seed, schema=prepared.contract.schema)
+    opened = open_like(valid, whole, prepared.contract, seed=seed, order=options.layout)
     if isinstance(opened, Stream):
         raise BadData("A validation set must be in memory, not a stream. Pass its examples as arrays.")
     source, contract, missing = opened.train, prepared.contract, prepared.missing
@@ -149,7 +149,8 @@ def prepare_dataset(dataset: Dataset, options: DataOptions, seed: int) -> Prepar
             binarized.
         BadOption: ``data.binarize=static`` for data on disk, whose samples would have to be stored.
     """
-    layout = layout_of(dataset.train, options.shape)
+    check_order(dataset, options.layout)
+    layout = layout_of(dataset.train, options.shape, options.layout, options.missing)
     for name, source in dataset.splits.items():
         if source.shape != dataset.train.shape:
             raise BadData(
@@ -255,7 +256,8 @@ def prepare_stream(flow: Stream, options: DataOptions, seed: int) -> PreparedDat
     head, left = head_of(flow, lambda values: HEAD * sum(sizes(values)) or 1)
     test, valid = sizes(int(np.prod(head.shape[1:])))
     dataset = Dataset("stream", Examples(head, name="the stream"), provenance=Provenance("stream"))
-    layout = layout_of(dataset.train, options.shape)
+    check_order(dataset, options.layout)
+    layout = layout_of(dataset.train, options.shape, options.layout, options.missing)
     contract = undecided(dataset, layout, options)
     bad = BadExamples(options.on_bad_data, flow.population + len(head))
     pipeline = _Pipeline(dataset, options, seed, layout, contract, bad)
@@ -299,7 +301,7 @@ def _prepared(
         label_names=dataset.label_names or label_names,
         bad_examples=pipeline.bad_examples,
         missing=missing,
-        notes=guesses(contract, dataset),
+        notes=guesses(contract, dataset, pipeline.options),
     )
 
 
@@ -312,7 +314,7 @@ def _fitted(pipeline: _Pipeline, rows: Array) -> DataContract:
     if options.on_bad_data == "skip":
         values = np.delete(values, list(find_nonfinite(values)), axis=0)
     raw = pipeline.layout.tensor(values)
-    scaling = fit_scaling(raw, raw, options.scale, images=pipeline.layout.images, pixels=are_pixels(pipeline.dataset))
+    scaling = fit_scaling(raw, raw, options.scale, pixels=are_pixels(pipeline.dataset))
     return replace(pipeline.contract, scaling=scaling)
 
 
@@ -330,7 +332,7 @@ def _fitted_on_disk(pipeline: _Pipeline, excluded: Array) -> tuple[DataContract,
             yield chunk
 
     pixels = are_pixels(pipeline.dataset)
-    scaling = fit_scaling(chunks(), head, pipeline.options.scale, images=contract.images, pixels=pixels)
+    scaling = fit_scaling(chunks(), head, pipeline.options.scale, pixels=pixels)
     return fitted(replace(contract, scaling=scaling), view.source, scaling.apply(head).float()), missing
 
 

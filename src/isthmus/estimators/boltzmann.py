@@ -171,7 +171,7 @@ class BoltzmannTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
             low, high = x.aminmax()
             fits = bool(low >= 0 and high <= 1)
             kind = "standard" if self.visible == "gaussian" else "none" if fits else "minmax"
-        return measure(x, kind, images=False, pixels=False)
+        return measure(x, kind)
 
     def _seed(self) -> int:
         return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))

@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from isthmus.data.prepared import PreparedData
+from isthmus.data.transforms.axes import Kind, kind_of, units_of
 from isthmus.data.transforms.contract import DataContract
 from isthmus.data.transforms.scaling import Scaling
 from isthmus.errors import BadData, BadRun, IsthmusError, one_line, printable
@@ -64,13 +65,18 @@ class RunMetadata:
     format: int = FORMAT
 
     @property
+    def kind(self) -> Kind:
+        """Whether examples are rows of a table, sequences, images or frames."""
+        return kind_of(self.shape)
+
+    @property
     def data_contract(self) -> DataContract:
         """What was decided on the training data.
 
         Raises:
             BadData: it is damaged.
         """
-        return DataContract.from_dict(self.shape, self.images, Scaling.from_dict(self.scaling), self.contract)
+        return DataContract.from_dict(self.shape, Scaling.from_dict(self.scaling), self.contract)
 
 
 def metadata_of(data: PreparedData, seed: int, source: str) -> RunMetadata:
@@ -161,7 +167,7 @@ def read_metadata(folder: Path) -> RunMetadata:
         )
     try:
         metadata = TypeAdapter(RunMetadata).validate_python(content)
-        valid_shape = 1 <= len(metadata.shape) <= 3 and min(metadata.shape) >= 1 and math.prod(metadata.shape) <= 2**28
+        valid_shape = 1 <= len(metadata.shape) <= 4 and min(metadata.shape) >= 1 and math.prod(metadata.shape) <= 2**28
         if valid_shape:
             _check_contract(metadata)
     except ValidationError as error:
@@ -181,8 +187,7 @@ def _check_contract(metadata: RunMetadata) -> None:
     Raises:
         BadData: they do not.
     """
-    contract, size = metadata.data_contract, math.prod(metadata.shape)
-    width = metadata.shape[0] if not contract.images and len(metadata.shape) == 1 else 1
+    contract, size, width = metadata.data_contract, math.prod(metadata.shape), units_of(metadata.shape)
     lengths = {"fill values": len(contract.fill), "scales": len(contract.scaling.scale)}
     for what, length in lengths.items():
         if length not in (1, width):

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from isthmus.data.base import Array
 from isthmus.data.prepared import PreparedData
+from isthmus.data.transforms.axes import CANONICAL
 from isthmus.data.transforms.contract import DataContract
 from isthmus.data.transforms.scaling import Scaling
 from isthmus.errors import BadRun
@@ -235,7 +236,7 @@ class Run:
         return network_precision(precision, self.model.like.device)
 
     def to_tensor(self, x: "NewData") -> Tensor:
-        """Model inputs (N, D) or (N, C, H, W) of raw examples, transformed as the training data was.
+        """Model inputs (N, *shape) of raw examples, transformed as the training data was.
 
         Raises:
             IsthmusError: another shape, or infinite values.
@@ -245,22 +246,26 @@ class Run:
         return data.model_inputs(self, x)
 
     def to_plot(self, x: Tensor) -> Array:
-        """Model inputs or outputs for plots: images channels first, in the units of the data."""
+        """Model inputs or outputs for plots: channels first, in the units of the data."""
         x = x.detach().cpu()
-        return (self.scaling.invert(x) if self.metadata.images and self._rescaled else x).numpy()
+        return (self.scaling.invert(x) if self._rescaled and self.metadata.kind != "table" else x).numpy()
 
     @property
     def _rescaled(self) -> bool:
-        """Whether images were scaled in another way than from bytes to [0, 1]."""
-        return self.scaling.kind not in ("auto", "none")
+        """Whether examples are not plain numbers, nor pictures that were scaled from bytes to [0, 1]."""
+        scaling, pictures = self.scaling, self.metadata.kind in ("images", "frames")
+        return not pictures or scaling.kind not in ("auto", "none") or any(scaling.offset)
 
     def to_array(self, x: Tensor) -> Array:
-        """Model outputs as arrays: images with channels last and pixels in [0, 1], tables in their original units."""
+        """Model outputs as arrays in the units of the data, channels last; pictures scaled from bytes in [0, 1]."""
         x = x.detach().cpu()
-        if not self.metadata.images:
-            return self.scaling.invert(x).numpy()
-        images = self.scaling.invert(x) if self._rescaled else x
-        return (images[:, 0] if images.shape[1] == 1 else images.movedim(1, -1)).contiguous().numpy()
+        x = self.scaling.invert(x) if self._rescaled else x
+        channels = CANONICAL[self.metadata.kind].find("C")
+        if channels < 0:
+            return x.numpy()
+        # an axis of one channel is left out, as in gray images (N, H, W)
+        last = x.squeeze(1 + channels) if x.shape[1 + channels] == 1 else x.movedim(1 + channels, -1)
+        return last.contiguous().numpy()
 
     def to_lines(self, x: Tensor) -> Array:
         """Model outputs (rows, steps, *shape) as arrays like those of :meth:`to_array`, (rows, steps, ...)."""

@@ -154,12 +154,13 @@ def check_data_fits(recipe: Recipe, data: PreparedData, strategy: str) -> None:
     """Refuse options that are incompatible with the data or with the distributed strategy.
 
     Raises:
-        BadData: pretraining on streamed data, or random shifts of a table.
+        BadData: pretraining on streamed data, or random shifts of what is no image.
         BadOption: pretraining or a closed form with sharded layers, or pretraining options without pretraining.
     """
     if recipe.data.random_shift and not data.images:
         raise BadData(
-            f"data.random_shift is {recipe.data.random_shift}, but the data is a table, not images. Leave it out."
+            f"data.random_shift is {recipe.data.random_shift}, but the data is "
+            f"{'a table' if data.kind == 'table' else data.kind}, not images. Leave it out."
         )
     if data.train.inputs is not None:
         check_kind_of_data(recipe.training, recipe.pretraining, pairs=True)

@@ -52,7 +52,7 @@ def _counts(data: PreparedData) -> str:
 def _treatment(data: PreparedData) -> str:
     """Layout, scaling, pairs, labels, names of rows, missing values, and where the data is."""
     schema = data.contract.schema
-    parts = [layout_words(data.shape, data.images, schema), contract_words(data.contract)]
+    parts = [layout_words(data.shape, schema), contract_words(data.contract)]
     if data.train.inputs is not None:
         parts.append("pairs of input and target")
     if data.train.labels is not None and len(data.train.labels):

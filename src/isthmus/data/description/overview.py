@@ -17,12 +17,13 @@ from isthmus.data.description.words import class_names, layout_words, scaling_wo
 from isthmus.data.opening import Data
 from isthmus.data.preparing import largest_held_out, prepare_dataset
 from isthmus.data.sources.arrays import Examples
+from isthmus.data.transforms.axes import unit_axis
 from isthmus.data.transforms.bad_examples import BadExamples, find_nonfinite
 from isthmus.data.transforms.contract import DataContract
 from isthmus.data.transforms.fitting import SAMPLED_ROWS, fit_scaling, undecided
 from isthmus.data.transforms.guesses import guesses
 from isthmus.data.transforms.layout import Layout, layout_of
-from isthmus.data.transforms.scaling import Kind, Scaling
+from isthmus.data.transforms.scaling import Kind, Scaling, by_unit
 from isthmus.data.transforms.splits import split_sizes
 from isthmus.errors import BadData, IsthmusError
 from isthmus.options import DataOptions
@@ -38,8 +39,9 @@ class Description:
 
     Args:
         content: all of it as plain data, one entry per topic.
-        table: raw values (n, D) of the examples that were looked at, with NaN for missing cells.
-        images: raw values of the first images, channels first, (n, C, H, W); ``None`` for a table.
+        table: raw values of the examples that were looked at, with NaN for missing cells: (n, D) of a
+            table, (n T, C) of sequences.
+        images: raw values of the first images or frames, channels first, (n, C, H, W); ``None`` for others.
         inputs: the given inputs of these examples, if they are pairs of input and target.
         refused: the message with which a training would refuse the data; empty if it would not.
     """
@@ -96,14 +98,11 @@ def describe(data: Data, options: DataOptions, seed: int = 0) -> Description:
     view.sizes = view.sizes or _sizes(view, seed)
     content = _content(view, data, unusable) | {"refused": refused}
     given = dataset.train.inputs()
-    values = view.cells("train")
-    return Description(
-        content, values.reshape(len(values), -1), _images(view, view.sample.decoded), _given(view, given), refused
-    )
+    return Description(content, _table(view), _images(view, view.sample.decoded), _given(view, given), refused)
 
 
 def _view(dataset: Dataset, options: DataOptions, streamed: bool) -> _View:
-    layout = layout_of(dataset.train, options.shape)
+    layout = layout_of(dataset.train, options.shape, options.layout, options.missing)
     samples = {name: looked_at(source) for name, source in dataset.splits.items()}
     pixels = dataset.pixels
     if pixels is None:
@@ -121,7 +120,7 @@ def _probable(kind: Kind, layout: Layout, contract: DataContract, sample: Sample
     values = np.where(np.isinf(values), np.nan, values) if values.dtype.kind == "f" else values
     x = layout.tensor(contract.without_sentinels(values))
     try:
-        return fit_scaling(x, x, kind, images=layout.images, pixels=pixels)
+        return fit_scaling(x, x, kind, pixels=pixels)
     except BadData:
         # such as a column without any value, which a training names
         return Scaling(kind, (0.0,), (1.0,))
@@ -163,7 +162,6 @@ def _sizes(view: _View, seed: int) -> dict[str, int]:
 def _content(view: _View, data: Data, unusable: Mapping[str, str]) -> dict[str, Any]:
     """The description as plain data, one entry per topic."""
     dataset, layout, options = view.dataset, view.layout, view.options
-    values = view.cells("train")
     named = isinstance(data, str) and is_named(data)
     files, given = dataset.provenance.files, dataset.train.inputs()
     content: dict[str, Any] = {
@@ -179,13 +177,13 @@ def _content(view: _View, data: Data, unusable: Mapping[str, str]) -> dict[str, 
         },
         "looked_at": {"examples": len(view.sample.rows), "of": view.sample.of, "how": str(view.sample)},
         "layout": {
-            "kind": "images" if layout.images else "table",
+            "kind": layout.kind,
             "shape": list(layout.shape),
-            "words": layout_words(layout.shape, layout.images, dataset.schema),
+            "words": layout_words(layout.shape, dataset.schema),
             "type": str(dataset.train.dtype),
             "bits": 8 * dataset.train.dtype.itemsize,
         },
-        "values": _range(values),
+        "values": _range(view.cells("train")),
         "inputs": None if given is None else _range(looked_at(given).values),
         "scaling": _scaling(view),
         "splits": _splits(view),
@@ -193,14 +191,21 @@ def _content(view: _View, data: Data, unusable: Mapping[str, str]) -> dict[str, 
         "rows": _names(view),
         "missing": _missing(view),
         "invalid": _invalid(view),
-        "guessed": list(guesses(view.contract, dataset)),
+        "guessed": list(guesses(view.contract, dataset, options)),
     }
-    if not layout.images:
-        columns = describe_columns(values.reshape(len(values), -1), dataset.schema)
+    if unit_axis(layout.shape) is not None:
+        columns = describe_columns(_table(view), dataset.schema)
         columns = [column for column in columns if column["name"] not in unusable]
         content["columns"] = columns + [{"name": n, "kind": "unusable", "why": why} for n, why in unusable.items()]
-        content["first_rows"] = first_rows(values.reshape(len(values), -1), dataset.schema, FIRST_ROWS)
+    if layout.kind == "table":
+        content["first_rows"] = first_rows(_table(view), dataset.schema, FIRST_ROWS)
     return content | ({"policy": options.on_bad_data} if options.on_bad_data != "stop" else {})
+
+
+def _table(view: _View) -> Array:
+    """The values of the examples that were looked at as a table: its columns, or the channels of others."""
+    table: Array = by_unit(view.layout.tensor(view.cells("train"))).numpy()
+    return table
 
 
 def _range(values: Array) -> dict[str, float | None]:
@@ -214,7 +219,7 @@ def _range(values: Array) -> dict[str, float | None]:
 def _scaling(view: _View) -> str:
     scaling = view.contract.scaling
     far = scaling.kind in ("auto", "none") and any(scaling.offset)
-    return scaling_words(scaling.kind, images=view.layout.images, pixels=view.contract.on_pixels, far=far)
+    return scaling_words(scaling.kind, view.layout.shape, pixels=view.contract.on_pixels, far=far)
 
 
 def _splits(view: _View) -> dict[str, dict[str, Any]]:
@@ -283,10 +288,11 @@ def _invalid(view: _View) -> dict[str, Any]:
 
 
 def _images(view: _View, values: Array) -> Array | None:
-    """The first examples as images (n, C, H, W); ``None`` for a table."""
-    if not view.layout.images or not len(values):
+    """The first examples, or the frames of the first ones, as images (n, C, H, W); ``None`` for others."""
+    if view.layout.kind not in ("images", "frames") or not len(values):
         return None
-    images: Array = view.layout.tensor(values[:FIRST_IMAGES]).numpy()
+    tensor = view.layout.tensor(values[:FIRST_IMAGES])
+    images: Array = tensor.reshape(-1, *tensor.shape[-3:])[:FIRST_IMAGES].numpy()
     return images
 
 

@@ -4,24 +4,30 @@ from collections.abc import Sequence
 
 from isthmus.data.base import Array
 from isthmus.data.tables.schema import Schema
+from isthmus.data.transforms.axes import kind_of, unit_axis
 from isthmus.data.transforms.contract import DataContract
 
 LISTED = 5
 """Names that are listed one by one."""
 
 
-def layout_words(shape: tuple[int, ...], images: bool, schema: Schema | None = None) -> str:
+def layout_words(shape: tuple[int, ...], schema: Schema | None = None) -> str:
     """The meaning of the axes in words, such as ``gray images, 28 x 28 pixels``.
 
     Args:
-        shape: shape of an example as model input, (D,) or (C, H, W).
-        images: whether examples are images.
+        shape: shape of an example as model input, (D,), (C, T), (C, H, W) or (F, C, H, W).
         schema: columns of a table, if they have names.
     """
-    if images:
+    kind = kind_of(shape)
+    if kind == "sequences":
+        return f"sequences of {counted(shape[1], 'step')}, {counted(shape[0], 'channel')}"
+    if kind == "images":
         channels, *size = shape
-        kind = {1: "gray images", 3: "color images"}.get(channels, f"images with {channels} channels")
-        return f"{kind}, {' x '.join(map(str, size))} pixels"
+        named = {1: "gray images", 3: "color images"}.get(channels, f"images with {channels} channels")
+        return f"{named}, {' x '.join(map(str, size))} pixels"
+    if kind == "frames":
+        frames, channels, height, width = shape
+        return f"{counted(frames, 'frame')} of {height} x {width} pixels, {counted(channels, 'channel')}"
     if schema is None:
         return f"table, {counted(shape[0], 'column')}"
     kinds = {"number": 0, "boolean": 0, "category": 0}
@@ -33,16 +39,16 @@ def layout_words(shape: tuple[int, ...], images: bool, schema: Schema | None = N
     return f"table, {counted(len(schema.columns), 'column')} ({', '.join(listed)}){inputs}"
 
 
-def scaling_words(kind: str, *, images: bool, pixels: bool, far: bool = False) -> str:
+def scaling_words(kind: str, shape: tuple[int, ...], *, pixels: bool, far: bool = False) -> str:
     """What is done to the values, such as ``8-bit pixels divided by 255``.
 
     Args:
         kind: value of ``data.scale``.
-        images: whether examples are images.
+        shape: shape of an example as model input.
         pixels: whether values are 8-bit pixels.
         far: whether large means are subtracted.
     """
-    what = "all pixels together" if images else "each column"
+    what = "all pixels together" if unit_axis(shape) is None else "each column" if len(shape) == 1 else "each channel"
     words = {
         "minmax": f"{what} scaled to [0, 1] (data.scale=minmax)",
         "standard": f"{what} scaled to mean 0 and variance 1 (data.scale=standard)",
@@ -52,14 +58,14 @@ def scaling_words(kind: str, *, images: bool, pixels: bool, far: bool = False) -
         return "8-bit pixels divided by 255"
     if kind in words:
         return words[kind]
-    return "not scaled, but large means of columns are subtracted" if far else "not scaled"
+    return f"not scaled, but large means of {what.removeprefix('each ')}s are subtracted" if far else "not scaled"
 
 
 def contract_words(contract: DataContract) -> str:
     """What a data contract does to the values."""
     scaling = contract.scaling
     far = scaling.kind in ("auto", "none") and any(scaling.offset)
-    return scaling_words(scaling.kind, images=contract.images, pixels=contract.on_pixels, far=far)
+    return scaling_words(scaling.kind, contract.shape, pixels=contract.on_pixels, far=far)
 
 
 def skipped_words(listed: Sequence[str], count: int, total: int) -> str:

@@ -24,7 +24,9 @@ def read_npy_file(file: File, options: DataOptions, schema: Schema | None) -> Da
     if is_streamed(math.prod(shape), options):
         source = NumpyFile(path)
         return Dataset(path.name, source, provenance=Provenance(str(path), source.files()), streamed=True)
-    return dataset_of_splits(path.name, {"train": read_npy(path)}, {}, Provenance(str(path), (source_file(path),)))
+    return dataset_of_splits(
+        path.name, {"train": read_npy(path)}, {}, Provenance(str(path), (source_file(path),)), options.layout
+    )
 
 
 def read_npz_file(file: File, options: DataOptions, schema: Schema | None) -> Dataset:
@@ -33,7 +35,7 @@ def read_npz_file(file: File, options: DataOptions, schema: Schema | None) -> Da
     path = _on_disk(file)
     refuse_streaming(path.name, options)
     arrays = read_npz(path, lambda keys: check_keys(keys, repr(path.name)))
-    return dataset_of_arrays(arrays, path.name, Provenance(str(path), (source_file(path),)))
+    return dataset_of_arrays(arrays, path.name, Provenance(str(path), (source_file(path),)), options.layout)
 
 
 def read_idx_files(path: Path, images: dict[str, Path], options: DataOptions) -> Dataset:

@@ -15,6 +15,7 @@ from isthmus.data.sources.arrays import Examples
 from isthmus.data.sources.parquet import row_title
 from isthmus.data.tables.names import column_names, quote_names
 from isthmus.data.tables.schema import Schema, infer_schema
+from isthmus.data.transforms.axes import examples_first
 from isthmus.data.transforms.labels import are_labels, encode_labels
 from isthmus.data.transforms.layout import check_numbers
 from isthmus.errors import BadData
@@ -43,8 +44,10 @@ def check_keys(keys: list[str], where: str) -> None:
     )
 
 
-def dataset_of_arrays(arrays: Mapping[str, Array], name: str, provenance: Provenance) -> Dataset:
+def dataset_of_arrays(arrays: Mapping[str, Array], name: str, provenance: Provenance, layout: str = "auto") -> Dataset:
     """The data set of arrays by name: one array; splits x_train, y_train ...; x and y; or inputs and their targets.
+
+    ``layout`` is the option ``data.layout``.
 
     Raises:
         BadData: other names, or arrays that do not match.
@@ -58,7 +61,7 @@ def dataset_of_arrays(arrays: Mapping[str, Array], name: str, provenance: Proven
         arrays = {"x_train": arrays[first], "y_train": arrays[second]}
     x = {key[2:]: values for key, values in arrays.items() if key.startswith("x_")}
     y = {key[2:]: values for key, values in arrays.items() if key.startswith("y_")}
-    return dataset_of_splits(name, x, y, provenance)
+    return dataset_of_splits(name, x, y, provenance, layout)
 
 
 def shaped_like(x: Array, y: Array) -> Array:
@@ -68,15 +71,19 @@ def shaped_like(x: Array, y: Array) -> Array:
     return y.reshape(x.shape) if same else y
 
 
-def dataset_of_splits(name: str, x: Mapping[str, Array], y: Mapping[str, Array], provenance: Provenance) -> Dataset:
+def dataset_of_splits(
+    name: str, x: Mapping[str, Array], y: Mapping[str, Array], provenance: Provenance, layout: str = "auto"
+) -> Dataset:
     """The data set of arrays by split: ``train``, and optionally ``valid`` and ``test``.
 
-    ``y`` has labels, or the targets of ``x``, which have its shape.
+    ``y`` has labels, or the targets of ``x``, which have its shape. ``layout`` is the option ``data.layout``: where it
+    puts the examples elsewhere than first, they are moved there.
 
     Raises:
         BadData: values that are not numbers, or labels that are not aligned with their examples.
     """
     labels = {}
+    x, y = ({split: examples_first(values, layout) for split, values in arrays.items()} for arrays in (x, y))
     y = {split: shaped_like(x[split], values) if split in x else values for split, values in y.items()}
     for split, values in x.items():
         check_numbers(values.dtype, f"The {split} split of {name!r}")

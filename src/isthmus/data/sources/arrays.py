@@ -27,6 +27,8 @@ class Examples(Source):
         row_title: what the names are.
         faults: examples that could not be decoded, by row, and why.
         located: source that the examples were read from and that locates them, if it is not one file.
+        brightest: value of full brightness, if the format of the files states it.
+        axes: meaning of the axes of one example, if it is known.
 
     Raises:
         BadData: the arrays differ in length, or ``x`` holds no example.
@@ -43,6 +45,8 @@ class Examples(Source):
     row_title: str = ""
     faults: Mapping[int, str] = field(default_factory=dict)
     located: Source | None = None
+    brightest: float | None = None
+    axes: str = ""
 
     def __post_init__(self) -> None:
         """Check that the arrays are aligned."""

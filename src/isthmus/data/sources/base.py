@@ -39,6 +39,8 @@ class Source(ABC):
         scattered: whether single rows are as inexpensive to read as ranges.
         brightest: value of full brightness, if the format of the files states it (255 for 8 bits, 65535 for 16);
             ``None`` if the values are plain numbers, or nothing but their data type is known.
+        axes: meaning of the axes of one example, if the source knows it, in the letters of the option ``data.layout``
+            without N: ``TC`` for windows of a recording, ``HWC``, ``FHW``; empty if they have to be found out.
         row_title: what the names of the rows are, such as ``file`` or the name of an index column.
     """
 
@@ -47,6 +49,7 @@ class Source(ABC):
     dtype: np.dtype[Any]
     scattered: bool = True
     brightest: float | None = None
+    axes: str = ""
     row_title: str = ""
 
     @abstractmethod

@@ -29,7 +29,7 @@ class Joined(Source):
                     "one shape and type."
                 )
         self.shape, self.dtype, self.scattered = first.shape, first.dtype, first.scattered
-        self.row_title = first.row_title
+        self.row_title, self.brightest, self.axes = first.row_title, first.brightest, first.axes
         self.starts = np.cumsum([0, *map(len, sources)])
 
     def __len__(self) -> int:

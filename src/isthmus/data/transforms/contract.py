@@ -17,12 +17,13 @@ from torch import Tensor
 from isthmus.data.base import Array
 from isthmus.data.sources.base import Source
 from isthmus.data.tables.schema import Schema
+from isthmus.data.transforms.axes import Kind, example_axes, kind_of, kind_of_axes, unit_axis
 from isthmus.data.transforms.layout import Layout, layout_like
 from isthmus.data.transforms.scaling import BRIGHTEST, Scaling
 from isthmus.errors import BadData
 
 UNSCALED = Scaling("none", (0.0,), (1.0,))
-KEYS = {"byte", "row", "missing", "fill", "schema"}
+KEYS = {"byte", "row", "axes", "missing", "fill", "schema"}
 MOST = 2**20
 """Largest number of entries of a list in a stored contract."""
 
@@ -32,24 +33,35 @@ class DataContract:
     """How raw examples become model inputs.
 
     Args:
-        shape: shape of an example as model input, (D,) or (C, H, W).
-        images: whether examples are images.
+        shape: shape of an example as model input, (D,), (C, T), (C, H, W) or (F, C, H, W).
         scaling: scaling of the values.
         byte: value of an 8-bit image that stands for 1 in the training data: 255 for brightness, 1 for plain numbers.
         row: shape to which the rows of a table are reshaped, if any.
+        axes: letters of the axes of a raw training example, such as ``HWC``; empty if they are not known.
         missing: values that mean that a cell is missing, beside NaN.
-        fill: what the encoder sees in place of a missing cell, in model units: one number, or one per feature.
+        fill: what the encoder sees in place of a missing cell, in model units: one number, or one per feature or
+            channel.
         schema: columns of a table, if they have names.
     """
 
     shape: tuple[int, ...]
-    images: bool
     scaling: Scaling = UNSCALED
     byte: float = 1.0
     row: tuple[int, ...] | None = None
+    axes: str = ""
     missing: tuple[float, ...] = ()
     fill: tuple[float, ...] = (0.0,)
     schema: Schema | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """Whether examples are rows of a table, sequences, images or frames."""
+        return kind_of(self.shape)
+
+    @property
+    def images(self) -> bool:
+        """Whether examples are images."""
+        return self.kind == "images"
 
     @property
     def on_pixels(self) -> bool:
@@ -62,7 +74,7 @@ class DataContract:
         Raises:
             ShapeError: examples of another shape.
         """
-        return layout_like(source, self.shape, self.images, self.row)
+        return layout_like(source, self.shape, self.row, self.axes)
 
     def scaling_for(self, dtype: np.dtype[Any]) -> Scaling:
         """The scaling of values of a data type: the unit depends on the type and on the run, never on the values.
@@ -82,8 +94,9 @@ class DataContract:
 
     def fill_tensor(self) -> Tensor:
         """``fill`` as a tensor that broadcasts to (1, *shape)."""
-        values = torch.tensor(self.fill)
-        return values if len(self.fill) > 1 else values.reshape((1,) * len(self.shape))
+        values, axis = torch.tensor(self.fill), unit_axis(self.shape)
+        after = len(self.shape) if axis is None or len(values) == 1 else len(self.shape) - axis + 1
+        return values.reshape(-1, *(1,) * (after - 1))
 
     def without_sentinels(self, values: Array) -> Array:
         """Raw values with NaN in place of those that mean missing; categories and truth values have none of these."""
@@ -97,36 +110,40 @@ class DataContract:
         return floats
 
     def to_dict(self) -> dict[str, Any]:
-        """What run.json does not store elsewhere (shape, images and scaling have places of their own)."""
+        """What run.json does not store elsewhere (shape and scaling have places of their own)."""
         return {
             "byte": self.byte,
             "row": None if self.row is None else list(self.row),
+            "axes": self.axes,
             "missing": list(self.missing),
             "fill": list(self.fill),
             "schema": None if self.schema is None else self.schema.to_dict(),
         }
 
     @classmethod
-    def from_dict(
-        cls, shape: tuple[int, ...], images: bool, scaling: Scaling, values: Mapping[str, Any]
-    ) -> "DataContract":
+    def from_dict(cls, shape: tuple[int, ...], scaling: Scaling, values: Mapping[str, Any]) -> "DataContract":
         """The contract of a run; a run that was written before contracts has none of ``values``.
 
         Raises:
             BadData: values that ``to_dict`` does not produce.
         """
-        plain = cls(tuple(shape), images, scaling)
+        plain = cls(tuple(shape), scaling)
         if not values:
-            return replace(plain, byte=BRIGHTEST if images and scaling.kind == "auto" else 1.0)
+            return replace(plain, byte=BRIGHTEST if plain.images and scaling.kind == "auto" else 1.0)
+        values = {"axes": ""} | dict(values)
         if set(values) != KEYS or not (values["schema"] is None or isinstance(values["schema"], dict)):
             raise BadData(f"A data contract has the keys {', '.join(sorted(KEYS))}. Use that of a run.")
         numbers = {key: _numbers(values[key], key) for key in ("missing", "fill")}
         row, byte = values["row"], values["byte"]
         if byte not in (1, BRIGHTEST) or (row is not None and not 1 <= len(_numbers(row, "row")) <= 3):
             raise BadData("A data contract has a byte of 1 or 255, and a row of at most 3 lengths. Use that of a run.")
+        axes = values["axes"]
+        if axes and (not isinstance(axes, str) or kind_of_axes(example_axes(f"N{axes}")) != plain.kind):
+            raise BadData("The axes of a data contract must be those of its examples. Use that of a run.")
         return replace(
             plain,
             byte=float(byte),
+            axes=axes,
             row=None if row is None else tuple(max(1, int(n)) for n in row),
             missing=numbers["missing"],
             fill=numbers["fill"] or (0.0,),

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from isthmus.data.dataset import Dataset
 from isthmus.data.sources.base import Source
+from isthmus.data.transforms.axes import unit_axis
 from isthmus.data.transforms.contract import DataContract
 from isthmus.data.transforms.layout import Layout
-from isthmus.data.transforms.scaling import BRIGHTEST, Kind, Scaling, centered, measure
+from isthmus.data.transforms.scaling import BRIGHTEST, Kind, Scaling, by_unit, centered, measure
 from isthmus.options import DataOptions
 
 READ = 2**23
@@ -22,7 +23,7 @@ SAMPLED_VALUES, SAMPLED_ROWS = 2**22, 4096
 
 def undecided(dataset: Dataset, layout: Layout, options: DataOptions) -> DataContract:
     """The contract before anything is fitted to the training data."""
-    return DataContract(layout.shape, layout.images, row=layout.row, missing=options.missing, schema=dataset.schema)
+    return DataContract(layout.shape, row=layout.row, axes=layout.axes, missing=options.missing, schema=dataset.schema)
 
 
 def sample_size(source: Source) -> int:
@@ -38,22 +39,23 @@ def are_pixels(dataset: Dataset) -> bool:
     return any(bool((chunk.values > 1).any()) for _, chunk in source.pieces(READ))
 
 
-def fit_scaling(x: Tensor | Iterator[Tensor], sample: Tensor, kind: Kind, *, images: bool, pixels: bool) -> Scaling:
+def fit_scaling(x: Tensor | Iterator[Tensor], sample: Tensor, kind: Kind, *, pixels: bool) -> Scaling:
     """The scaling of raw training data ``x``, (N, ...) or chunks of it.
 
-    Where no scaling is wanted, large offsets of the columns of a table, found in a ``sample``, are subtracted still.
+    Where no scaling is wanted, large offsets of columns or channels, found in a ``sample``, are subtracted still.
     """
-    scaling = measure(x, kind, images=images, pixels=pixels)
-    if images or scaling.scale != (1.0,) or kind not in ("auto", "none"):
+    scaling = measure(x, kind, pixels=pixels)
+    if unit_axis(sample.shape[1:]) is None or scaling.scale != (1.0,) or kind not in ("auto", "none"):
         return scaling
     return centered(scaling, sample)
 
 
 def fitted(contract: DataContract, source: Source, x: Tensor) -> DataContract:
-    """The contract with what depends on model inputs ``x``: the meaning of a byte, and the means of the features."""
-    means = x.mean().reshape(1) if contract.images else x.mean(0)
+    """The contract with what depends on model inputs ``x``: the meaning of a byte, and means by feature or channel."""
+    one, values = unit_axis(contract.shape) is None, by_unit(x)
+    means = x.mean().reshape(1) if one else values.mean(0)
     if bool(means.isnan().any()):
-        means = x.nanmean().reshape(1) if contract.images else x.nanmean(0)
+        means = x.nanmean().reshape(1) if one else values.nanmean(0)
     return replace(contract, byte=_byte(contract, source, x), fill=tuple(means.nan_to_num(nan=0.0).tolist()))
 
 

@@ -4,22 +4,24 @@ import numpy as np
 
 from isthmus.data.dataset import Dataset
 from isthmus.data.sources.arrays import Examples
-from isthmus.data.sources.base import Source
 from isthmus.data.sources.numpy_file import NumpyFile
+from isthmus.data.transforms.axes import CANONICAL, CHANNELS, kind_of
 from isthmus.data.transforms.contract import DataContract
+from isthmus.options import DataOptions
 
 
-def guesses(contract: DataContract, dataset: Dataset) -> tuple[str, ...]:
+def guesses(contract: DataContract, dataset: Dataset, options: DataOptions) -> tuple[str, ...]:
     """All that was guessed about a data set, one sentence each, with the option that overrides it.
 
     Args:
         contract: what was decided on its training set.
         dataset: the data set, with what was guessed while it was read.
+        options: options of the data, which say what needed no guess.
     """
     source = dataset.train
     found = list(dataset.notes)
-    if _is_array(dataset):
-        found += _axes(contract, source)
+    if _is_array(dataset) and options.layout == "auto" and contract.row is None:
+        found += _axes(contract.axes, contract.shape)
     if contract.scaling.kind == "auto" and contract.on_pixels:
         found.append("Bytes are brightness from 0 to 255 (data.scale=none leaves them as numbers).")
     elif contract.scaling.kind == "auto" and contract.images and source.dtype == np.uint8:
@@ -27,16 +29,32 @@ def guesses(contract: DataContract, dataset: Dataset) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _axes(contract: DataContract, source: Source) -> list[str]:
-    """What was guessed about the axes of an array."""
-    shape = source.shape
-    if len(shape) == 2:
-        return ["Three axes are (N, H, W), gray images; reshape the array to (N, D) if each row is a table."]
-    if len(shape) == 3:
-        order = "(N, C, H, W), channels first" if shape == contract.shape and shape[-1] not in (1, 3, 4) else ""
-        order = order or "(N, H, W, C), channels last"
-        return [f"Four axes are {order}, as that axis has length {contract.shape[0]}; transpose the array if not."]
-    return []
+def _axes(axes: str, shape: tuple[int, ...]) -> list[str]:
+    """What was guessed about the axes of an array whose examples have the ``shape`` as model input."""
+    kind, order = kind_of(shape), f"(N, {', '.join(axes)})"
+    if kind == "table":
+        return []
+    if axes == "HW":
+        return [
+            f"Three axes are {order}, gray images (data.layout=NTC makes them sequences); reshape the array to (N, D) "
+            "if each row is a table."
+        ]
+    channels = shape[CANONICAL[kind].index("C")]
+    if kind == "sequences":
+        why = "whose units differ" if channels > 1 else "as the other axis is longer"
+        words = f"Three axes are {order}, sequences of {_counted(channels)}, {why}"
+        return [f"{words} (data.layout=NHW makes them gray images)."]
+    end = "last" if axes.endswith("C") else "first"
+    other = "N" + CANONICAL[kind] if end == "last" else f"N{'F' * (kind == 'frames')}HWC"
+    length = f"that axis has length {channels}" if channels in CHANNELS else "that axis is the shortest"
+    frames = " or data.layout=NFHW for frames" if channels not in CHANNELS and kind == "images" else ""
+    count = {"images": "Four", "frames": "Five"}[kind]
+    return [f"{count} axes are {order}, channels {end}, as {length}; set data.layout={other}{frames} if not."]
+
+
+def _counted(channels: int) -> str:
+    """A number of channels in words."""
+    return "1 channel" if channels == 1 else f"{channels} channels"
 
 
 def _is_array(dataset: Dataset) -> bool:
@@ -44,4 +62,4 @@ def _is_array(dataset: Dataset) -> bool:
     source = dataset.train
     plain = isinstance(source, Examples) and source.located is None
     # named data sets state their terms
-    return not dataset.provenance.terms and (plain or isinstance(source, NumpyFile))
+    return not dataset.provenance.terms and not source.axes and (plain or isinstance(source, NumpyFile))

@@ -1,10 +1,12 @@
-"""Layout: the meaning of the axes of raw examples.
+"""Layout: the meaning of the axes of raw examples, and how they become model inputs.
 
-    2 axes   a table (N, D), or flattened images if ``shape`` is set
-    3 axes   gray images (N, H, W)
-    4 axes   images, channels last (N, H, W, C) if the last axis has length 1, 3 or 4, else channels first
+    table       (N, D)                              as it is
+    sequences   (N, T), (N, T, C)                   channels first (N, C, T)
+    images      (N, H, W), (N, H, W, C)             channels first (N, C, H, W)
+    frames      (N, F, H, W), (N, F, H, W, C)       channels second (N, F, C, H, W)
 
-New data for a trained model has the layout of its training data, or the same images with the channels at the other end.
+The option ``data.layout`` states any other order; without it the axes are found in :mod:`isthmus.data.transforms.axes`.
+New data for a trained model has the axes of its training data, or the same with the channels at either end.
 """
 
 import math
@@ -16,11 +18,23 @@ import torch
 from torch import Tensor
 
 from isthmus.data.base import Array
+from isthmus.data.dataset import Dataset
 from isthmus.data.sources.base import Source
+from isthmus.data.transforms.axes import (
+    CANONICAL,
+    CHANNELS,
+    USUAL,
+    Kind,
+    canonical,
+    example_axes,
+    guessed_axes,
+    kind_of,
+    kind_of_axes,
+    told_axes,
+)
 from isthmus.errors import BadData, ShapeError
 
-CHANNELS = (1, 3, 4)
-KINDS = {"O": "Python objects", "U": "strings", "S": "strings", "c": "complex numbers"}
+NOT_NUMBERS = {"O": "Python objects", "U": "strings", "S": "strings", "c": "complex numbers"}
 
 
 @dataclass(frozen=True)
@@ -29,15 +43,23 @@ class Layout:
 
     Args:
         row: shape to which the rows of a table are reshaped, if any.
-        first: whether the channels are first already.
-        images: whether examples are images.
-        shape: shape of an example as model input, (D,) or (C, H, W).
+        axes: letters of the axes of an example, then, such as ``HWC``.
+        shape: shape of an example as model input, (D,), (C, T), (C, H, W) or (F, C, H, W).
     """
 
     row: tuple[int, ...] | None
-    first: bool
-    images: bool
+    axes: str
     shape: tuple[int, ...]
+
+    @property
+    def kind(self) -> Kind:
+        """Whether examples are rows of a table, sequences, images or frames."""
+        return kind_of(self.shape)
+
+    @property
+    def images(self) -> bool:
+        """Whether examples are images."""
+        return self.kind == "images"
 
     def tensor(self, values: Array) -> Tensor:
         """Raw values (n, ...) as a tensor (n, *shape) of the same data type, if torch supports it."""
@@ -51,70 +73,87 @@ class Layout:
             # values that are too large become infinite and are refused when they are scaled
             with np.errstate(over="ignore", invalid="ignore"):
                 values = values.astype(np.float32 if values.dtype.itemsize == 2 else np.float64)
-        tensor = torch.from_numpy(values)
-        if not self.images or self.first:
-            return tensor
-        return tensor.unsqueeze(1) if tensor.ndim == 3 else tensor.movedim(-1, 1)
+        letters = CANONICAL[self.kind]
+        order = [1 + self.axes.index(letter) for letter in letters if letter in self.axes]
+        tensor = torch.from_numpy(values).permute(0, *order)
+        return tensor if len(order) == len(letters) else tensor.unsqueeze(1 + letters.index("C"))
 
 
-def layout_of(source: Source, row: tuple[int, ...] | None) -> Layout:
-    """The layout of a training set; ``row`` is the option ``data.shape``.
+def layout_of(
+    source: Source, row: tuple[int, ...] | None = None, order: str = "auto", missing: tuple[float, ...] = ()
+) -> Layout:
+    """The layout of a training set.
+
+    Args:
+        source: the training set, examples first.
+        row: the option ``data.shape``.
+        order: the option ``data.layout``.
+        missing: values that mean missing.
 
     Raises:
-        BadData: examples that are neither rows of numbers nor images.
+        BadData: examples that are not numbers, whose axes do not match the options, or may be understood in two ways.
+        BadOption: an ``order`` that is none.
     """
-    where = repr(source.name) if source.name != "array" else "The array"
+    where = named(source)
     check_numbers(source.dtype, where)
     raw = source.shape if row is None else reshaped(source.shape, row, where)
     used = row if row is not None and len(source.shape) == 1 else None
-    if len(raw) == 1:
-        return Layout(used, False, False, raw)
-    if len(raw) == 2:
-        return Layout(used, False, True, (1, *raw))
-    if len(raw) != 3:
-        raise BadData(
-            f"{where} has examples of shape {raw}, but a table (N, D) or images (N, H, W) or (N, H, W, C) are "
-            "required. Pass one row per example."
-        )
-    if raw[-1] in CHANNELS:
-        return Layout(used, False, True, (raw[-1], *raw[:-1]))
-    if raw[0] in CHANNELS:
-        return Layout(used, True, True, raw)
-    raise BadData(
-        f"{where} has examples of shape {raw}, with no axis of 1, 3 or 4 channels at the end or the start. "
-        "Pass images as (N, H, W), (N, H, W, C) or (N, C, H, W)."
-    )
+    axes = told_axes(source, raw, order, where) or guessed_axes(source, raw, where, missing)
+    return Layout(used, axes, canonical(axes, raw))
 
 
-def layout_like(source: Source, shape: tuple[int, ...], images: bool, row: tuple[int, ...] | None) -> Layout:
+def layout_like(source: Source, shape: tuple[int, ...], row: tuple[int, ...] | None = None, axes: str = "") -> Layout:
     """The layout of new data for a model that was trained on examples of ``shape``.
 
     Args:
         source: the new data.
         shape: shape of one training example as model input.
-        images: whether the training examples are images.
         row: shape to which the rows of a table were reshaped in training, if they were.
+        axes: the axes of a training example, if they are known.
 
     Raises:
         ShapeError: examples of another shape.
         BadData: values that are not real numbers.
     """
-    check_numbers(source.dtype, repr(source.name) if source.name != "array" else "The array")
-    given = source.shape
-    if not images:
-        if given == shape:
-            return Layout(None, False, False, shape)
-    elif given in (shape[1:], (*shape[1:], shape[0])) and (shape[0] == 1 or len(given) == 3):
-        return Layout(None, False, True, shape)
-    elif given == shape:
-        return Layout(None, True, True, shape)
-    elif row is not None and given == (math.prod(shape),):
-        return Layout(row, len(row) == 3 and row[-1] not in CHANNELS, True, shape)
-    seen = (1, *given) if images and len(given) == 2 else given
+    check_numbers(source.dtype, named(source))
+    given, kind = source.shape, kind_of(shape)
+    own = [axes] if axes else []
+    usual = [letters for letters in USUAL if kind_of_axes(letters) == kind]
+    orders = [source.axes] if source.axes in usual else own + usual
+    for letters in orders:
+        if len(letters) == len(given) and canonical(letters, given) == shape:
+            return Layout(None, letters, shape)
+    if row is not None and given == (math.prod(shape),):
+        channels_last = "HWC"[: len(row)] if row[-1] in CHANNELS or len(row) == 2 else "CHW"
+        return Layout(row, axes or channels_last, shape)
+    seen = (1, *given) if kind == "images" and len(given) == 2 else given
     raise ShapeError(
         f"The data has examples of shape {seen}, but the model was trained on examples of shape {tuple(shape)}. "
         "Pass data of that shape."
     )
+
+
+def check_order(dataset: Dataset, order: str) -> None:
+    """Refuse examples that do not come first where they cannot be moved there: on disk, or in a table with columns.
+
+    Raises:
+        BadData: the option ``data.layout`` puts them elsewhere.
+        BadOption: an ``order`` that is none.
+    """
+    if order == "auto" or order.startswith("N"):
+        return
+    axes = example_axes(order)
+    if dataset.streamed or dataset.schema is not None:
+        what = "stays on disk" if dataset.schema is None else "has columns"
+        raise BadData(
+            f"data.layout={order} puts the examples elsewhere than first, but {dataset.name!r} {what}. Use an array in "
+            f"memory, or save it with the axes N{axes}."
+        )
+
+
+def named(source: Source) -> str:
+    """What a source is called in messages."""
+    return repr(source.name) if source.name != "array" else "The array"
 
 
 def check_numbers(dtype: np.dtype[Any], where: str) -> None:
@@ -124,7 +163,7 @@ def check_numbers(dtype: np.dtype[Any], where: str) -> None:
         BadData: strings, Python objects, complex numbers or dates.
     """
     if dtype.kind not in "buif":
-        kind = KINDS.get(dtype.kind, f"values of type {dtype}")
+        kind = NOT_NUMBERS.get(dtype.kind, f"values of type {dtype}")
         raise BadData(f"{where} holds {kind}, but real numbers are required. Convert them to numbers first.")
 
 

@@ -4,7 +4,7 @@ It is fitted to the training set only and stored with the run, so that new data 
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import reduce
 from typing import Literal, NamedTuple, cast, get_args
@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple, cast, get_args
 import torch
 from torch import Tensor
 
+from isthmus.data.transforms.axes import unit_axis
 from isthmus.errors import BadData, ShapeError
 
 Kind = Literal["auto", "none", "pixels", "minmax", "standard"]
@@ -23,7 +24,7 @@ FAR = 2.0**10
 
 @dataclass(frozen=True)
 class Scaling:
-    """An affine map with one ``offset`` and ``scale`` for all values, or one per feature of a table, (D,).
+    """An affine map with one ``offset`` and ``scale`` for all values, or one per feature of a table or per channel.
 
     ``kind`` is the value of ``data.scale``; ``auto`` with scale 255 is the scaling of 8-bit pixels.
 
@@ -72,13 +73,16 @@ class Scaling:
         return any(abs(offset) > FAR * scale for offset, scale in zip(self.offset, self.scale, strict=True))
 
     def _terms(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        if len(self.scale) > 1 and (x.ndim == 0 or x.shape[-1] != len(self.scale)):
+        # features of a table are last; channels are the first axis of an example, or the second one of frames
+        axis = {3: 1, 4: 1, 5: 2}.get(x.ndim, x.ndim - 1)
+        if len(self.scale) > 1 and (x.ndim == 0 or x.shape[axis] != len(self.scale)):
             raise ShapeError(
                 f"The scaling has {len(self.scale)} features, but the data has shape {tuple(x.shape)}. "
-                "Pass rows with the features that the model was trained on."
+                "Pass rows with the features or channels that the model was trained on."
             )
-        offset = torch.tensor(self.offset, dtype=x.dtype, device=x.device)
-        return offset, torch.tensor(self.scale, dtype=x.dtype, device=x.device)
+        after = (1,) * (x.ndim - 1 - axis if len(self.scale) > 1 else 0)
+        offset = torch.tensor(self.offset, dtype=x.dtype, device=x.device).reshape(-1, *after)
+        return offset, torch.tensor(self.scale, dtype=x.dtype, device=x.device).reshape(-1, *after)
 
     def to_dict(self) -> dict[str, object]:
         """The scaling as plain data for JSON."""
@@ -110,10 +114,11 @@ def _floating(x: Tensor) -> Tensor:
     return x.float() if x.dtype in (torch.uint8, torch.int8, torch.bool) else x.double()
 
 
-def measure(x: Tensor | Iterable[Tensor], kind: Kind, *, images: bool, pixels: bool) -> Scaling:
-    """Fit the scaling of kind ``kind`` to training data ``x``: (N, D), images of any layout, or chunks of either.
+def measure(x: Tensor | Iterable[Tensor], kind: Kind, *, pixels: bool = False) -> Scaling:
+    """Fit the scaling of kind ``kind`` to training data ``x``, unscaled (N, *shape) as for the model, or chunks of it.
 
-    A constant feature gets the scale 1, so that it becomes 0. Missing values (NaN) are left out. Chunks are read once.
+    Each feature of a table and each channel has its own scale; gray and color pictures have one for all pixels. What
+    is constant gets the scale 1, so that it becomes 0. Missing values (NaN) are left out. Chunks are read once.
 
     Raises:
         BadData: values so large that their range is not finite, or a column without any value.
@@ -122,7 +127,7 @@ def measure(x: Tensor | Iterable[Tensor], kind: Kind, *, images: bool, pixels: b
         return Scaling(kind, (0.0,), (BRIGHTEST,))
     if kind in ("auto", "none"):
         return Scaling(kind, (0.0,), (1.0,))
-    moments = _moments_of(x, kind, images=images)
+    moments = _moments_of(x, kind)
     if kind == "minmax":
         offset, scale = moments.low, moments.high - moments.low
     else:
@@ -133,15 +138,15 @@ def measure(x: Tensor | Iterable[Tensor], kind: Kind, *, images: bool, pixels: b
 
 
 def centered(scaling: Scaling, x: Tensor) -> Scaling:
-    """An identity with the means of the columns of a sample ``x``, (n, D), as offsets where they are large.
+    """An identity with the means of the columns or channels of a sample ``x`` as offsets where they are large.
 
     A pressure near 1e5 or a timestamp keeps its variance as a 32-bit number only if its mean is subtracted first.
     """
-    moments = _moments_of(x, "standard", images=False)
+    moments = _moments_of(x, "standard")
     large = (moments.mean.abs() > FAR * moments.variance.sqrt()) & (moments.variance > 0)
     if not bool(large.any()):
         return scaling
-    return Scaling(scaling.kind, tuple(torch.where(large, moments.mean, 0.0).tolist()), (1.0,) * x.shape[1])
+    return Scaling(scaling.kind, tuple(torch.where(large, moments.mean, 0.0).tolist()), (1.0,) * len(large))
 
 
 class _Moments(NamedTuple):
@@ -154,12 +159,27 @@ class _Moments(NamedTuple):
     variance: Tensor
 
 
-def _moments_of(x: Tensor | Iterable[Tensor], kind: Kind, *, images: bool) -> _Moments:
-    chunks = [x] if isinstance(x, Tensor) else x
-    moments = reduce(_merged, (_moments(chunk.reshape(-1, 1) if images else chunk, kind) for chunk in chunks))
+def by_unit(x: Tensor) -> Tensor:
+    """The values of examples (N, *shape) as rows with one column per unit: per feature or channel, or one for all."""
+    axis = unit_axis(x.shape[1:])
+    if axis is None:
+        return x.reshape(-1, 1)
+    return x if x.ndim == 2 else x.movedim(axis, -1).reshape(-1, x.shape[axis])
+
+
+def _moments_of(x: Tensor | Iterable[Tensor], kind: Kind) -> _Moments:
+    what = ""
+
+    def moments_by_chunk() -> Iterator[_Moments]:
+        nonlocal what
+        for chunk in [x] if isinstance(x, Tensor) else x:
+            what = "" if unit_axis(chunk.shape[1:]) is None else "Column" if chunk.ndim == 2 else "Channel"
+            yield _moments(by_unit(chunk), kind)
+
+    moments = reduce(_merged, moments_by_chunk())
     empty = (moments.number == 0).nonzero()
     if len(empty):
-        where = "The training set" if images else f"Column {int(empty[0])} of the training set (counted from 0)"
+        where = f"{what} {int(empty[0])} of the training set (counted from 0)" if what else "The training set"
         raise BadData(f"{where} has no value, all are missing. Leave the column out, or use other data.")
     return moments
 
