@@ -255,7 +255,7 @@ def _looked(found: _Found, rows: Array, options: DataOptions) -> tuple[Looked, A
     if options.pages == "all":
         table = tree.table()
         several = np.array([ending not in SINGLE for ending in table.endings], bool)[table.ending_of[rows]]
-        looked = Looked(tree, rows[several])
+        looked = Looked(tree, rows[several], whole=True)
         pages = np.ones(len(rows), np.int64)
         pages[several] = looked.pages
         rest = rows[~several]

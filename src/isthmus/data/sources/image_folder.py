@@ -6,6 +6,7 @@ brought to the format of those, is detected when it is read.
 
 import hashlib
 import os
+import warnings
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,13 +16,20 @@ import numpy as np
 from isthmus.data.base import Array, Location, SourceFile
 from isthmus.data.formats import files
 from isthmus.data.formats.files import check_growth
-from isthmus.data.formats.pictures import PictureFormat, PictureHeader, read_header, read_picture
+from isthmus.data.formats.pictures import (
+    PictureFormat,
+    PictureHeader,
+    read_header,
+    read_headers,
+    read_pages,
+    read_picture,
+)
 from isthmus.data.sources.base import SAMPLES, RawChunk, Source, row_bytes
 from isthmus.data.storage.base import Tree, digest_of
 from isthmus.errors import BadData, one_line
 
-THREADS, WORTH_A_THREAD = 2, 2**16
-"""Number of threads that decode pictures of at least so many bytes, and that number: 64 KiB."""
+WORTH_A_THREAD = 2**14
+"""Size of a picture, in bytes, from which on two threads decode faster than one: 16 KiB."""
 NAMED_AT_ONCE = 2**14
 """Files whose names are in memory at a time."""
 
@@ -67,25 +75,36 @@ class ImageFolder(Source):
         if (stop - start) * row_bytes(self) > files.FREE:
             self._check_growth(start, stop)
         values = np.empty((stop - start, *self.shape), self.dtype) if into is None else into
-        if row_bytes(self) < WORTH_A_THREAD or stop - start == 1:
-            return RawChunk(values, self._decode(values, start, range(stop - start)))
-        with ThreadPoolExecutor(THREADS, thread_name_prefix="isthmus-pictures") as pool:
-            shares = [range(share, stop - start, THREADS) for share in range(THREADS)]
-            found = [pool.submit(self._decode, values, start, share) for share in shares]
-            faults = {index: why for future in found for index, why in future.result().items()}
-        return RawChunk(values, dict(sorted(faults.items())))
+        if row_bytes(self) < WORTH_A_THREAD or len(values) == 1:
+            return RawChunk(values, self._decode(values, start))
+        half = len(values) // 2
+        # decoders change the filters of warnings for a moment, which two threads would not put back in order
+        with warnings.catch_warnings(), ThreadPoolExecutor(1, thread_name_prefix="isthmus-pictures") as other:
+            second = other.submit(self._decode, values[half:], start + half)
+            faults = self._decode(values[:half], start)
+            faults |= {half + index: why for index, why in second.result().items()}
+        return RawChunk(values, faults)
 
-    def _decode(self, values: Array, start: int, indices: Iterable[int]) -> dict[int, str]:
-        """Write the pictures ``start`` + index to ``values[index]``; the indices of damaged ones, with the reason."""
-        faults = {}
-        for index in indices:
-            row, page = self._place(start + index)
+    def _decode(self, values: Array, first: int) -> dict[int, str]:
+        """Write the pictures from ``first`` on to ``values``; the indices of damaged ones, with the reason."""
+        faults: dict[int, str] = {}
+        index = 0
+        while index < len(values):
+            row, page, pages = self._place(first + index)
             try:
                 with self.tree.open(row) as stream:
-                    values[index] = read_picture(stream, self._name(row), self.format, page)
+                    name = self.tree.table()[row]
+                    if pages == 1:
+                        values[index] = read_picture(stream, name, self.format, page)
+                        index += 1
+                        continue
+                    for picture in read_pages(stream, name, self.format, range(page, pages)[: len(values) - index]):
+                        values[index] = picture
+                        index += 1
             except BadData as fault:
                 values[index] = 0
                 faults[index] = one_line(fault)
+                index += 1
         return faults
 
     def _check_growth(self, start: int, stop: int) -> None:
@@ -157,18 +176,16 @@ class ImageFolder(Source):
             return self._rows[rows]
         return self._rows[np.searchsorted(self._starts, rows, side="right") - 1]
 
-    def _place(self, row: int) -> tuple[int, int]:
-        """Row in the tree of the file of an example, and its page there."""
+    def _place(self, row: int) -> tuple[int, int, int]:
+        """Row in the tree of the file of an example, its page there, and the number of pages of the file."""
         if self._starts is None:
-            return int(self._rows[row]), 0
+            return int(self._rows[row]), 0, 1
         place = int(np.searchsorted(self._starts, row, side="right")) - 1
-        return int(self._rows[place]), row - int(self._starts[place])
+        start, end = self._starts[place : place + 2].tolist()
+        return int(self._rows[place]), row - start, end - start
 
     def _folders(self) -> Array:
         return self.tree.table().folder_of
-
-    def _name(self, row: int) -> str:
-        return self.tree.names(np.array([row]))[0]
 
 
 def evenly(length: int, count: int) -> Array:
@@ -184,22 +201,28 @@ def evenly(length: int, count: int) -> Array:
 class Looked:
     """What the headers of some pictures of a tree say.
 
+    Args:
+        tree: the files.
+        rows: rows of the pictures.
+        whole: whether the headers of all pages are read, not only those of the first.
+
     Attributes:
         headers: how often each occurs.
         pages: number of pages of each picture, (N,); 1 for damaged ones.
         faults: why the others cannot be read.
     """
 
-    def __init__(self, tree: Tree, rows: Array) -> None:
+    def __init__(self, tree: Tree, rows: Array, *, whole: bool = False) -> None:
         self.headers: Counter[PictureHeader] = Counter()
         self.pages: Array = np.ones(len(rows), np.int64)
         self.faults: list[BadData] = []
+        table = tree.table()
         for index, row in enumerate(rows.tolist()):
             try:
                 with tree.open(row) as stream:
-                    header = read_header(stream, tree.names(np.array([row]))[0])
+                    found = read_headers(stream, table[row]) if whole else [read_header(stream, table[row])]
             except BadData as fault:
                 self.faults.append(fault)
             else:
-                self.headers[header] += 1
-                self.pages[index] = header.pages
+                self.headers.update(found)
+                self.pages[index] = found[0].pages

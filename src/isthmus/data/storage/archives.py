@@ -87,6 +87,10 @@ class ArchiveTree(Tree):
         """Paths of some files in the archive."""
         return self._names.of(rows)
 
+    def table(self) -> Names:
+        """The paths of all files, with their folders and extensions as numbers."""
+        return self._names
+
     def size(self, row: int) -> int:
         """Number of bytes of a file, as declared."""
         return self.member(row).size
