@@ -13,6 +13,7 @@ from isthmus.data.readers.images import read_image_tree
 from isthmus.data.sources.joined import Joined
 from isthmus.data.sources.numpy_file import NumpyFile
 from isthmus.data.sources.parquet import ParquetFile
+from isthmus.data.storage.base import Tree
 from isthmus.data.storage.disk import DiskTree
 from isthmus.data.storage.names import is_junk, natural
 from isthmus.data.tables.parquet import schema_of_parquet
@@ -38,6 +39,12 @@ def read_folder(path: Path, options: DataOptions, schema: Schema | None) -> Data
     known = shards.sources[0].schema if isinstance(shards.sources[0], ParquetFile) else None
     provenance = Provenance(str(path), shards.files())
     return Dataset(path.name, source, provenance=provenance, schema=known, streamed=streamed)
+
+
+def image_tree(tree: Tree, options: DataOptions, schema: Schema | None) -> Dataset:
+    """The data set of the pictures in an archive, whose file is to be recorded."""
+    refuse_labels(tree.name, options, schema)
+    return read_image_tree(tree, options, tree.origin, Provenance(tree.origin))
 
 
 def _shards(path: Path, options: DataOptions, schema: Schema | None) -> Joined | None:

@@ -146,6 +146,12 @@ class MemberFile(File):
         """Name, size and checksum of the archive."""
         return self._tree.archive.record()
 
+    def beside(self, name: str) -> File | None:
+        """Another file in the same folder of the archive."""
+        path = posixpath.join(posixpath.dirname(self.name), name)
+        row = next((row for row in range(len(self._tree)) if self._tree.names(np.array([row])) == [path]), None)
+        return None if row is None else self._tree.file(row)
+
 
 def cleaned(name: str, where: str) -> str:
     """The path of a file in an archive with ``/`` between folders, without ``./``.
@@ -220,6 +226,6 @@ def check_members(count: int, where: str) -> None:
     """
     if count > MOST_MEMBERS:
         raise BadData(
-            f"{where} holds more than {MOST_MEMBERS:,} files, but at most that many are read. Extract it and pass the folder, "
-            "or save the examples as one .npy file."
+            f"{where} holds more than {MOST_MEMBERS:,} files, but at most that many are read. Extract it and pass the "
+            "folder, or save the examples as one .npy file."
         )

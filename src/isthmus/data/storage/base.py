@@ -46,6 +46,14 @@ class File(ABC):
     def record(self) -> SourceFile:
         """Name, size and checksum of the file on disk: of an archive, if it lies in one."""
 
+    def beside(self, name: str) -> "File | None":
+        """Another file in the same folder, by its name there; ``None`` if there is none, or no folder.
+
+        Raises:
+            BadData: it leads out of the folder.
+        """
+        return None
+
     @property
     def suffix(self) -> str:
         """Extension in lower case, such as ``.npy``; that of a compression is left out."""

@@ -46,6 +46,14 @@ class DiskFile(File):
         """Name, size and checksum."""
         return source_file(self.path)
 
+    def beside(self, name: str) -> "DiskFile | None":
+        """Another file in the same folder."""
+        path = self.path.with_name(name)
+        if not path.is_file():
+            return None
+        check_inside(path, path.parent)
+        return DiskFile(path)
+
 
 class DiskTree(Tree):
     """All files of a folder at any depth, in natural order.
