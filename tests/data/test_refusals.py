@@ -166,11 +166,15 @@ CASES: dict[str, tuple[dict[str, bytes], dict[str, object], str]] = {
     "parquet with lists": ({"a.parquet": parquet(a=[1], b=[[1, 2]])}, {}, "not numeric: 'b'"),
     "empty folder": ({}, {"read": "."}, "holds no file; known are"),
     "folder without images": ({"a.txt": b"x"}, {"read": "."}, "holds 1 .txt file, but no picture; known are"),
-    "corrupt png": ({"0.png": png(GREY[0]), "1.png": b"\x89PNG nothing"}, {"read": "."}, "'1.png' cannot be read"),
+    "corrupt png": (
+        {"0.png": png(GREY[0]), "1.png": b"\x89PNG nothing"},
+        {"read": "."},
+        "'1.png', row 1 is invalid: it cannot be read",
+    ),
     "truncated png": (
         {"0.png": png(GREY[0]), "1.png": png(GREY[1])[:-30]},
         {"read": "."},
-        "'1.png' cannot be read as an image",
+        "'1.png', row 1 is invalid: it cannot be read as an image",
     ),
     "odd size": (
         {"0.png": png(GREY[0]), "1.png": png(GREY[1]), "2.png": png(GREY[2].T)},

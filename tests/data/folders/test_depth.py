@@ -109,7 +109,7 @@ def test_other_files_are_counted_and_left_out(made: Made) -> None:
     others = ["a.txt", "b.txt", "labels.csv", ".DS_Store", "x/Thumbs.db", "x/data.json", "README"]
     dataset = opened(made(["x/1.png"], others))
     assert names_of(dataset.train) == ["x/1.png"]
-    assert dataset.notes == ("Beside the pictures, 2 .txt, 1 .csv, 1 .json and 1 other files are left out.",)
+    assert dataset.notes == ("Left out: 2 .txt, 1 .csv, 1 .json and 1 other files beside the pictures.",)
 
 
 def test_a_folder_without_pictures_says_what_it_holds(made: Made) -> None:
@@ -128,7 +128,7 @@ def test_files_without_extension_are_tried_only_where_no_picture_is_known(made: 
     Image.fromarray(np.full((4, 3), 9, np.uint8)).save(folder / "x.png")
     dataset = opened(folder)
     assert names_of(dataset.train) == ["x.png"]
-    assert any("1 .txt and 2 other files are left out" in note for note in dataset.notes)
+    assert any("Left out: 1 .txt and 2 other files" in note for note in dataset.notes)
 
 
 def test_pictures_by_first_bytes_of_an_unknown_extension(made: Made) -> None:

@@ -132,7 +132,7 @@ def _pictures(tree: Tree) -> _Found:
             f"are {', '.join(EXTENSIONS)}. Pass a folder or an archive of these, or of MNIST-type IDX files."
         )
     if others:
-        notes.append(f"Beside the pictures, {files_in_words(others)} are left out.")
+        notes.append(f"Left out: {files_in_words(others)} beside the pictures.")
     rows = np.flatnonzero(known[table.ending_of])
     return _Found(tree, rows, [folder.split("/") if folder else [] for folder in table.folders], notes)
 

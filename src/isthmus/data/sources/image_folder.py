@@ -103,7 +103,8 @@ class ImageFolder(Source):
                         index += 1
             except BadData as fault:
                 values[index] = 0
-                faults[index] = one_line(fault)
+                # the location of the example names it already
+                faults[index] = one_line(fault).replace(f"{self.tree.table()[row]!r} ", "it ", 1)
                 index += 1
         return faults
 

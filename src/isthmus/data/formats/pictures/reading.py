@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
@@ -96,7 +95,7 @@ def read_pages(stream: BinaryIO, name: str, wanted: PictureFormat, pages: Iterab
 
 def image_header(image: "Image", name: str = "The image") -> PictureHeader:
     """What an image of Pillow says about itself, as :func:`read_header` for a file."""
-    with reading(Path(name), "an image"):
+    with reading(name, "an image"):
         return described(image, name)
 
 
@@ -106,7 +105,7 @@ def read_image(image: "Image", wanted: PictureFormat | None = None, name: str = 
     Raises:
         BadData: it is damaged, or cannot be brought to that format.
     """
-    with reading(Path(name), "an image"), warnings.catch_warnings():
+    with reading(name, "an image"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         header = described(image, name)
         values = values_of(image, color_of("white" if wanted is None else wanted.background))
@@ -136,7 +135,7 @@ def _is_wanted(image: "Image", wanted: PictureFormat) -> bool:
 @contextmanager
 def _opened(stream: BinaryIO, name: str) -> Iterator[Picture]:
     """An opened picture; warnings of decoders about what they overlook are not shown."""
-    with reading(Path(name), "an image"), warnings.catch_warnings():
+    with reading(name, "an image"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         head = stream.read(HEAD)
         picture = open_picture(stream, name, head)
