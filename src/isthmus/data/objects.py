@@ -4,6 +4,7 @@ All objects pass through these functions, so ``fit``, ``encode`` and a stream ta
 """
 
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from numbers import Real
@@ -12,7 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from isthmus.data.base import Array
+from isthmus.data.formats.pictures import common_format, image_header, is_picture, read_image
 from isthmus.errors import BadData, BadOption, one_line
+from isthmus.options import DataOptions
 
 BATCH = 256
 """Examples of an iterable of single examples that are joined to a chunk."""
@@ -42,6 +45,10 @@ def as_array(value: object, what: str = "The data") -> Array:
         return np.where(np.ma.getmaskarray(value), np.nan, value.data).astype(kind)
     if isinstance(value, np.ndarray):
         return _numbers(value)
+    if is_picture(value):
+        return read_image(value)
+    if is_pictures(value):
+        return _pictures(value, what)
     if is_tensor(value):
         return _from_tensor(value)
     if isinstance(value, list | tuple) and value and any(map(is_tensor, value)):
@@ -59,6 +66,26 @@ def as_array(value: object, what: str = "The data") -> Array:
             "loader of torch, a path, a stream, or the name of a data set."
         )
     return _numbers(array)
+
+
+def is_pictures(value: object) -> bool:
+    """Whether an object is a list of images of Pillow."""
+    return isinstance(value, list | tuple) and bool(value) and all(map(is_picture, value))
+
+
+def as_listed(data: Any) -> Any:
+    """Images of Pillow, alone or with labels or targets, as a list of examples; other objects as they are."""
+    if is_picture(data):
+        return [data]
+    if isinstance(data, tuple) and len(data) == 2 and is_pictures(data[0]) and len(data[0]) == len(data[1]):
+        return list(zip(*data, strict=True))
+    return list(data) if is_pictures(data) else data
+
+
+def _pictures(images: Any, what: str) -> Array:
+    """Images of Pillow in one format, with the default options."""
+    wanted = common_format(Counter(map(image_header, images)), DataOptions(), what)
+    return np.stack([read_image(image, wanted) for image in images])
 
 
 def _numbers(array: Array) -> Array:
@@ -149,7 +176,9 @@ def is_listed(value: object) -> bool:
 
 
 def _is_example(item: object) -> bool:
-    """Whether an object is a tuple (x, y) of one example, not a batch of them."""
+    """Whether an object is a tuple (x, y) of one example, not a batch of them; or an image of Pillow."""
+    if is_picture(item) or (isinstance(item, tuple) and len(item) == 2 and is_picture(item[0])):
+        return True
     if not isinstance(item, tuple) or len(item) != 2 or not (isinstance(item[0], np.ndarray) or is_tensor(item[0])):
         return False
     return item[0].ndim == 1 or (item[0].ndim > 1 and np.ndim(item[1]) == 0)
@@ -181,26 +210,40 @@ def pair_of(batch: object) -> Pair:
     """
     if isinstance(batch, Pair):
         return batch
+    if is_listed(batch) and not is_pictures(batch):
+        return joined([pair_of(item) for item in batch])
+    x, y = parts_of(batch)
+    return Pair(as_array(x), None if y is None else as_array(y))
+
+
+def parts_of(batch: object) -> tuple[Any, Any]:
+    """The examples of a batch as they are, and their labels or targets, or ``None``."""
     if isinstance(batch, Mapping):
         key = next((name for name in INPUT_KEYS if name in batch), None)
         if key is None:
             key = next((name for name, value in batch.items() if np.ndim(as_array(value)) > 0), next(iter(batch), ""))
         label = next((name for name in LABEL_KEYS if name in batch and name != key), None)
-        return Pair(as_array(batch[key]), None if label is None else as_array(batch[label]))
+        return batch[key], None if label is None else batch[label]
     if isinstance(batch, tuple | list) and batch and (is_pair(batch) or _holds_example(batch)):
-        return Pair(as_array(batch[0]), as_array(batch[1]) if len(batch) > 1 else None)
-    return Pair(as_array(batch))
+        return batch[0], batch[1] if len(batch) > 1 else None
+    return batch, None
 
 
 def as_batch(batch: object) -> Pair:
     """The examples of a batch as :func:`pair_of`; a row of numbers or an (x, y) with one label is a batch of one."""
     pair = pair_of(batch)
-    single = pair.x.ndim == 1 or (pair.y is not None and pair.y.ndim == 0 and pair.x.ndim > 0)
+    single = (
+        is_picture(parts_of(batch)[0])
+        or pair.x.ndim == 1
+        or (pair.y is not None and pair.y.ndim == 0 and pair.x.ndim > 0)
+    )
     return Pair(pair.x[None], None if pair.y is None else pair.y[None]) if single else pair
 
 
 def _holds_example(item: tuple[Any, ...] | list[Any]) -> bool:
     """Whether a tuple or list starts with an example, and is not itself a row of numbers."""
+    if is_picture(item[0]):
+        return len(item) == 1 or not is_picture(item[-1]) or isinstance(item, tuple)
     return np.ndim(item[0]) > 0 and (isinstance(item, tuple) or is_tensor(item[0]) or len(item) == 1)
 
 

@@ -3,6 +3,7 @@
 Paths are read in ``readers``, and objects converted in ``objects``.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import chain
@@ -12,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 from isthmus.data.base import Provenance
 from isthmus.data.catalogue.table import is_named, load_dataset
 from isthmus.data.dataset import Dataset
-from isthmus.data.memory import held, memory_limit
+from isthmus.data.formats.files import check_size
+from isthmus.data.memory import held, is_streamed, memory_limit
 from isthmus.data.objects import (
     Chunks,
     Pair,
     as_array,
+    as_listed,
     collected,
     is_items,
     is_listed,
@@ -30,7 +33,7 @@ from isthmus.data.readers.datasets import dataset_of_arrays, dataset_of_frame, d
 from isthmus.data.readers.paths import read_path
 from isthmus.data.samplers.streams import Stream, in_order
 from isthmus.data.sources.arrays import Examples
-from isthmus.data.sources.base import Source
+from isthmus.data.sources.base import Source, row_bytes
 from isthmus.data.sources.items import Items
 from isthmus.data.tables.frames import is_table, to_frame
 from isthmus.data.tables.reading import check_extra
@@ -167,6 +170,7 @@ def _object(
             f"data.labels={options.labels} names a column of a table, but the data is not a table. Pass the labels as "
             "an array (labels=...), or leave it out."
         )
+    data = as_listed(data)
     tables = data.values() if isinstance(data, Mapping) else data if isinstance(data, list) else ()
     if any(is_table(table) for table in tables):
         raise BadData(
@@ -189,12 +193,21 @@ def _object(
     if is_listed(data) or (is_items(data) and not hasattr(data, "__array__")):
         if _is_tabular(data):
             return dataset_of_frame(data.to_pandas(), options, "table", schema)
-        items = Items(data)
-        source, streamed = held(items, options)
-        return Dataset("array", source, streamed=True) if streamed else _of_pair(items.pair())
+        return _of_items(Items(data, options), options)
     if isinstance(data, Iterable) and not hasattr(data, "__array__") and not isinstance(data, list | tuple | str):
         return _iterable(data if isinstance(data, Iterator) else Chunks(data), options, training, schema)
     return _held(Examples(examples_first(as_array(data), options.layout)), options)
+
+
+def _of_items(items: Items, options: DataOptions) -> Dataset:
+    """A data set of items, in memory or where they are."""
+    if is_streamed(len(items) * math.prod(items.shape), options):
+        return Dataset("array", items, notes=items.notes, streamed=True)
+    check_size(len(items) * row_bytes(items), "The data set")
+    dataset = _of_pair(items.pair())
+    assert isinstance(dataset.train, Examples)
+    known = replace(dataset.train, brightest=items.brightest, axes=items.axes)
+    return replace(dataset, train=known, notes=items.notes)
 
 
 def _is_tabular(data: Any) -> bool:

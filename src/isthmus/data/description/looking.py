@@ -11,6 +11,7 @@ import numpy as np
 
 from isthmus.data.base import Array
 from isthmus.data.dataset import Dataset
+from isthmus.data.formats.pictures import EXTENSIONS
 from isthmus.data.memory import is_streamed
 from isthmus.data.opening import Data, open_data
 from isthmus.data.samplers.streams import Stream
@@ -128,4 +129,6 @@ def kind_of_source(data: Any, dataset: Dataset, named: bool) -> str:
         return kinds.get(type(located).__name__, "folder of IDX files")
     known = {".npy": "NumPy array", ".npz": "NumPy archive", ".parquet": "Parquet table"}
     suffix = path.suffix.lower()
+    if suffix in EXTENSIONS:
+        return "picture"
     return known.get(suffix, "text table" if is_table_path(path) else "IDX file")

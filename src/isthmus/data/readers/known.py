@@ -1,9 +1,9 @@
 """All file formats, in the order in which a name is compared with their extensions."""
 
-from isthmus.data.readers import arrays, tables
+from isthmus.data.readers import arrays, pictures, tables
 from isthmus.data.readers.format import Format
 
-FORMATS: tuple[Format, ...] = (*tables.FORMATS, *arrays.FORMATS)
+FORMATS: tuple[Format, ...] = (*tables.FORMATS, *arrays.FORMATS, *pictures.FORMATS)
 MAGIC = {
     b"\x93NUMPY": ".npy",
     b"PAR1": ".parquet",

@@ -56,6 +56,19 @@ def common_format(headers: Headers, options: DataOptions, where: str) -> Picture
     return PictureFormat(height, width, channels, dtype, brightest, how, options.background, unit)
 
 
+def format_notes(headers: Headers, wanted: PictureFormat) -> tuple[str, ...]:
+    """What was decided about pictures with these headers beside their size, one sentence each."""
+    notes = []
+    if any(header.alpha for header in headers):
+        notes.append(f"Transparent pixels show {wanted.background} (data.background).")
+    if wanted.channels == 3 and any(header.channels == 1 for header in headers):
+        notes.append("Gray pictures beside colored ones have three equal channels.")
+    levels = {header.brightest for header in headers}
+    if len(levels) > 1 and None in levels and wanted.brightest == 1:
+        notes.append("Floating-point pictures beside others are brightness from 0 to 1.")
+    return tuple(notes)
+
+
 def _majority(headers: Headers, key: Callable[[PictureHeader], Any]) -> tuple[Headers | None, Counter[Any]]:
     """The headers of the largest group, if all others are few, and the size of each group."""
     groups: Counter[Any] = Counter()

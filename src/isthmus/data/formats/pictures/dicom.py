@@ -1,6 +1,5 @@
 """DICOM, through pydicom: in physical units where the file states them, else as brightness."""
 
-import warnings
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -8,6 +7,7 @@ import numpy as np
 from isthmus.data.base import Array
 from isthmus.data.formats.files import check_growth
 from isthmus.data.formats.pictures.header import Color, Picture, PictureHeader, check_pixels, missing_decoder
+from isthmus.data.formats.pictures.quiet import quiet
 from isthmus.errors import BadData
 
 MARK, PLACE = b"DICM", 128
@@ -40,8 +40,7 @@ class DicomPicture(Picture):
         if DEFLATED in stream.read(HEAD):
             raise BadData(f"{name!r} is a deflated DICOM file, which is not read. Save it uncompressed.")
         stream.seek(0)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet():
             self.entries = pydicom.dcmread(stream, stop_before_pixels=True, force=True)
             missing = [key for key in NEEDED if self.entries.get(key) is None]
         if missing:
@@ -103,8 +102,7 @@ class DicomPicture(Picture):
         header = self.header(page)
         self._check(header)
         self.stream.seek(0)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet():
             try:
                 values = np.asarray(pixel_array(self.stream, index=page, decoding_plugin=""))
             except RuntimeError as fault:

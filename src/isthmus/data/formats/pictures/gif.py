@@ -10,7 +10,7 @@ from isthmus.data.formats.pictures.header import BYTE, Color, PictureHeader
 from isthmus.data.formats.pictures.pillow import PillowPicture
 
 EXTENSION, IMAGE, CONTROL = 0x21, 0x2C, 0xF9
-TABLE, TABLE_BITS, TRANSPARENT = 0x80, 0x07, 0x01
+TABLE, TABLE_BITS, TRANSPARENT, CLEARED = 0x80, 0x07, 0x01, 0x08
 
 
 class Frames(NamedTuple):
@@ -51,7 +51,7 @@ class GifPicture(PillowPicture):
 def scanned(stream: BinaryIO) -> Frames:
     """The frames of a GIF file, up to its end or the first that is cut off."""
     head = stream.read(13)
-    count, transparent = 0, False
+    count, transparent, flags = 0, False, 0
     colored = _colored(stream, head[10]) if len(head) == 13 else False
     while (kind := stream.read(1)) and kind[0] in (EXTENSION, IMAGE):
         if kind[0] == IMAGE:
@@ -66,7 +66,10 @@ def scanned(stream: BinaryIO) -> Frames:
         else:
             label = stream.read(1)
             first = _skipped(stream)
-            transparent |= label == bytes([CONTROL]) and bool(first) and bool(first[0] & TRANSPARENT)
+            if label == bytes([CONTROL]) and first:
+                # later frames leave pixels out that do not change, unless they are cleared before
+                flags |= first[0] & (CLEARED | TRANSPARENT)
+                transparent |= bool(first[0] & TRANSPARENT) and (count == 0 or bool(flags & CLEARED))
     return Frames(count, colored, transparent)
 
 

@@ -67,6 +67,11 @@ class PictureFormat(NamedTuple):
         """Shape of a picture as an array."""
         return (self.height, self.width) if self.channels == 1 else (self.height, self.width, self.channels)
 
+    @property
+    def axes(self) -> str:
+        """Letters of the axes of a picture."""
+        return "HW" if self.channels == 1 else "HWC"
+
 
 class Picture(ABC):
     """An opened picture of one or more pages.

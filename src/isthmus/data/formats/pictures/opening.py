@@ -1,6 +1,5 @@
 """From the first bytes of a file to the decoder of its format, whatever the extension."""
 
-import warnings
 from collections.abc import Callable
 from functools import cache
 from typing import Any, BinaryIO
@@ -11,6 +10,7 @@ from isthmus.data.formats.pictures.header import Picture, PictureHeader, check_p
 from isthmus.data.formats.pictures.netpbm import NetpbmPicture
 from isthmus.data.formats.pictures.pillow import PillowPicture
 from isthmus.data.formats.pictures.png import MAGIC, open_png
+from isthmus.data.formats.pictures.quiet import quiet
 from isthmus.data.formats.pictures.tiff import TiffPicture
 from isthmus.data.formats.pictures.wavelets import CODESTREAM, open_avif, open_jpeg2000
 from isthmus.errors import BadData
@@ -61,8 +61,7 @@ def open_picture(stream: BinaryIO, name: str, head: bytes) -> Picture:
             "PGM, PPM, JPEG 2000, AVIF or DICOM, or check that the file is complete."
         )
     stream.seek(0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet():
         return opener(stream, name, head)
 
 
@@ -107,6 +106,8 @@ def _dicom(stream: BinaryIO, name: str, head: bytes) -> Picture:
 
 
 OPENERS: tuple[tuple[Callable[[bytes], bool], Callable[[BinaryIO, str, bytes], Picture]], ...] = (
+    # before its mark, a DICOM file may have the header of a TIFF file
+    (lambda head: head[PLACE:HEAD] == MARK, _dicom),
     (lambda head: head.startswith(MAGIC) and len(head) > 26, open_png),
     (lambda head: head.startswith(JPEG), _jpeg),
     (lambda head: head.startswith(b"GIF8"), lambda stream, name, head: GifPicture(stream, name)),
@@ -114,7 +115,6 @@ OPENERS: tuple[tuple[Callable[[bytes], bool], Callable[[BinaryIO, str, bytes], P
     (lambda head: head.startswith(TIFFS), lambda stream, name, head: TiffPicture(stream, name)),
     (lambda head: head.startswith((JP2, CODESTREAM)), lambda stream, name, head: open_jpeg2000(stream, name)),
     (lambda head: head[4:8] == b"ftyp" and head[8:12] in AVIFS, lambda stream, name, head: open_avif(stream, name)),
-    (lambda head: head[PLACE:HEAD] == MARK, _dicom),
     (lambda head: head.startswith(b"BM"), _bmp),
     (lambda head: head[:1] == b"P" and head[1:2] in b"1234567", lambda stream, name, head: NetpbmPicture(stream, name)),
 )

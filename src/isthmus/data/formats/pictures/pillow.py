@@ -1,7 +1,6 @@
 """Images of Pillow as arrays, whatever their mode."""
 
 import sys
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +8,7 @@ import numpy as np
 from isthmus.data.base import Array
 from isthmus.data.formats.pictures.background import composited
 from isthmus.data.formats.pictures.header import BYTE, Color, Picture, PictureHeader
+from isthmus.data.formats.pictures.quiet import quiet
 from isthmus.data.formats.pictures.turning import is_lying, orientation_of, turned
 from isthmus.errors import BadData
 
@@ -63,8 +63,7 @@ def described(image: "Image", name: str) -> PictureHeader:
     """
     mode = image.mode
     height, width = image.height, image.width
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet():
         if is_lying(orientation_of(image)) and image.format != "TIFF":
             height, width = width, height
     if mode in NUMBERS:

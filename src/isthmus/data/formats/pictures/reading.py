@@ -1,6 +1,5 @@
 """Pictures from bytes, and images of Pillow, in the format that all pictures of a data set get."""
 
-import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
@@ -15,6 +14,7 @@ from isthmus.data.formats.pictures.header import BYTE, Picture, PictureFormat, P
 from isthmus.data.formats.pictures.opening import HEAD, JPEG, jpeg_class, open_picture
 from isthmus.data.formats.pictures.pillow import PillowPicture, described, values_of
 from isthmus.data.formats.pictures.png import MAGIC, is_deep, png_class
+from isthmus.data.formats.pictures.quiet import quiet
 from isthmus.data.formats.pictures.turning import CARRIERS, orientation_of, turned
 
 if TYPE_CHECKING:
@@ -105,8 +105,7 @@ def read_image(image: "Image", wanted: PictureFormat | None = None, name: str = 
     Raises:
         BadData: it is damaged, or cannot be brought to that format.
     """
-    with reading(name, "an image"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with reading(name, "an image"), quiet():
         header = described(image, name)
         values = values_of(image, color_of("white" if wanted is None else wanted.background))
         values = turned(values, orientation_of(image))
@@ -135,8 +134,7 @@ def _is_wanted(image: "Image", wanted: PictureFormat) -> bool:
 @contextmanager
 def _opened(stream: BinaryIO, name: str) -> Iterator[Picture]:
     """An opened picture; warnings of decoders about what they overlook are not shown."""
-    with reading(name, "an image"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with reading(name, "an image"), quiet():
         head = stream.read(HEAD)
         picture = open_picture(stream, name, head)
         if isinstance(picture, PillowPicture):

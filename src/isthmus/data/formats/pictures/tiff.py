@@ -106,7 +106,7 @@ class TiffPicture(Picture):
 
         self.stream.seek(0)
         image = TiffImageFile(self.stream)
-        image.seek(at.index)
+        image.seek(at.number)
         image.load()
         # recent versions of Pillow turn TIFF images when they are decoded, and then forget the orientation
         left = orientation_of(image)
@@ -121,7 +121,7 @@ class TiffPicture(Picture):
             raise missing_decoder(self.name, "tifffile and imagecodecs", fault) from fault
         self.stream.seek(0)
         with tifffile.TiffFile(self.stream, name=self.name) as file:
-            values = np.asarray(file.pages[at.index].asarray(maxworkers=1))
+            values = np.asarray(file.pages[at.number].asarray(maxworkers=1))
         shape = at.one(HEIGHT), at.one(WIDTH), at.samples
         if at.one(PLANAR, 1) == 2 and at.samples > 1:
             values = np.moveaxis(values.reshape(shape[2], *shape[:2]), 0, -1)

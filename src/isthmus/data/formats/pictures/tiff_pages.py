@@ -21,9 +21,9 @@ SMALLER, MASK = 1, 4
 
 
 class Directory(NamedTuple):
-    """A page: its index among all directories, and the values of its tags."""
+    """A page: its number among all directories, and the values of its tags."""
 
-    index: int
+    number: int
     tags: dict[int, tuple[int, ...]]
 
     def one(self, tag: int, default: int = 0) -> int:
@@ -50,7 +50,7 @@ class _Words(NamedTuple):
     """Formats of the numbers of a file: byte order, count of entries, an entry, an offset and bytes kept inside."""
 
     order: str
-    count: str
+    entries: str
     entry: str
     offset: str
     inside: int
@@ -64,7 +64,9 @@ def directories(stream: BinaryIO, name: str) -> list[Directory]:
     """
     stream.seek(0)
     words, position = _start(stream, name)
-    found, seen, index = [], set(), 0
+    found: list[Directory] = []
+    seen: set[int] = set()
+    number = 0
     while position:
         if position in seen or len(seen) >= MOST_PAGES:
             why = "leads in a circle" if position in seen else f"has more than {MOST_PAGES:,} pages"
@@ -72,8 +74,8 @@ def directories(stream: BinaryIO, name: str) -> list[Directory]:
         seen.add(position)
         tags, position = _directory(stream, words, position, name)
         if not tags.get(SUBFILE, (0,))[0] & (SMALLER | MASK) or not found:
-            found.append(Directory(index, tags))
-        index += 1
+            found.append(Directory(number, tags))
+        number += 1
     if not found:
         raise BadData(f"{name!r} has no page. Check that the file is complete, or create it again.")
     return found
@@ -94,17 +96,17 @@ def _start(stream: BinaryIO, name: str) -> tuple[_Words, int]:
 def _directory(stream: BinaryIO, words: _Words, position: int, name: str) -> tuple[dict[int, Any], int]:
     """The tags of a directory, and where the next one is."""
     stream.seek(position)
-    (count,) = _unpacked(stream, words.order + words.count, name)
+    (count,) = _unpacked(stream, words.order + words.entries, name)
     if count > MOST_ENTRIES:
         raise BadData(f"A page of {name!r} has {count:,} entries, but at most {MOST_ENTRIES:,} are read. Check it.")
     entry = struct.Struct(words.order + words.entry)
     table = stream.read(count * entry.size)
     (following,) = _unpacked(stream, words.order + words.offset, name)
     tags = {}
-    for tag, kind, number, value in entry.iter_unpack(table):
-        if tag not in READ or kind not in TYPES or not 0 < number <= MOST_VALUES:
+    for tag, kind, amount, value in entry.iter_unpack(table):
+        if tag not in READ or kind not in TYPES or not 0 < amount <= MOST_VALUES:
             continue
-        layout = f"{words.order}{number}{TYPES[kind]}"
+        layout = f"{words.order}{amount}{TYPES[kind]}"
         if struct.calcsize(layout) > words.inside:
             stream.seek(struct.unpack(words.order + words.offset, value)[0])
             tags[tag] = _unpacked(stream, layout, name)
