@@ -245,7 +245,7 @@ def test_encrypted_and_unknown_compression_are_refused_when_such_a_file_is_read(
         tree = ZipTree(DiskFile(path))
         with tree.open(0) as stream:
             assert stream.read() == b"abc"
-        with pytest.raises(BadData, match="'b' in 'x.zip' (is encrypted|is compressed.*not supported)"):
+        with pytest.raises(BadData, match=r"'b' in 'x.zip' (is encrypted|is compressed.*not supported)"):
             tree.open(1)
 
 

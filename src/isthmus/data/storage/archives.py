@@ -109,6 +109,10 @@ class ArchiveTree(Tree):
         """One of the files."""
         return MemberFile(self, row)
 
+    def record(self) -> SourceFile:
+        """Name, size and checksum of the archive."""
+        return self.archive.record()
+
     def member(self, row: int) -> Member:
         """Where a file lies."""
         return Member(*self._members[:, row].tolist())
@@ -140,7 +144,7 @@ class MemberFile(File):
 
     def record(self) -> SourceFile:
         """Name, size and checksum of the archive."""
-        return self._tree.archive.record()
+        return self._tree.record()
 
     def beside(self, name: str) -> File | None:
         """Another file in the same folder of the archive."""
