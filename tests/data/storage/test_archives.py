@@ -75,7 +75,7 @@ def test_files_are_those_that_were_packed(tmp_path: Path, maker: str) -> None:
     tree = MAKERS[maker](tmp_path)
     assert tree.names(np.arange(len(tree))) == ORDER
     assert content(tree) == {name.removeprefix("top/"): data for name, data in FILES.items()}
-    assert tree.folder == "top/"
+    assert tree.common == "top/"
     row = ORDER.index("b/11.bin")
     with tree.open(row) as stream:
         stream.seek(-9, io.SEEK_END)

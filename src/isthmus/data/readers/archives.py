@@ -111,16 +111,22 @@ def _only(tree: Tree, names: list[str]) -> int | None:
 
 def _format_in(tree: Tree, name: str) -> Format | None:
     """The format of a file of an archive: by its name, else by that of the archive, such as ``a.csv.zip``."""
-    return format_of(name) or format_of(tree.name.lower().removesuffix(".zip"))
+    return format_of(name) or format_of(_without_zip(tree.name))
 
 
 def _read_member(tree: Tree, row: int, options: DataOptions, schema: Schema | None) -> Dataset:
     """The data set in a file of an archive, which may be compressed itself."""
-    file = tree.file(row)
+    file = in_one_piece(plain(tree.file(row)))
     known = _format_in(tree, file.name)
     if known is None:
         raise BadData(f"{file.name!r} in {tree.name!r} has an unsupported extension. {known_words()}.")
-    return known.read(in_one_piece(plain(file)), options, schema)
+    if not known.matches(file.name):
+        file.ending = PurePosixPath(_without_zip(tree.name)).suffix
+    return known.read(file, options, schema)
+
+
+def _without_zip(name: str) -> str:
+    return name.lower().removesuffix(".zip")
 
 
 def _is_data(name: str) -> bool:
@@ -131,7 +137,7 @@ def _is_data(name: str) -> bool:
 def _chosen(tree: Tree, names: list[str], key: str) -> tuple[int, str] | None:
     """The row of the file that a key names, and the key of an array in it, if one follows after a ``/``."""
     for row, name in enumerate(names):
-        for path in (name, f"{tree.folder}{name}"):
+        for path in (name, f"{tree.common}{name}"):
             if key == path or key.startswith(f"{path}/"):
                 return row, key[len(path) + 1 :]
     return None
