@@ -21,7 +21,11 @@ def clips(folder: Path) -> Path:
     (folder / "b").mkdir()
     frames = [Image.fromarray(np.full((4, 3), gray, np.uint8)) for gray in (10, 20, 30)]
     frames[0].save(folder / "a" / "clip.gif", save_all=True, append_images=frames[1:])
-    tifffile.imwrite(folder / "b" / "scan.tif", np.stack([np.full((4, 3), gray, np.uint8) for gray in (40, 50)]), photometric="minisblack")
+    tifffile.imwrite(
+        folder / "b" / "scan.tif",
+        np.stack([np.full((4, 3), gray, np.uint8) for gray in (40, 50)]),
+        photometric="minisblack",
+    )
     Image.fromarray(np.full((4, 3), 60, np.uint8)).save(folder / "b" / "single.gif")
     Image.fromarray(np.full((4, 3), 70, np.uint8)).save(folder / "b" / "x.png")
     return folder

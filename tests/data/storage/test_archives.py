@@ -75,7 +75,7 @@ def test_files_are_those_that_were_packed(tmp_path: Path, maker: str) -> None:
     tree = MAKERS[maker](tmp_path)
     assert tree.names(np.arange(len(tree))) == ORDER
     assert content(tree) == {name.removeprefix("top/"): data for name, data in FILES.items()}
-    assert tree.folder == "top/"
+    assert tree.common == "top/"
     row = ORDER.index("b/11.bin")
     with tree.open(row) as stream:
         stream.seek(-9, io.SEEK_END)
@@ -245,7 +245,7 @@ def test_encrypted_and_unknown_compression_are_refused_when_such_a_file_is_read(
         tree = ZipTree(DiskFile(path))
         with tree.open(0) as stream:
             assert stream.read() == b"abc"
-        with pytest.raises(BadData, match="'b' in 'x.zip' (is encrypted|is compressed.*not supported)"):
+        with pytest.raises(BadData, match=r"'b' in 'x.zip' (is encrypted|is compressed.*not supported)"):
             tree.open(1)
 
 

@@ -1,4 +1,4 @@
-"""Readers of archives: one file of data, parts by name, or pictures; nothing is extracted to disk by its name."""
+"""Readers of archives and remote folders: one file of data, parts by name, or pictures."""
 
 from dataclasses import replace
 from pathlib import PurePosixPath
@@ -15,7 +15,7 @@ from isthmus.data.readers.known import format_of, known_words
 from isthmus.data.sources.arrays import Examples
 from isthmus.data.sources.base import Source, sampled_file
 from isthmus.data.storage.archives import ArchiveTree
-from isthmus.data.storage.base import File, plain_name
+from isthmus.data.storage.base import File, Tree, plain_name
 from isthmus.data.storage.compressed import in_one_piece, plain, start_of
 from isthmus.data.storage.tar import START, TarTree
 from isthmus.data.storage.zip import MARKS, ZipTree
@@ -47,15 +47,15 @@ def tree_of(file: File, known: Format | None) -> ArchiveTree | None:
     return None
 
 
-def read_archive(tree: ArchiveTree, options: DataOptions, schema: Schema | None) -> Dataset:
-    """The data set in an archive: a file that ``data.key`` names, or the only one; parts by name; or pictures.
+def read_tree(tree: Tree, options: DataOptions, schema: Schema | None) -> Dataset:
+    """The data set in an archive or remote folder: the file that ``data.key`` names, the only one, parts, or pictures.
 
     Raises:
         BadData: it holds no data, or several files of which none is named.
     """
     found = _read(tree, options, schema)
-    path = tree.archive.path
-    record = sampled_file(path) if found.streamed and path is not None else tree.archive.record()
+    path = tree.archive.path if isinstance(tree, ArchiveTree) else None
+    record = sampled_file(path) if found.streamed and path is not None else tree.record()
     return replace(found, name=tree.name, provenance=Provenance(tree.origin, (record,)))
 
 
@@ -75,18 +75,20 @@ def data_file(file: File, options: DataOptions) -> File | None:
     return None if row is None else in_one_piece(plain(tree.file(row)))
 
 
-def _read(tree: ArchiveTree, options: DataOptions, schema: Schema | None) -> Dataset:
+def _read(tree: Tree, options: DataOptions, schema: Schema | None) -> Dataset:
     names = _all_names(tree)
     if options.key is not None and (chosen := _chosen(tree, names, options.key)) is not None:
         row, rest = chosen
         return _read_member(tree, row, options.model_copy(update={"key": rest or None}), schema)
     known = format_of("x.xlsx")
-    if WORKBOOK in names and known is not None:
+    if WORKBOOK in names and known is not None and isinstance(tree, ArchiveTree):
         return known.read(tree.archive, options, schema)
     _check_workbook(tree, names)
     data = [row for row, name in enumerate(names) if _is_data(name)]
-    pictures = sum(name.lower().endswith(EXTENSIONS) for name in names)
-    if pictures and (pictures > 1 or not data):
+    pictures = [row for row, name in enumerate(names) if name.lower().endswith(EXTENSIONS)]
+    if len(pictures) == 1 and not data:
+        return _read_member(tree, pictures[0], options, schema)
+    if len(pictures) > 1:
         return _noted(image_tree(tree, options, schema), [names[row] for row in data])
     only = _only(tree, names)
     if only is not None:
@@ -97,11 +99,11 @@ def _read(tree: ArchiveTree, options: DataOptions, schema: Schema | None) -> Dat
     raise BadData(_several(tree, [names[row] for row in data], names))
 
 
-def _all_names(tree: ArchiveTree) -> list[str]:
+def _all_names(tree: Tree) -> list[str]:
     return tree.names(np.arange(len(tree)))
 
 
-def _only(tree: ArchiveTree, names: list[str]) -> int | None:
+def _only(tree: Tree, names: list[str]) -> int | None:
     """The row of the only file of data; if there is but one file, its format may be that of the archive's name."""
     data = [row for row, name in enumerate(names) if _is_data(name)]
     if len(names) == 1 and not data and _format_in(tree, names[0]) is not None:
@@ -109,29 +111,37 @@ def _only(tree: ArchiveTree, names: list[str]) -> int | None:
     return data[0] if len(data) == 1 else None
 
 
-def _format_in(tree: ArchiveTree, name: str) -> Format | None:
+def _format_in(tree: Tree, name: str) -> Format | None:
     """The format of a file of an archive: by its name, else by that of the archive, such as ``a.csv.zip``."""
-    return format_of(name) or format_of(tree.name.lower().removesuffix(".zip"))
+    return format_of(name) or format_of(_without_zip(tree.name))
 
 
-def _read_member(tree: ArchiveTree, row: int, options: DataOptions, schema: Schema | None) -> Dataset:
+def _read_member(tree: Tree, row: int, options: DataOptions, schema: Schema | None) -> Dataset:
     """The data set in a file of an archive, which may be compressed itself."""
-    file = tree.file(row)
+    file = in_one_piece(plain(tree.file(row)))
     known = _format_in(tree, file.name)
     if known is None:
         raise BadData(f"{file.name!r} in {tree.name!r} has an unsupported extension. {known_words()}.")
-    return known.read(in_one_piece(plain(file)), options, schema)
+    if not known.matches(file.name):
+        file.ending = PurePosixPath(_without_zip(tree.name)).suffix
+    return known.read(file, options, schema)
+
+
+def _without_zip(name: str) -> str:
+    return name.lower().removesuffix(".zip")
 
 
 def _is_data(name: str) -> bool:
-    """Whether a file is read as data: by its extension, and not one such as README.txt."""
+    """Whether a file is read as data: by its extension, and neither a picture nor one such as README.txt."""
+    if name.lower().endswith(EXTENSIONS):
+        return False
     return format_of(name) is not None and not PurePosixPath(name).name.lower().startswith(ABOUT)
 
 
-def _chosen(tree: ArchiveTree, names: list[str], key: str) -> tuple[int, str] | None:
+def _chosen(tree: Tree, names: list[str], key: str) -> tuple[int, str] | None:
     """The row of the file that a key names, and the key of an array in it, if one follows after a ``/``."""
     for row, name in enumerate(names):
-        for path in (name, f"{tree.folder}{name}"):
+        for path in (name, f"{tree.common}{name}"):
             if key == path or key.startswith(f"{path}/"):
                 return row, key[len(path) + 1 :]
     return None
@@ -145,7 +155,7 @@ def _noted(found: Dataset, others: list[str]) -> Dataset:
     return replace(found, notes=(*found.notes, note))
 
 
-def _several(tree: ArchiveTree, data: list[str], names: list[str]) -> str:
+def _several(tree: Tree, data: list[str], names: list[str]) -> str:
     """The message for an archive without data, or with several files of data."""
     if not data:
         held = f"holds no file of a known format, but {quote_names(names[:LISTED])}" if names else "is empty"
@@ -157,7 +167,7 @@ def _several(tree: ArchiveTree, data: list[str], names: list[str]) -> str:
     )
 
 
-def _check_workbook(tree: ArchiveTree, names: list[str]) -> None:
+def _check_workbook(tree: Tree, names: list[str]) -> None:
     """Refuse a workbook of Excel, which is a zip archive too.
 
     Raises:
@@ -180,7 +190,7 @@ def _parts(names: list[str], rows: list[int]) -> dict[str, int]:
     return parts if "train" in parts else {}
 
 
-def _read_parts(tree: ArchiveTree, parts: dict[str, int], options: DataOptions, schema: Schema | None) -> Dataset:
+def _read_parts(tree: Tree, parts: dict[str, int], options: DataOptions, schema: Schema | None) -> Dataset:
     """The data set of one file per part."""
     files = {part: tree.file(row) for part, row in parts.items()}
     if all("-images-idx3-" in file.name for file in files.values()):

@@ -7,8 +7,9 @@ import numpy as np
 
 from isthmus.data.base import Array, Provenance
 from isthmus.data.dataset import Dataset
-from isthmus.data.formats.pictures import EXTENSIONS, common_format, read_header
+from isthmus.data.formats.pictures import ENDINGS, EXTENSIONS, common_format, format_notes, read_header
 from isthmus.data.memory import is_streamed, memorized
+from isthmus.data.readers.pictures import SINGLE
 from isthmus.data.sources.base import Source
 from isthmus.data.sources.image_folder import ImageFolder, Looked, evenly
 from isthmus.data.storage.base import Tree
@@ -22,7 +23,7 @@ TRIED = 3
 """Files of each unknown extension whose first bytes are tried."""
 LISTED = 6
 """Extensions and folders that a sentence names."""
-SINGLE = (".bmp", ".jpeg", ".jpg", ".jp2", ".pbm", ".pgm", ".pnm", ".ppm")
+ONE_PAGE = frozenset(ending for name in SINGLE for ending in ENDINGS[name])
 """Extensions of formats with one page, which need not be opened to count pages."""
 PARTS = {
     "train": ("train", "training"),
@@ -83,6 +84,7 @@ def read_image_tree(tree: Tree, options: DataOptions, name: str, provenance: Pro
     rows = np.concatenate(list(parts.values()))
     looked, pages = _looked(found, rows, options)
     wanted = common_format(looked.headers, options, f"{tree.name!r}")
+    found.notes += format_notes(looked.headers, wanted)
     sources: dict[str, Source] = {}
     start = 0
     for part, own in parts.items():
@@ -254,7 +256,7 @@ def _looked(found: _Found, rows: Array, options: DataOptions) -> tuple[Looked, A
     tree, pages = found.tree, None
     if options.pages == "all":
         table = tree.table()
-        several = np.array([ending not in SINGLE for ending in table.endings], bool)[table.ending_of[rows]]
+        several = np.array([ending not in ONE_PAGE for ending in table.endings], bool)[table.ending_of[rows]]
         looked = Looked(tree, rows[several], whole=True)
         pages = np.ones(len(rows), np.int64)
         pages[several] = looked.pages

@@ -5,19 +5,20 @@ from pathlib import Path
 
 from isthmus.data.dataset import Dataset
 from isthmus.data.formats.files import reading
-from isthmus.data.readers.archives import read_archive, tree_of
+from isthmus.data.readers.archives import read_tree, tree_of
 from isthmus.data.readers.folders import read_folder
-from isthmus.data.readers.known import format_by_start, format_of, known_words
-from isthmus.data.storage.base import File
+from isthmus.data.readers.known import ending_by_start, format_of, known_words
+from isthmus.data.storage.base import File, Tree
 from isthmus.data.storage.compressed import plain, start_of
 from isthmus.data.storage.disk import DiskFile
+from isthmus.data.storage.remote import is_address, open_address
 from isthmus.data.tables.schema import Schema
 from isthmus.errors import BadData
 from isthmus.options import DataOptions
 
 
-def read_path(path: Path, options: DataOptions, schema: Schema | None = None) -> Dataset:
-    """The data set in a file of a known format, in an archive, or in a folder.
+def read_path(path: str | Path, options: DataOptions, schema: Schema | None = None) -> Dataset:
+    """The data set in a file of a known format, in an archive, or in a folder, on disk or at an address.
 
     ``schema`` has the columns of the training table, for new data.
 
@@ -25,6 +26,10 @@ def read_path(path: Path, options: DataOptions, schema: Schema | None = None) ->
         BadData: the path does not exist, its format is not supported, or it cannot be read; the message names the file.
         MissingExtra: a library that reads it is not installed.
     """
+    if is_address(path):
+        found = open_address(str(path))
+        return read_tree(found, options, schema) if isinstance(found, Tree) else read_file(found, options, schema)
+    path = Path(path).expanduser()
     with reading(path, "a file or folder"):
         folder, file = path.is_dir(), path.is_file()
     if not folder and not file:
@@ -41,15 +46,14 @@ def read_file(file: File, options: DataOptions, schema: Schema | None = None) ->
         BadData: its format is not supported, or it cannot be read.
         MissingExtra: a library that reads it is not installed.
     """
-    known = format_of(file.name)
-    if known is None or known.name != "NumPy archive":
-        file = plain(file)
+    file, known = plain(file), format_of(file.name)
     tree = tree_of(file, known)
     if tree is not None:
-        return read_archive(tree, options, schema)
+        return read_tree(tree, options, schema)
     if known is not None:
         return known.read(file, options, schema)
-    known = format_by_start(start_of(file, 16))
+    file.ending = ending_by_start(start_of(file, 16))
+    known = format_of(file.ending)
     if known is None:
         raise BadData(
             f"{file.name!r} has an unsupported extension, and does not start like a known file. {known_words()}."

@@ -6,7 +6,6 @@ brought to the format of those, is detected when it is read.
 
 import hashlib
 import os
-import warnings
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -58,7 +57,7 @@ class ImageFolder(Source):
         name: str = "",
     ) -> None:
         self.tree, self.format, self.name = tree, wanted, name or tree.name
-        self.shape, self.dtype, self.brightest = wanted.shape, wanted.dtype, wanted.brightest
+        self.shape, self.dtype, self.brightest, self.axes = wanted.shape, wanted.dtype, wanted.brightest, wanted.axes
         self._rows, self._labels = rows, labels
         self._starts = None if pages is None or bool((pages == 1).all()) else np.append(0, np.cumsum(pages))
 
@@ -78,8 +77,7 @@ class ImageFolder(Source):
         if row_bytes(self) < WORTH_A_THREAD or len(values) == 1:
             return RawChunk(values, self._decode(values, start))
         half = len(values) // 2
-        # decoders change the filters of warnings for a moment, which two threads would not put back in order
-        with warnings.catch_warnings(), ThreadPoolExecutor(1, thread_name_prefix="isthmus-pictures") as other:
+        with ThreadPoolExecutor(1, thread_name_prefix="isthmus-pictures") as other:
             second = other.submit(self._decode, values[half:], start + half)
             faults = self._decode(values[:half], start)
             faults |= {half + index: why for index, why in second.result().items()}

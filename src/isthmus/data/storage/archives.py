@@ -113,6 +113,10 @@ class ArchiveTree(Tree):
         """One of the files."""
         return MemberFile(self, row)
 
+    def record(self) -> SourceFile:
+        """Name, size and checksum of the archive."""
+        return self.archive.record()
+
     def member(self, row: int) -> Member:
         """Where a file lies."""
         return Member(*self._members[:, row].tolist())
@@ -123,8 +127,8 @@ class ArchiveTree(Tree):
         found = {name: index for index, name in enumerate(members.names)}
         found |= {name: found[target] for name, target in resolved(links, found, where).items() if name not in found}
         names = sorted((name for name in found if not any(map(is_junk, name.split("/")))), key=natural)
-        self.folder = _common(names)
-        self._names = Names((name[len(self.folder) :] for name in names), where)
+        self.common = _common(names)
+        self._names = Names((name[len(self.common) :] for name in names), where)
         chosen = np.array([found[name] for name in names], np.int64)
         self._members: Array = np.array([np.frombuffer(column, np.int64)[chosen] for column in members.columns])
 
@@ -144,7 +148,7 @@ class MemberFile(File):
 
     def record(self) -> SourceFile:
         """Name, size and checksum of the archive."""
-        return self._tree.archive.record()
+        return self._tree.record()
 
     def beside(self, name: str) -> File | None:
         """Another file in the same folder of the archive."""

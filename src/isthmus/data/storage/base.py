@@ -7,7 +7,7 @@ a path too, for readers by position.
 import hashlib
 from abc import ABC, abstractmethod
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 
@@ -24,6 +24,7 @@ class File(ABC):
         packed: number of bytes that it takes on disk.
         path: where it lies, if it is a plain file on disk.
         compression: how it is compressed, such as ``gzip``, or an empty string.
+        ending: extension of its format, where its name has another one.
         origin: what is read again for the same bytes: a path, or an address; inside an archive, that of the archive.
     """
 
@@ -32,6 +33,7 @@ class File(ABC):
     packed: int
     path: Path | None = None
     compression: str = ""
+    ending: str = ""
     origin: str = ""
 
     @abstractmethod
@@ -57,7 +59,7 @@ class File(ABC):
     @property
     def suffix(self) -> str:
         """Extension in lower case, such as ``.npy``; that of a compression is left out."""
-        return PurePosixPath(plain_name(self.name)).suffix.lower()
+        return self.ending or PurePosixPath(plain_name(self.name)).suffix.lower()
 
 
 class Tree(ABC):
@@ -68,10 +70,12 @@ class Tree(ABC):
     Attributes:
         name: name of the folder or archive, for messages.
         origin: path or address that is opened again for the same files.
+        common: folders that the names of all files of an archive start with there, which are left out of the names.
     """
 
     name: str
     origin: str = ""
+    common: str = ""
 
     @abstractmethod
     def __len__(self) -> int:
@@ -105,10 +109,19 @@ class Tree(ABC):
     def file(self, row: int) -> File:
         """One of the files."""
 
+    def record(self) -> SourceFile:
+        """Name, size and checksum of all files: by their names and sizes."""
+        digest, total = hashlib.sha256(), 0
+        for row in range(len(self)):
+            size = self.size(row)
+            total += size
+            digest.update(f"{self.names(np.array([row]))[0]} {size}\n".encode(errors="surrogateescape"))
+        return SourceFile(self.name, total, digest.hexdigest(), sampled=True)
+
 
 def digest_of(stream: BinaryIO) -> str:
     """SHA-256 of the bytes of a stream, 64 hexadecimal digits."""
-    return hashlib.file_digest(stream, "sha256").hexdigest()
+    return hashlib.file_digest(cast(Any, stream), "sha256").hexdigest()
 
 
 COMPRESSED = {".gz": "", ".bz2": "", ".xz": "", ".zst": ""}

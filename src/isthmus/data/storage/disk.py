@@ -26,6 +26,7 @@ class DiskFile(File):
     Args:
         path: where it lies.
         name: its name, for messages; that of the path if empty.
+        origin: the address that it is a copy of; the path if empty.
 
     Raises:
         BadData: it does not exist or cannot be read.
@@ -33,8 +34,8 @@ class DiskFile(File):
 
     path: Path
 
-    def __init__(self, path: Path, name: str = "") -> None:
-        self.path, self.name, self.origin = path, name or path.name, str(path)
+    def __init__(self, path: Path, name: str = "", origin: str = "") -> None:
+        self.path, self.name, self.origin = path, name or path.name, origin or str(path)
         with reading(self.name, "a file"):
             self.size = self.packed = path.stat().st_size
 

@@ -31,13 +31,13 @@ class _End(NamedTuple):
     """What the end of an archive says.
 
     Attributes:
-        count: number of entries.
+        entries: number of entries.
         start: position of their list.
         length: its length in bytes.
         shift: number of bytes before the archive, by which positions are larger than they say.
     """
 
-    count: int
+    entries: int
     start: int
     length: int
     shift: int
@@ -55,7 +55,7 @@ class ZipTree(ArchiveTree):
     def _listed(self, stream: BinaryIO) -> tuple[Members, dict[str, str]]:
         where, size = repr(self.name), stream.seek(0, 2)
         end = _end(stream, size, where)
-        check_members(end.count, where)
+        check_members(end.entries, where)
         members, links = Members(where), Members(where)
         stream.seek(end.start)
         for name, member, mode in _entries(stream, end, where):
