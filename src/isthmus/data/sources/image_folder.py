@@ -158,8 +158,9 @@ class ImageFolder(Source):
         digest = hashlib.sha256()
         total = 0
         for name, row in self._named():
-            total += self.tree.size(row)
             with self.tree.open(row) as stream:
+                total += stream.seek(0, os.SEEK_END)
+                stream.seek(0)
                 digest.update(os.fsencode(name) + f" {digest_of(stream)}\n".encode())
         return SourceFile(self.name, total, digest.hexdigest())
 
