@@ -252,7 +252,7 @@ def test_a_damaged_picture_stops_with_its_name(memory: str, tmp_path: Path) -> N
 
 def test_a_colored_picture_among_gray_ones_is_bad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = pictures(tmp_path / "p")
-    monkeypatch.setattr("isthmus.data.sources.image_folder.LOOKED_AT", 2)
+    monkeypatch.setattr("isthmus.data.readers.images.LOOKED_AT", 2)
     Image.fromarray(np.stack([GREY[5], GREY[6], GREY[7]], -1)).save(folder / "005.png")
     source = source_of(folder)
     assert source.shape == (6, 5)

@@ -41,6 +41,17 @@ def pictures(folder: Path) -> Path:
     return folder
 
 
+def nested(folder: Path) -> Path:
+    """A training and a test set of pictures with labels, one of them animated."""
+    for number, image in enumerate(GRAY):
+        path = folder / ("test" if number % 6 == 0 else "train") / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path)
+    frames = [Image.fromarray(image) for image in GRAY[:3] // 2]
+    frames[0].save(folder / "train" / "a" / "clip.gif", save_all=True, append_images=frames[1:])
+    return folder
+
+
 def loader(_: Path) -> object:
     data = torch.utils.data.TensorDataset(torch.from_numpy(TABLE).float(), torch.arange(60) % 3)
     return torch.utils.data.DataLoader(data, batch_size=7, shuffle=True)
@@ -73,6 +84,11 @@ SOURCES: dict[str, tuple[Callable[[Path], Any], dict[str, object]]] = {
     "npy with missing, streamed": (lambda p: saved(p / "t.npy", lambda f: np.save(f, HOLES)), STREAMED),
     "images": (lambda p: pictures(p / "gray"), {"likelihood.kind": "bernoulli"}),
     "images, streamed": (lambda p: pictures(p / "gray"), STREAMED | {"likelihood.kind": "bernoulli"}),
+    "nested images": (lambda p: nested(p / "n"), {"likelihood.kind": "bernoulli", "data.pages": "all"}),
+    "nested images, streamed": (
+        lambda p: nested(p / "n"),
+        STREAMED | {"likelihood.kind": "bernoulli", "data.pages": "all"},
+    ),
     "stream": (lambda _: Stream([TABLE[:31], TABLE[31:]], population=40), {}),
 }
 

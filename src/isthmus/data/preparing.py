@@ -67,7 +67,13 @@ class _Pipeline:
         """The examples of a source through the contract; invalid ones are skipped if the options say so."""
         layout = self.layout if source.shape == self.dataset.train.shape else None
         missing = missing and self.options.on_bad_data == "stop"
-        return StoredTensor(source, self.contract, self.bad_examples, excluded, layout=layout, missing=missing)
+        sets = list(self.dataset.splits.values())
+        # given inputs of pairs are not a set of their own
+        before = next((n for n, known in enumerate(sets) if known is source), 0)
+        first = sum(map(len, sets[:before]))
+        return StoredTensor(
+            source, self.contract, self.bad_examples, excluded, layout=layout, missing=missing, first=first
+        )
 
     def loaded(self, source: Source, rows: Array) -> tuple[Tensor, Array]:
         """The valid ones of some rows of a source as model inputs, and their rows."""

@@ -137,7 +137,7 @@ def test_a_folder_of_pictures_with_a_table_beside_them_is_one_of_pictures(tmp_pa
 
 def test_texts_are_no_tables_unless_windows_are_cut(tmp_path: Path) -> None:
     folder(tmp_path, ".txt", {"a.x": 30})
-    with pytest.raises(BadData, match="holds no image"):
+    with pytest.raises(BadData, match="but no picture"):
         opened(tmp_path)
     folder(tmp_path, ".csv", {"a.x": 30})
     made = opened(tmp_path, window=10)
@@ -163,7 +163,8 @@ def test_windows_of_numbered_pictures_are_frames_of_one_folder(memory: str, tmp_
     firsts = [0, 2, 4, 6, 8, 12, 14]
     np.testing.assert_array_equal(made.train.read(0, 7).values[:, :, 0, 0], np.array(firsts)[:, None] + np.arange(3))
     assert made.train.names_of(np.array([1, 6])).tolist() == ["one/2.png", "two/2.png"]
-    assert made.train.labels_of(np.arange(7)).tolist() == ["one"] * 5 + ["two"] * 2
+    assert made.train.labels_of(np.arange(7)).tolist() == [0] * 5 + [1] * 2
+    assert made.label_names == ("one", "two")
 
 
 VIDEO = np.arange(11 * 4 * 5 * 3).reshape(11, 4, 5, 3)

@@ -1,14 +1,16 @@
 """Folders of tables, arrays or videos of one kind: parts of one data set, or recordings of different lengths."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
+from pathlib import PurePosixPath
 
 import numpy as np
 
 from isthmus.data.base import Array, Provenance, SourceFile
 from isthmus.data.dataset import Dataset
 from isthmus.data.formats.pictures import EXTENSIONS
+from isthmus.data.formats.video import ENDINGS as VIDEO_ENDINGS
 from isthmus.data.memory import is_streamed, memorized
 from isthmus.data.readers.format import refuse_labels
 from isthmus.data.readers.known import format_of
@@ -17,23 +19,25 @@ from isthmus.data.sources.base import Source
 from isthmus.data.sources.joined import Joined
 from isthmus.data.sources.numpy_file import NumpyFile
 from isthmus.data.sources.parquet import ParquetFile
-from isthmus.data.storage.base import File, Tree
-from isthmus.data.storage.disk import rows_of
+from isthmus.data.storage.base import COMPRESSED, File, Tree, plain_name
+from isthmus.data.storage.compressed import plain
 from isthmus.data.tables.parquet import schema_of_parquet
 from isthmus.data.tables.reading import TEXT_ENDINGS
 from isthmus.data.tables.schema import Schema
+from isthmus.errors import BadData
 from isthmus.options import DataOptions
 
-LOOKED_AT, LISTED = 10_000, 3
-"""Names that are in memory at a time, and files that are listed by name."""
+LISTED = 3
+"""Sizes that are listed."""
 PARTS = {"train": "train", "training": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
 """Names of folders that hold the files of a split."""
+FEWEST_GROUPS = 3
+"""Videos of which a split can keep each in one set."""
 LAZY = (".npy", ".parquet")
 """Endings of files whose rows are read when they are needed."""
 RECORDED = (".txt", ".dat", ".asc", ".data")
 """Endings that other texts have too: recordings if ``data.window`` is set, and left out otherwise."""
-VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
-KINDS: tuple[tuple[str, ...], ...] = (*((ending,) for ending in (*LAZY, *TEXT_ENDINGS)), VIDEOS)
+KINDS: tuple[tuple[str, ...], ...] = (*((ending,) for ending in (*LAZY, *TEXT_ENDINGS)), VIDEO_ENDINGS)
 """Endings of files that are joined; those of the first kind that there is are used."""
 
 
@@ -58,12 +62,10 @@ def read_shards(tree: Tree, options: DataOptions, schema: Schema | None) -> Data
         sources: list[Source] = []
         for file in own:
             dataset = _read(file, options, known, training=schema is None)
-            known, notes = known or dataset.schema, notes or dataset.notes
+            known, notes = known or dataset.schema, tuple(dict.fromkeys(notes + dataset.notes))
             sources.append(_labeled(dataset))
             records += [replace(record, name=file.name) for record in dataset.provenance.files]
-        splits[part] = Joined(
-            tree.name, sources, [file.name for file in own], _labels(own, len(set(parts)) > 1, options)
-        )
+        splits[part] = _joined(tree.name, sources, own, options, parted=len(set(parts)) > 1)
     values = sum(len(source) * prod(source.shape) for source in splits.values())
     streamed = is_streamed(values, options)
     found = splits if streamed else {part: memorized(source) for part, source in splits.items()}
@@ -79,46 +81,54 @@ def read_shards(tree: Tree, options: DataOptions, schema: Schema | None) -> Data
     )
 
 
+def _joined(
+    name: str, sources: Sequence[Source], files: Sequence[File], options: DataOptions, *, parted: bool
+) -> Joined:
+    """The rows of some files; frames of one video are alike, so a split keeps them together.
+
+    Raises:
+        BadData: videos of several sizes.
+    """
+    videos = files[0].suffix in VIDEO_ENDINGS
+    shapes = sorted({source.shape for source in sources})
+    if videos and len(shapes) > 1:
+        found = ", ".join(f"{height}x{width}" for height, width, *_ in shapes[:LISTED])
+        raise BadData(
+            f"The videos in {name!r} have frames of {len(shapes)} sizes or numbers of channels ({found} ...). Set "
+            "data.size, such as data.size=64, and data.resize=pad, crop or stretch."
+        )
+    grouped = videos and len(files) >= FEWEST_GROUPS
+    names, labels = [file.name for file in files], _labels(files, parted, options)
+    return Joined(name, sources, names, labels, grouped=grouped, prefixed=videos)
+
+
 def _chosen(tree: Tree, options: DataOptions) -> tuple[Array, tuple[str, ...]]:
     """The rows of the files to join, none if there are pictures, unless beside arrays; and a note on the others."""
-    found: dict[tuple[str, ...], list[int]] = {}
-    pictures, count = 0, 0
-    for row, name in enumerate(_names(tree)):
-        ending = plain_ending(name)
-        kind = next((kind for kind in KINDS if ending in kind), None)
-        count += 1
-        pictures += ending in EXTENSIONS
-        if ending in RECORDED and options.window is None:
+    found = _by_ending(tree)
+    pictures = any(ending in EXTENSIONS for ending in found)
+    for kind in KINDS:
+        rows = np.sort(np.concatenate([found.get(ending, np.zeros(0, np.int64)) for ending in kind]))
+        if not len(rows) or (pictures and kind[0] not in LAZY):
             continue
-        if kind is not None and not (kind == (".npy",) and options.labels is not None):
-            found.setdefault(kind, []).append(row)
-    best = next((kind for kind in KINDS if kind in found and (not pictures or kind[0] in LAZY)), None)
-    rows = np.array(found[best] if best else [], np.int64)
-    left = count - len(rows)
-    if best is None or not left:
-        return rows, ()
-    return rows, (f"{left:,} files in {tree.name!r} that are not {best[0]} are left out.",)
+        if (kind[0] in RECORDED and options.window is None) or (kind[0] == ".npy" and options.labels is not None):
+            continue
+        left = len(tree) - len(rows)
+        files = "file that is" if left == 1 else "files that are"
+        return rows, (f"{left:,} {files} not {kind[0]} left out of {tree.name!r}.",) if left else ()
+    return np.zeros(0, np.int64), ()
 
 
-def _names(tree: Tree) -> Iterator[str]:
-    """The names of all files, of which only some are in memory at a time."""
-    every = rows_of(tree)
-    for start in range(0, len(every), LOOKED_AT):
-        yield from tree.names(every[start : start + LOOKED_AT])
-
-
-def plain_ending(name: str) -> str:
-    """The extension of a file in lower case, without that of a compression.
-
-    >>> plain_ending("a/B.CSV.gz"), plain_ending("notes")
-    ('.csv', '')
-    """
-    known = format_of(name)
-    lower = name.lower()
-    for packed in (".gz", ".bz2", ".xz", ".zip") if known is not None else ():
-        lower = lower.removesuffix(packed)
-    _, dot, ending = lower.rpartition("/")[2].rpartition(".")
-    return dot + ending if dot else ""
+def _by_ending(tree: Tree) -> dict[str, Array]:
+    """The rows of the files of each extension, that of a compression left out."""
+    table, found = tree.table(), dict[str, Array]()
+    for number, ending in enumerate(table.endings):
+        rows = np.flatnonzero(table.ending_of == number)
+        plain = np.array([ending] * len(rows))
+        if ending in COMPRESSED:
+            plain = np.array([PurePosixPath(plain_name(name)).suffix.lower() for name in tree.names(rows)])
+        for own in np.unique(plain).tolist():
+            found[own] = np.concatenate([found.get(own, np.zeros(0, np.int64)), rows[plain == own]])
+    return found
 
 
 def _parts(files: Sequence[File]) -> list[str]:
@@ -130,7 +140,7 @@ def _parts(files: Sequence[File]) -> list[str]:
 def _read(file: File, options: DataOptions, known: Schema | None, *, training: bool) -> Dataset:
     """One of the files; an array or a Parquet file is not read into memory yet."""
     path = file.path
-    if file.suffix in LAZY and path is not None:
+    if file.name.lower().endswith(LAZY) and path is not None:
         source: Source
         if file.suffix == ".npy":
             refuse_labels(file.name, options, known)
@@ -141,7 +151,7 @@ def _read(file: File, options: DataOptions, known: Schema | None, *, training: b
         return Dataset(file.name, source, provenance=Provenance(str(path), source.files()), schema=known)
     kind = format_of(file.name)
     assert kind is not None
-    return kind.read(file, options, known)
+    return kind.read(plain(file), options, known)
 
 
 def _labeled(dataset: Dataset) -> Source:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from isthmus.data.base import Array, Location
+from isthmus.data.sources.arrays import Examples
 from isthmus.data.sources.base import RawChunk, Source, copy_into, row_bytes
 from isthmus.data.transforms.bad_examples import BadExamples, Check, find_nonfinite, find_refused, merged
 from isthmus.data.transforms.binary import draw_bernoulli
@@ -84,6 +85,7 @@ class StoredTensor:
         excluded: ascending rows of the source that belong to other splits.
         layout: meaning of the axes, if not that of new data for the contract.
         missing: whether NaN marks a missing cell; otherwise it makes an example invalid.
+        first: number of examples before those of the source in the record of invalid examples.
         bernoulli_seed: seed with which values are sampled once from Bernoulli(x) when they are read in order; ``None``
             leaves them unchanged.
 
@@ -101,12 +103,13 @@ class StoredTensor:
         *,
         layout: Layout | None = None,
         missing: bool = False,
+        first: int = 0,
         bernoulli_seed: int | None = None,
     ) -> None:
         self.source, self.contract, self.bad_examples = source, contract, bad_examples
         self.layout = contract.layout_for(source) if layout is None else layout
         self.scaling = contract.scaling_for(source)
-        self.missing, self.bernoulli_seed = missing, bernoulli_seed
+        self.missing, self.first, self.bernoulli_seed = missing, first, bernoulli_seed
         self.excluded = np.zeros(0, np.int64) if excluded is None else excluded
         self.checks: list[Check] = []
         self.clip: Callable[[Tensor], Tensor] | None = None
@@ -334,9 +337,13 @@ class StoredTensor:
 
     def _record_bad(self, found: dict[int, str], rows: Array) -> list[int]:
         """Indices of invalid examples; each is recorded with its row in the source."""
+        if found and self.bad_examples.policy == "stop":
+            known = self.source.faults if isinstance(self.source, Examples) else {}
+            bad = {**{int(rows[index]): why for index, why in found.items()}, **known}
+            self.bad_examples.stop([(self.source.locate(row), bad[row]) for row in sorted(bad)], all_known=bool(known))
         for index, why in found.items():
             row = int(rows[index])
-            self.bad_examples.add(row, self.source.locate(row), why)
+            self.bad_examples.add(self.first + row, self.source.locate(row), why)
         return list(found)
 
 

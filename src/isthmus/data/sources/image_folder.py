@@ -1,156 +1,239 @@
-"""A folder of images as a source; each image is decoded when it is read.
+"""Pictures of a folder or of an archive as a source; each one is decoded when it is read.
 
-Only some headers are read at first, so that a million files need not be opened; an image that is damaged, or of another
-size or mode than those, is detected when it is read.
+Only some headers are read at first, so that a million files need not be opened; a picture that is damaged, or cannot be
+brought to the format of those, is detected when it is read.
 """
 
 import hashlib
 import os
 from collections import Counter
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from isthmus.data.base import Array, Location, SourceFile
 from isthmus.data.formats import files
-from isthmus.data.formats.files import check_growth, reading
-from isthmus.data.formats.pictures import PictureHeader, common_format, list_images, read_header, read_picture
+from isthmus.data.formats.files import check_growth
+from isthmus.data.formats.pictures import (
+    PictureFormat,
+    PictureHeader,
+    read_header,
+    read_headers,
+    read_pages,
+    read_picture,
+)
 from isthmus.data.sources.base import SAMPLES, RawChunk, Source, row_bytes
 from isthmus.data.sources.recordings import Recordings
-from isthmus.errors import BadData, IsthmusError, one_line
-from isthmus.files.atomic import sha256
-from isthmus.options import DataOptions
+from isthmus.data.storage.base import Tree, digest_of
+from isthmus.errors import BadData, one_line
 
-LOOKED_AT = 1000
-"""Headers that are read at first, spread evenly over the folder."""
+WORTH_A_THREAD = 2**14
+"""Size of a picture, in bytes, from which on two threads decode faster than one: 16 KiB."""
+NAMED_AT_ONCE = 2**14
+"""Files whose names are in memory at a time."""
 
 
 class ImageFolder(Source):
-    """The images of a folder in natural order (2 before 10), uint8 (H, W) or (H, W, 3).
+    """Some pictures of a tree of files, in one format.
 
-    The names of sub-folders are the labels. Their size is the most frequent one among the headers that are read, and
-    all are colored if one of those is.
-
-    Raises:
-        BadData: no image, images at both levels, or none that can be read.
+    Args:
+        tree: the files.
+        wanted: what each picture becomes.
+        rows: rows of the pictures in the tree, ascending.
+        labels: number of the label of each folder of the tree, (FOLDERS,); ``None`` without labels.
+        pages: number of pages of each picture that are examples, (N,); ``None`` for the first of each.
+        name: name for messages; that of the tree if empty.
     """
 
-    dtype: np.dtype[Any] = np.dtype(np.uint8)
     row_title = "file"
 
-    def __init__(self, folder: Path, options: DataOptions | None = None) -> None:
-        self.folder, self.name = folder, folder.name
-        with reading(folder, "a folder of images"):
-            paths, labels = list_images(folder)
-        # bytes instead of strings or paths take a tenth of the memory
-        self._names = np.array([os.fsencode(path.relative_to(folder)) for path in paths])
-        self._labels = None if labels is None else np.array(labels)
-        formats, faults = self._formats()
-        if not formats:
-            raise BadData(
-                f"None of the images tried in the folder {folder.name!r} can be read; the first: "
-                f"{one_line(faults[0])}. Check the files."
-            )
-        self.format = common_format(formats, options or DataOptions(), f"The folder {folder.name!r}")
-        self.shape, self.dtype, self.brightest = self.format.shape, self.format.dtype, self.format.brightest
-        self.axes = "HWC"[: len(self.shape)]
+    def __init__(
+        self,
+        tree: Tree,
+        wanted: PictureFormat,
+        rows: Array,
+        labels: Array | None = None,
+        pages: Array | None = None,
+        name: str = "",
+    ) -> None:
+        self.tree, self.format, self.name = tree, wanted, name or tree.name
+        self.shape, self.dtype, self.brightest, self.axes = wanted.shape, wanted.dtype, wanted.brightest, wanted.axes
+        self._rows, self._labels = rows, labels
+        self._starts = None if pages is None or bool((pages == 1).all()) else np.append(0, np.cumsum(pages))
 
     def __len__(self) -> int:
         """Number of examples."""
-        return len(self._names)
+        return len(self._rows) if self._starts is None else int(self._starts[-1])
 
     def read(self, start: int, stop: int, into: Array | None = None) -> RawChunk:
-        """The examples ``start`` to ``stop``; a damaged image is black and listed in the faults.
+        """The examples ``start`` to ``stop``; a damaged picture is all zeros and listed in the faults.
 
         Raises:
-            BadData: so many images are compressed like a decompression bomb.
+            BadData: so many pictures are compressed like a decompression bomb.
         """
         if (stop - start) * row_bytes(self) > files.FREE:
             self._check_growth(start, stop)
-        values = np.zeros((stop - start, *self.shape), self.dtype)
-        faults: dict[int, str] = {}
-        for index in range(stop - start):
-            try:
-                values[index] = self._decoded(start + index)
-            except IsthmusError as fault:
-                faults[index] = one_line(fault)
+        values = np.empty((stop - start, *self.shape), self.dtype) if into is None else into
+        if row_bytes(self) < WORTH_A_THREAD or len(values) == 1:
+            return RawChunk(values, self._decode(values, start))
+        half = len(values) // 2
+        with ThreadPoolExecutor(1, thread_name_prefix="isthmus-pictures") as other:
+            second = other.submit(self._decode, values[half:], start + half)
+            faults = self._decode(values[:half], start)
+            faults |= {half + index: why for index, why in second.result().items()}
         return RawChunk(values, faults)
 
+    def _decode(self, values: Array, first: int) -> dict[int, str]:
+        """Write the pictures from ``first`` on to ``values``; the indices of damaged ones, with the reason."""
+        faults: dict[int, str] = {}
+        index = 0
+        while index < len(values):
+            row, page, pages = self._place(first + index)
+            try:
+                with self.tree.open(row) as stream:
+                    name = self.tree.table()[row]
+                    if pages == 1:
+                        values[index] = read_picture(stream, name, self.format, page)
+                        index += 1
+                        continue
+                    for picture in read_pages(stream, name, self.format, range(page, pages)[: len(values) - index]):
+                        values[index] = picture
+                        index += 1
+            except BadData as fault:
+                values[index] = 0
+                # the location of the example names it already
+                faults[index] = one_line(fault).replace(f"{self.tree.table()[row]!r} ", "it ", 1)
+                index += 1
+        return faults
+
     def _check_growth(self, start: int, stop: int) -> None:
-        with reading(self.folder, "a folder of images"):
-            packed = sum(self._path(row).stat().st_size for row in range(start, stop))
+        rows = np.unique(self._files(np.arange(start, stop))).tolist()
+        packed = sum(map(self.tree.packed, rows))
         check_growth((stop - start) * row_bytes(self), packed, repr(self.name))
-
-    def _decoded(self, row: int) -> Array:
-        """One image.
-
-        Raises:
-            BadData: it is damaged, of another size, or colored although the others are gray.
-        """
-        path = self._path(row)
-        with path.open("rb") as stream:
-            return read_picture(stream, path.name, self.format)
 
     def locate(self, row: int) -> Location:
         """Location of an example: its file, and its index among the sorted names."""
-        return Location(os.fsdecode(self._names[row]), row)
+        return Location(self.names_of(np.array([row])).tolist()[0], row)
 
     def names_of(self, rows: Array) -> Array:
-        """The paths of some images inside the folder."""
-        return np.array([os.fsdecode(name) for name in self._names[rows]])
+        """The paths of some pictures inside the folder; of one of several pages with ``#`` and its number from 0."""
+        own = self._files(rows)
+        names = self.tree.names(own)
+        if self._starts is not None:
+            places = np.searchsorted(self._starts, rows, side="right") - 1
+            numbers, several = rows - self._starts[places], np.diff(self._starts)[places] > 1
+            names = [
+                f"{name}#{number}" if many else name
+                for name, number, many in zip(names, numbers.tolist(), several.tolist(), strict=True)
+            ]
+        return np.array(names, dtype=str)
 
     def recordings(self) -> Recordings:
-        """One per folder, whose pictures in natural order are its frames."""
-        folders = np.array([name.rpartition(b"/")[0] for name in self._names])
+        """One per folder, whose pictures in natural order are its frames; or one per file, if files have pages."""
+        if self._starts is not None:
+            return Recordings(self._starts[:-1], self.tree.names(self._rows))
+        folders = self.folder_numbers()
         starts = np.flatnonzero(np.append(True, folders[1:] != folders[:-1]))
-        return Recordings(starts, [os.fsdecode(name) or self.name for name in folders[starts]])
+        return Recordings(
+            starts, [self.tree.table().folders[number] or self.name for number in folders[starts].tolist()]
+        )
 
     def labels_of(self, rows: Array) -> Array | None:
-        """The names of the sub-folders of some examples, if the images are in sub-folders."""
-        return None if self._labels is None else self._labels[rows]
+        """The numbers of the labels of some examples, if the folders are labels."""
+        return None if self._labels is None else self._labels[self._folders()[self._files(rows)]].astype(np.int64)
+
+    def groups(self) -> Array | None:
+        """The file of each example, as a number, if some files are several examples."""
+        return None if self._starts is None else np.repeat(np.arange(len(self._rows)), np.diff(self._starts))
+
+    def folder_numbers(self) -> Array:
+        """The folder of each example as a number, (N,); ascending where no folder has both files and folders."""
+        return self._folders()[self._files(np.arange(len(self)))]
 
     def files(self) -> tuple[SourceFile, ...]:
-        """One record for the folder: the SHA-256 of all names and sizes, and of the bytes of some images."""
+        """One record for the folder: the SHA-256 of all names and sizes, and of the bytes of some pictures."""
         digest = hashlib.sha256()
         total = 0
-        with reading(self.folder, "a folder of images"):
-            for row, name in enumerate(self._names):
-                size = self._path(row).stat().st_size
-                total += size
-                digest.update(name + f" {size}\n".encode())
-            for row in self._evenly(SAMPLES):
-                digest.update(self._path(row).read_bytes())
-        return (SourceFile(self.folder.name, total, digest.hexdigest(), sampled=True),)
+        for name, row in self._named():
+            size = self.tree.size(row)
+            total += size
+            digest.update(os.fsencode(name) + f" {size}\n".encode())
+        for row in self._rows[evenly(len(self._rows), SAMPLES)].tolist():
+            with self.tree.open(row) as stream:
+                digest.update(stream.read())
+        return (SourceFile(self.name, total, digest.hexdigest(), sampled=True),)
 
     def whole_record(self) -> SourceFile:
-        """The record of the folder with the SHA-256 of every image, for images that are all read into memory."""
+        """The record of the folder with the SHA-256 of every picture, for pictures that are all read into memory."""
         digest = hashlib.sha256()
         total = 0
-        with reading(self.folder, "a folder of images"):
-            for row, name in enumerate(self._names):
-                path = self._path(row)
-                total += path.stat().st_size
-                digest.update(name + f" {sha256(path)}\n".encode())
-        return SourceFile(self.folder.name, total, digest.hexdigest())
+        for name, row in self._named():
+            with self.tree.open(row) as stream:
+                total += stream.seek(0, os.SEEK_END)
+                stream.seek(0)
+                digest.update(os.fsencode(name) + f" {digest_of(stream)}\n".encode())
+        return SourceFile(self.name, total, digest.hexdigest())
 
-    def _path(self, row: int) -> Path:
-        return self.folder / os.fsdecode(self._names[row])
+    def _named(self) -> Iterable[tuple[str, int]]:
+        """Name of each picture, and its row in the tree."""
+        for start in range(0, len(self._rows), NAMED_AT_ONCE):
+            rows = self._rows[start : start + NAMED_AT_ONCE]
+            yield from zip(self.tree.names(rows), rows.tolist(), strict=True)
 
-    def _evenly(self, count: int) -> list[int]:
-        """Rows of ``count`` images spread evenly over the folder."""
-        rows: list[int] = np.unique(np.linspace(0, len(self) - 1, count).astype(np.int64)).tolist()
-        return rows
+    def _files(self, rows: Array) -> Array:
+        """Rows in the tree of the files of some examples."""
+        if self._starts is None:
+            return self._rows[rows]
+        return self._rows[np.searchsorted(self._starts, rows, side="right") - 1]
 
-    def _formats(self) -> tuple[Counter[PictureHeader], list[BadData]]:
-        """How often each size and color occurs among the headers of some images, and why others cannot be read."""
-        formats: Counter[PictureHeader] = Counter()
-        faults = []
-        for row in self._evenly(LOOKED_AT):
+    def _place(self, row: int) -> tuple[int, int, int]:
+        """Row in the tree of the file of an example, its page there, and the number of pages of the file."""
+        if self._starts is None:
+            return int(self._rows[row]), 0, 1
+        place = int(np.searchsorted(self._starts, row, side="right")) - 1
+        start, end = self._starts[place : place + 2].tolist()
+        return int(self._rows[place]), row - start, end - start
+
+    def _folders(self) -> Array:
+        return self.tree.table().folder_of
+
+
+def evenly(length: int, count: int) -> Array:
+    """At most ``count`` indices spread evenly over a length.
+
+    >>> evenly(5, 3).tolist(), evenly(2, 3).tolist()
+    ([0, 2, 4], [0, 1])
+    """
+    rows: Array = np.unique(np.linspace(0, length - 1, min(count, length)).astype(np.int64))
+    return rows
+
+
+class Looked:
+    """What the headers of some pictures of a tree say.
+
+    Args:
+        tree: the files.
+        rows: rows of the pictures.
+        whole: whether the headers of all pages are read, not only those of the first.
+
+    Attributes:
+        headers: how often each occurs.
+        pages: number of pages of each picture, (N,); 1 for damaged ones.
+        faults: why the others cannot be read.
+    """
+
+    def __init__(self, tree: Tree, rows: Array, *, whole: bool = False) -> None:
+        self.headers: Counter[PictureHeader] = Counter()
+        self.pages: Array = np.ones(len(rows), np.int64)
+        self.faults: list[BadData] = []
+        table = tree.table()
+        for index, row in enumerate(rows.tolist()):
             try:
-                path = self._path(row)
-                with path.open("rb") as stream:
-                    formats[read_header(stream, path.name)] += 1
+                with tree.open(row) as stream:
+                    found = read_headers(stream, table[row]) if whole else [read_header(stream, table[row])]
             except BadData as fault:
-                faults.append(fault)
-        return formats, faults
+                self.faults.append(fault)
+            else:
+                self.headers.update(found)
+                self.pages[index] = found[0].pages

@@ -20,15 +20,24 @@ class Joined(Source):
         sources: the sources.
         names: name of each as a recording; its own if empty.
         labels: label of all examples of each; those that the sources know if empty.
+        grouped: whether the examples of each are a group.
+        prefixed: whether the names of examples begin with that of their source, as those of several videos.
 
     Raises:
         BadData: sources that differ in shape or type.
     """
 
     def __init__(
-        self, name: str, sources: Sequence[Source], names: Sequence[str] = (), labels: Sequence[str] = ()
+        self,
+        name: str,
+        sources: Sequence[Source],
+        names: Sequence[str] = (),
+        labels: Sequence[str] = (),
+        *,
+        grouped: bool = False,
+        prefixed: bool = False,
     ) -> None:
-        self.name, self.sources = name, sources
+        self.name, self.sources, self.grouped, self.prefixed = name, sources, grouped, prefixed
         self.names, self.labels = names or [source.name for source in sources], np.array(labels)
         first = sources[0]
         for other in sources:
@@ -40,6 +49,8 @@ class Joined(Source):
                 )
         self.shape, self.dtype, self.scattered = first.shape, first.dtype, first.scattered
         self.row_title, self.brightest, self.axes = first.row_title, first.brightest, first.axes
+        if prefixed:
+            self.row_title = "file"
         self.starts = np.cumsum([0, *map(len, sources)])
 
     def __len__(self) -> int:
@@ -84,7 +95,11 @@ class Joined(Source):
 
     def names_of(self, rows: Array) -> Array | None:
         """The names of some examples, or ``None`` if a source has none."""
-        return self._gathered(rows, lambda source, own: source.names_of(own))
+        found = self._gathered(rows, lambda source, own: source.names_of(own))
+        if not self.prefixed or found is None:
+            return found
+        numbers = np.searchsorted(self.starts, rows, side="right") - 1
+        return np.array([f"{self.names[n]}:{name}" for n, name in zip(numbers.tolist(), found.tolist(), strict=True)])
 
     def _gathered(self, rows: Array, get: Callable[[Source, Array], Array | None]) -> Array | None:
         """What each source knows about its own rows, in the order of ``rows``."""
@@ -101,6 +116,8 @@ class Joined(Source):
 
     def groups(self) -> Array | None:
         """The groups of all examples, or ``None`` if a source has none."""
+        if self.grouped:
+            return np.repeat(np.arange(len(self.sources)), np.diff(self.starts))
         found = [source.groups() for source in self.sources]
         return None if any(groups is None for groups in found) else np.concatenate([g for g in found if g is not None])
 

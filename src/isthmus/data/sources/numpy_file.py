@@ -8,6 +8,7 @@ from isthmus.data.base import Array, SourceFile
 from isthmus.data.formats.binary import npy_layout
 from isthmus.data.formats.files import reading
 from isthmus.data.sources.base import RawChunk, Source, row_bytes, sampled_file
+from isthmus.data.storage.disk import DiskFile
 from isthmus.errors import BadData
 
 
@@ -25,7 +26,7 @@ class NumpyFile(Source):
     """
 
     def __init__(self, path: Path, *, recording: bool = False) -> None:
-        shape, self.dtype, self.offset, by_column = npy_layout(path)
+        shape, self.dtype, self.offset, by_column = npy_layout(DiskFile(path))
         if recording and len(shape) == 1:
             shape = (*shape, 1)
         if len(shape) < 2 or 0 in shape:

@@ -56,7 +56,7 @@ class Sections:
 
     def counts(self, length: int, stride: int) -> Array:
         """Number of windows in each section."""
-        return np.maximum(0, (self.lengths - length) // stride + 1)
+        return np.asarray(np.maximum(0, (self.lengths - length) // stride + 1))
 
     def blocks(self, length: int, stride: int, needed: int) -> Array:
         """First rows of blocks of time, about ``BLOCKS`` in all, and ``needed`` at least if sections are long enough.

@@ -1,6 +1,7 @@
 """Windows of consecutive rows as examples: time steps of recordings, frames of videos."""
 
 import threading
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
 
@@ -75,26 +76,34 @@ class Windows(Source):
     def in_blocks(self, needed: int) -> "Windows":
         """These windows with blocks of time as groups, for a split into ``needed`` sets.
 
-        They are returned unchanged if they share no row, or if each of many recordings is a group.
+        They are returned unchanged if they share no row, if the source knows enough groups, or if each of many
+        recordings is one.
         """
+        groups = self.source.groups()
+        if groups is not None and len(np.unique(groups)) >= needed:
+            return self
         if not self.overlapping or len(self.sections.recordings.starts) >= BLOCKS:
             return self
         blocks = self.sections.blocks(self.length, self.stride, needed)
         return Windows(self.source, self.sections, self.length, self.stride, self.axes, blocks=blocks)
 
     def groups(self) -> Array | None:
-        """The block of time in which each window starts, or its recording if there are many."""
+        """The block of time in which each window starts, or the group of its first row, or one of many recordings."""
+        first, groups = self.starts(np.arange(len(self))), self.source.groups()
         if self.blocks is not None:
-            return self._block(self.starts(np.arange(len(self))))
+            return self._block(first)
+        if groups is not None:
+            return groups[first]
         if len(self.sections.recordings.starts) < BLOCKS:
             return None
         return np.repeat(self.sections.of, np.diff(self.before))
 
     def end_groups(self) -> Array | None:
-        """The block of time in which each window ends."""
-        if self.blocks is None:
-            return None
-        return self._block(self.starts(np.arange(len(self))) + self.length - 1)
+        """The block of time in which each window ends, or the group of its last row."""
+        last, groups = self.starts(np.arange(len(self))) + self.length - 1, self.source.groups()
+        if self.blocks is not None:
+            return self._block(last)
+        return None if groups is None else groups[last]
 
     def _block(self, rows: Array) -> Array:
         """The block of time of some rows."""
@@ -118,10 +127,10 @@ class Windows(Source):
             done = end
         return RawChunk(values, faults)
 
-    def _faults(self, faults: "dict[int, str] | RawChunk", count: int, shift: int) -> dict[int, str]:
+    def _faults(self, faults: Mapping[int, str], count: int, shift: int) -> dict[int, str]:
         """The faults of ``count`` windows that follow each other, by those of their rows."""
         found: dict[int, str] = {}
-        for row, why in sorted(dict(faults).items()):
+        for row, why in sorted(faults.items()):
             first = max(0, (row - self.length) // self.stride + 1)
             for window in range(first, min(count - 1, row // self.stride) + 1):
                 found.setdefault(shift + window, why)

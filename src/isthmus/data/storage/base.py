@@ -7,9 +7,12 @@ a path too, for readers by position.
 import hashlib
 from abc import ABC, abstractmethod
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
+
+import numpy as np
 
 from isthmus.data.base import Array, SourceFile
+from isthmus.data.storage.names import Names
 
 
 class File(ABC):
@@ -21,6 +24,7 @@ class File(ABC):
         packed: number of bytes that it takes on disk.
         path: where it lies, if it is a plain file on disk.
         compression: how it is compressed, such as ``gzip``, or an empty string.
+        ending: extension of its format, where its name has another one.
         origin: what is read again for the same bytes: a path, or an address; inside an archive, that of the archive.
     """
 
@@ -29,6 +33,7 @@ class File(ABC):
     packed: int
     path: Path | None = None
     compression: str = ""
+    ending: str = ""
     origin: str = ""
 
     @abstractmethod
@@ -43,10 +48,18 @@ class File(ABC):
     def record(self) -> SourceFile:
         """Name, size and checksum of the file on disk: of an archive, if it lies in one."""
 
+    def beside(self, name: str) -> "File | None":
+        """Another file in the same folder, by its name there; ``None`` if there is none, or no folder.
+
+        Raises:
+            BadData: it leads out of the folder.
+        """
+        return None
+
     @property
     def suffix(self) -> str:
         """Extension in lower case, such as ``.npy``; that of a compression is left out."""
-        return PurePosixPath(plain_name(self.name)).suffix.lower()
+        return self.ending or PurePosixPath(plain_name(self.name)).suffix.lower()
 
 
 class Tree(ABC):
@@ -57,10 +70,12 @@ class Tree(ABC):
     Attributes:
         name: name of the folder or archive, for messages.
         origin: path or address that is opened again for the same files.
+        common: folders that the names of all files of an archive start with there, which are left out of the names.
     """
 
     name: str
     origin: str = ""
+    common: str = ""
 
     @abstractmethod
     def __len__(self) -> int:
@@ -69,6 +84,10 @@ class Tree(ABC):
     @abstractmethod
     def names(self, rows: Array) -> list[str]:
         """Relative paths of some files, with ``/`` between folders."""
+
+    def table(self) -> Names:
+        """The paths of all files, with their folders and extensions as numbers."""
+        return Names(self.names(np.arange(len(self))), repr(self.name))
 
     @abstractmethod
     def size(self, row: int) -> int:
@@ -90,10 +109,19 @@ class Tree(ABC):
     def file(self, row: int) -> File:
         """One of the files."""
 
+    def record(self) -> SourceFile:
+        """Name, size and checksum of all files: by their names and sizes."""
+        digest, total = hashlib.sha256(), 0
+        for row in range(len(self)):
+            size = self.size(row)
+            total += size
+            digest.update(f"{self.names(np.array([row]))[0]} {size}\n".encode(errors="surrogateescape"))
+        return SourceFile(self.name, total, digest.hexdigest(), sampled=True)
+
 
 def digest_of(stream: BinaryIO) -> str:
     """SHA-256 of the bytes of a stream, 64 hexadecimal digits."""
-    return hashlib.file_digest(stream, "sha256").hexdigest()
+    return hashlib.file_digest(cast(Any, stream), "sha256").hexdigest()
 
 
 COMPRESSED = {".gz": "", ".bz2": "", ".xz": "", ".zst": ""}

@@ -1,5 +1,6 @@
 """Files on disk, and the files of a folder."""
 
+import io
 import os
 import stat
 from collections.abc import Iterator
@@ -14,6 +15,10 @@ from isthmus.data.storage.base import File, Tree
 from isthmus.data.storage.names import Names, is_junk, natural
 from isthmus.errors import BadData
 
+SMALL = 2**20
+"""Size of files that are read at once, in bytes: 1 MiB."""
+READ_ONLY = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
+
 
 class DiskFile(File):
     """A plain file on disk.
@@ -21,6 +26,7 @@ class DiskFile(File):
     Args:
         path: where it lies.
         name: its name, for messages; that of the path if empty.
+        origin: the address that it is a copy of; the path if empty.
 
     Raises:
         BadData: it does not exist or cannot be read.
@@ -28,8 +34,8 @@ class DiskFile(File):
 
     path: Path
 
-    def __init__(self, path: Path, name: str = "") -> None:
-        self.path, self.name, self.origin = path, name or path.name, str(path)
+    def __init__(self, path: Path, name: str = "", origin: str = "") -> None:
+        self.path, self.name, self.origin = path, name or path.name, origin or str(path)
         with reading(self.name, "a file"):
             self.size = self.packed = path.stat().st_size
 
@@ -40,6 +46,14 @@ class DiskFile(File):
     def record(self) -> SourceFile:
         """Name, size and checksum."""
         return source_file(self.path)
+
+    def beside(self, name: str) -> "DiskFile | None":
+        """Another file in the same folder."""
+        path = self.path.with_name(name)
+        if not path.is_file():
+            return None
+        check_inside(path, path.parent)
+        return DiskFile(path)
 
 
 class DiskTree(Tree):
@@ -64,9 +78,15 @@ class DiskTree(Tree):
         """Relative paths of some files."""
         return self._names.of(rows)
 
+    def table(self) -> Names:
+        """The paths of all files, with their folders and extensions as numbers."""
+        return self._names
+
     def size(self, row: int) -> int:
         """Number of bytes of a file."""
-        return self.path(row).stat().st_size
+        with reading(self._names[row], "a file"):
+            # objects of paths take longer than the call
+            return os.stat(f"{self.folder}{os.sep}{self._names[row]}").st_size  # noqa: PTH116
 
     def packed(self, row: int) -> int:
         """Number of bytes of a file."""
@@ -79,15 +99,14 @@ class DiskTree(Tree):
             BadData: it cannot be read, is no file any more, or leads out of the folder.
         """
         name = self._names[row]
-        path = self.folder / name
         with reading(name, "a file"):
-            found = path.lstat().st_mode
-            if not stat.S_ISREG(found):
-                check_inside(path, self.folder)
-                # a pipe would block until somebody writes to it
-                if not path.is_file():
-                    raise BadData(f"{name!r} in {self.name!r} is not a file any more. Create it again.")
-            return cast(BinaryIO, path.open("rb"))
+            try:
+                return _opened(f"{self.folder}{os.sep}{name}")
+            except _NoPlainFile:
+                check_inside(self.folder / name, self.folder)
+                if not (self.folder / name).is_file():
+                    raise BadData(f"{name!r} in {self.name!r} is not a file any more. Create it again.") from None
+                return cast(BinaryIO, (self.folder / name).open("rb"))
 
     def file(self, row: int) -> DiskFile:
         """One of the files."""
@@ -98,36 +117,71 @@ class DiskTree(Tree):
         return self.folder / self._names[row]
 
 
+class _NoPlainFile(Exception):
+    """Something else than a plain file: a link, a pipe or a folder."""
+
+
+def _opened(path: str) -> BinaryIO:
+    """The bytes of a plain file; a small one is read at once, which is faster than a file on disk for most decoders.
+
+    Raises:
+        _NoPlainFile: it is something else.
+    """
+    try:
+        # a pipe would block until somebody writes to it
+        handle = os.open(path, READ_ONLY)
+    except OSError as fault:
+        raise (_NoPlainFile if Path(path).is_symlink() else type(fault))(*fault.args) from fault
+    found = os.fstat(handle)
+    if stat.S_ISREG(found.st_mode) and found.st_size > SMALL:
+        return os.fdopen(handle, "rb")
+    try:
+        if not stat.S_ISREG(found.st_mode):
+            raise _NoPlainFile
+        data = os.read(handle, found.st_size)
+        while len(data) < found.st_size and (more := os.read(handle, found.st_size)):
+            data += more
+    finally:
+        os.close(handle)
+    return io.BytesIO(data)
+
+
 def _walked(folder: Path) -> Iterator[str]:
     """Relative paths of all files, in natural order: only one folder at each depth is in memory at a time."""
-    open_folders = [iter(_entries(folder, ""))]
+    open_folders = [_entries(folder, "")]
     while open_folders:
         found = next(open_folders[-1], None)
         if found is None:
             open_folders.pop()
         elif found[1]:
-            open_folders.append(iter(_entries(folder, f"{found[0]}/")))
+            open_folders.append(_entries(folder, f"{found[0]}/"))
         else:
             yield found[0]
 
 
-def _entries(root: Path, below: str) -> list[tuple[str, bool]]:
+def _entries(root: Path, below: str) -> Iterator[tuple[str, bool]]:
     """The files and folders in one folder in natural order, as relative path and whether it is a folder.
 
     Raises:
         BadData: one is a link that leads out of the root.
     """
-    found = []
+    found, folders = [], set()
     with os.scandir(root / below) as entries:
         for entry in entries:
             if is_junk(entry.name):
                 continue
             if entry.is_symlink():
                 check_inside(Path(entry.path), root)
-            is_folder = entry.is_dir(follow_symlinks=False)
-            if is_folder or entry.is_file():
-                found.append((f"{below}{entry.name}", is_folder))
-    return sorted(found, key=lambda pair: natural(pair[0]))
+            if entry.is_dir(follow_symlinks=False):
+                folders.add(entry.name)
+            elif not entry.is_file():
+                continue
+            found.append(natural(entry.name))
+    # the key of a name ends with it, so that a folder of a million files takes one object for each
+    found.sort()
+    for key in found:
+        name = os.fsdecode(key[key.rindex(b"\0") + 1 :])
+        yield f"{below}{name}", name in folders
 
 
 def rows_of(tree: Tree) -> Array:

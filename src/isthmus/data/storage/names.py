@@ -15,6 +15,8 @@ MOST_FILES = 2**23
 JUNK = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
 """Names that systems add to folders, in lower case."""
 DIGITS = re.compile(r"([0-9]+)")
+LONGEST_ENDING = 10
+"""Most characters of an extension."""
 
 
 def natural(name: str) -> bytes:
@@ -45,33 +47,61 @@ def is_junk(name: str) -> bool:
     return name.startswith(".") or name.casefold() in JUNK
 
 
+def ending(name: str) -> str:
+    """Extension of a file name in lower case; empty where what follows the last point is a number or long.
+
+    >>> ending("a.b.PNG"), ending("scan.0001"), ending("README")
+    ('.png', '', '')
+    """
+    stem, _, last = name.rpartition(".")
+    return f".{last.lower()}" if stem and 0 < len(last) <= LONGEST_ENDING and not last.isdecimal() else ""
+
+
 class Names:
-    """Names in one piece of memory: about their length and 8 bytes each.
+    """Relative paths of files in little memory: each folder and each extension once, and names as bytes.
+
+    Args:
+        names: the paths, with ``/`` between folders.
+        where: what holds them, for messages.
+
+    Attributes:
+        folders: relative paths of the folders that hold files; empty for the top one.
+        folder_of: number of the folder of each file, (N,).
+        endings: extensions of the files, as :func:`ending` gives them.
+        ending_of: number of the extension of each file, (N,).
 
     Raises:
         BadData: there are more than ``MOST_FILES``.
     """
 
     def __init__(self, names: Iterable[str], where: str) -> None:
-        blob, ends = bytearray(), array("q", [0])
-        for name in names:
+        folders: dict[str, int] = {}
+        endings: dict[str, int] = {}
+        blob, ends, folder_of, ending_of = bytearray(), array("q", [0]), array("i"), array("i")
+        for path in names:
+            folder, _, name = path.rpartition("/")
             blob += os.fsencode(name)
             ends.append(len(blob))
-            check_count(len(ends) - 1, where)
+            folder_of.append(folders.setdefault(folder, len(folders)))
+            ending_of.append(endings.setdefault(ending(name), len(endings)))
+            check_count(len(folder_of), where)
         self._blob = bytes(blob)
-        self._ends: Array = np.frombuffer(ends, np.int64)
+        self.folders, self.endings = list(folders), list(endings)
+        self._ends, self.folder_of, self.ending_of = map(np.asarray, (ends, folder_of, ending_of))
 
     def __len__(self) -> int:
         """Number of names."""
-        return len(self._ends) - 1
+        return len(self.folder_of)
 
     def __getitem__(self, row: int) -> str:
-        """A name."""
-        return os.fsdecode(self._blob[self._ends[row] : self._ends[row + 1]])
+        """A path."""
+        folder = self.folders[self.folder_of[row]]
+        name = os.fsdecode(self._blob[self._ends[row] : self._ends[row + 1]])
+        return f"{folder}/{name}" if folder else name
 
     def of(self, rows: Array) -> list[str]:
-        """The names at ``rows``."""
-        return [self[row] for row in rows]
+        """The paths at ``rows``."""
+        return [self[row] for row in np.asarray(rows).tolist()]
 
 
 def check_count(count: int, where: str) -> None:

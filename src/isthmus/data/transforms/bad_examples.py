@@ -21,6 +21,8 @@ Check = Callable[[Tensor], None]
 
 LISTED = 100
 """Largest number of invalid examples that are listed one by one."""
+NAMED = 5
+"""Invalid examples that a message names."""
 MOST = 0.1
 """Fraction of invalid examples above which the data as a whole is refused; one is always accepted."""
 
@@ -72,6 +74,28 @@ class BadExamples:
                 f"At least {self.count:,} of {self.population:,} examples are invalid, but at most a tenth may be "
                 f"skipped; the last: {location}, {why}. Check the data, data.scale and likelihood.kind."
             )
+
+    def stop(self, found: Sequence[tuple[Location, str]], *, all_known: bool) -> None:
+        """Stop with all invalid examples that are known: their number, and the first few by name with the reason.
+
+        Args:
+            found: location of each, and why it is invalid.
+            all_known: whether there are no others.
+
+        Raises:
+            BadData: always.
+        """
+        if len(found) == 1:
+            self.add(None, *found[0])
+        # the advice at the end of each reason is not repeated
+        (first, why), *others = [(location, why.partition(". ")[0]) for location, why in found]
+        named = [f"{location} ({reason})" for location, reason in others[: NAMED - 1]]
+        rest = [f"{len(found) - NAMED:,} more"] if len(found) > NAMED else []
+        raise BadData(
+            f"{first} is invalid: {why}. So are {'; '.join([*named, *rest])}: "
+            f"{'' if all_known else 'at least '}{len(found):,} of {self.population:,} examples. Fix or remove them, or "
+            "skip invalid examples with data.on_bad_data=skip."
+        )
 
     def merge(self, other: "BadExamples") -> None:
         """Add the examples of another record."""

@@ -121,11 +121,11 @@ def held_out_on_disk(source: Source, options: DataOptions, seed: int, most: int 
     target = min(options.validation * left, MOST_VALIDATION, most)
     validated, _ = _take(n, groups, queue, target, 1, options.validation > 0)
     spanning = _spanning(source, groups, tested, validated)
-    drawn = [
+    test, valid = (
         rng.permutation(np.flatnonzero(mask & ~spanning))[: min(largest, most)]
         for mask, largest in ((tested, MOST_TEST), (validated, MOST_VALIDATION))
-    ]
-    return HeldOutRows(*drawn, np.flatnonzero(tested | validated | spanning))
+    )
+    return HeldOutRows(test, valid, np.flatnonzero(tested | validated | spanning))
 
 
 def _spanning(source: Source, groups: Array | None, test: Array, valid: Array) -> Array:
@@ -133,9 +133,8 @@ def _spanning(source: Source, groups: Array | None, test: Array, valid: Array) -
     ends = source.end_groups()
     if groups is None or ends is None:
         return np.zeros(len(test), dtype=bool)
-    number = np.zeros(max(int(groups.max()), int(ends.max())) + 1, np.int8)
-    number[groups[test]], number[groups[valid]] = 1, 2
-    return np.asarray(number[groups] != number[ends])
+    tested, validated = (np.isin(ends, groups[mask]) for mask in (test, valid))
+    return np.asarray((tested != test) | (validated != valid))
 
 
 def fractions_on_disk(dataset: Dataset, options: DataOptions) -> DataOptions:

@@ -2,7 +2,6 @@
 
 from isthmus.data.formats.pictures.common import common_format, format_notes
 from isthmus.data.formats.pictures.header import PictureFormat, PictureHeader
-from isthmus.data.formats.pictures.listing import list_images, natural
 from isthmus.data.formats.pictures.opening import ENDINGS, EXTENSIONS
 from isthmus.data.formats.pictures.pillow import is_picture
 from isthmus.data.formats.pictures.reading import (
@@ -23,8 +22,6 @@ __all__ = [
     "format_notes",
     "image_header",
     "is_picture",
-    "list_images",
-    "natural",
     "read_header",
     "read_headers",
     "read_image",
