@@ -1,5 +1,6 @@
 """Headers that lie, bombs, circles and cuts are refused in one sentence, before memory is taken."""
 
+import contextlib
 import io
 import struct
 import tracemalloc
@@ -49,13 +50,18 @@ def big_bmp() -> bytes:
     return bytes(data)
 
 
-def big_tiff(**options: object) -> bytes:
-    data = bytearray(by_tifffile(COLOR, photometric="rgb", **options))
-    for tag in (256, 257):
-        place = data.index(struct.pack("<HHI", tag, 3, 1)) if struct.pack("<HHI", tag, 3, 1) in data else 0
-        place = place or data.index(struct.pack("<HHI", tag, 4, 1))
+def enlarged(tiff: bytes, *tags: int) -> bytes:
+    """A TIFF file with other lengths of its sides, or of those of its tiles."""
+    data = bytearray(tiff)
+    for tag in tags:
+        starts = [struct.pack("<HHI", tag, kind, 1) for kind in (3, 4)]
+        place = next(data.index(start) for start in starts if start in data)
         data[place : place + 12] = struct.pack("<HHII", tag, 4, 1, MOST)
     return bytes(data)
+
+
+def big_tiff(**options: object) -> bytes:
+    return enlarged(by_tifffile(COLOR, photometric="rgb", **options), 256, 257)
 
 
 def big_jpeg2000() -> bytes:
@@ -114,15 +120,12 @@ def test_a_header_that_declares_gigabytes_is_refused_before_they_are_taken(kind:
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("options", [{}, {"compression": "zlib"}, {"compression": "lzw", "bits": 8}], ids=str)
-def test_a_tile_that_declares_gigabytes_is_refused(options: dict[str, object]) -> None:
-    picture = COLOR if options.pop("bits", 0) else COLOR16
-    data = bytearray(by_tifffile(picture, photometric="rgb", tile=(16, 16), **options))
-    for tag in (322, 323):
-        place = data.index(struct.pack("<HHI", tag, 3, 1))
-        data[place : place + 12] = struct.pack("<HHII", tag, 4, 1, MOST)
-    with pytest.raises(BadData, match="'x' would expand from"):
-        pixels_of(bytes(data))
+@pytest.mark.parametrize("compression", [None, "zlib", "lzw"])
+def test_a_tile_that_declares_gigabytes_is_refused(compression: str | None) -> None:
+    for picture in (COLOR, COLOR16):
+        data = by_tifffile(picture, photometric="rgb", tile=(16, 16), compression=compression)
+        with pytest.raises(BadData, match="'x' would expand from"):
+            pixels_of(enlarged(data, 322, 323))
 
 
 def test_pages_in_a_circle_or_without_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,12 +169,14 @@ def test_every_cut_of_a_picture_is_refused_or_whole(kind: str) -> None:
     for length in (*range(0, len(data), step), len(data) - 1):
         try:
             got = pixels_of(data[:length], "cut.img")
-        except BadData as refusal:
-            assert "cut.img" in str(refusal)
-            assert "\n" not in str(refusal)
+        except BadData as fault:
+            refusal = str(fault)
         else:
             # what ends a file need not be there
             np.testing.assert_array_equal(got, whole)
+            continue
+        assert "cut.img" in refusal
+        assert "\n" not in refusal
 
 
 @pytest.mark.parametrize("kind", CUTS)
@@ -182,15 +187,13 @@ def test_damaged_bytes_never_raise_anything_else(kind: str) -> None:
         spoiled = bytearray(data)
         for place in rng.integers(0, len(data), 3):
             spoiled[place] = rng.integers(0, 256)
-        try:
+        with contextlib.suppress(BadData):
             pixels_of(bytes(spoiled), "x.img")
-        except BadData as refusal:
-            assert "\n" not in str(refusal)
 
 
 @pytest.mark.parametrize(
     "data", [b"%!PS-Adobe-3.0 EPSF-3.0\n", b"8BPS\0\1" + bytes(200), b"", b"<svg/>", b"\0\0\1\0" * 40]
 )
 def test_other_formats_are_not_even_opened(data: bytes) -> None:
-    with pytest.raises(BadData, match="'x.png' cannot be read as an image: it does not start like one"):
+    with pytest.raises(BadData, match=r"'x\.png' cannot be read as an image: it does not start like one"):
         header_of(data, "x.png")
