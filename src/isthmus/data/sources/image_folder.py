@@ -53,6 +53,7 @@ class ImageFolder(Source):
             )
         self.format = common_format(formats, options or DataOptions(), f"The folder {folder.name!r}")
         self.shape, self.dtype, self.brightest = self.format.shape, self.format.dtype, self.format.brightest
+        self.axes = "HWC"[: len(self.shape)]
 
     def __len__(self) -> int:
         """Number of examples."""
