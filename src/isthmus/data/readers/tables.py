@@ -1,5 +1,7 @@
 """Readers of tables."""
 
+from typing import TYPE_CHECKING
+
 from isthmus.data.base import Provenance
 from isthmus.data.dataset import Dataset
 from isthmus.data.memory import is_streamed, refuse_streaming
@@ -7,10 +9,14 @@ from isthmus.data.readers.datasets import dataset_of_frame
 from isthmus.data.readers.format import Format
 from isthmus.data.sources.parquet import ParquetFile
 from isthmus.data.storage.base import File
+from isthmus.data.tables.ipc import read_ipc
 from isthmus.data.tables.parquet import schema_of_parquet
 from isthmus.data.tables.reading import COMPRESSED, PARQUET_ENDINGS, TEXT_ENDINGS, check_extra, read_table
 from isthmus.data.tables.schema import Schema
 from isthmus.options import DataOptions
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def read_table_file(file: File, options: DataOptions, schema: Schema | None) -> Dataset:
@@ -30,6 +36,19 @@ def read_table_file(file: File, options: DataOptions, schema: Schema | None) -> 
     return dataset_of_frame(frame, options, path.name, schema, path=path, notes=notes)
 
 
+def read_arrow_file(file: File, options: DataOptions, schema: Schema | None) -> Dataset:
+    """A Feather file, or an Arrow IPC file or stream."""
+    check_extra(file.name)
+    refuse_streaming(file.name, options)
+    return _of_frame(read_ipc(file, options), (), file, options, schema)
+
+
+def _of_frame(
+    frame: "pd.DataFrame", notes: tuple[str, ...], file: File, options: DataOptions, schema: Schema | None
+) -> Dataset:
+    return dataset_of_frame(frame, options, file.name, schema, path=file.path, notes=notes)
+
+
 FORMATS = (
     Format(
         "CSV",
@@ -42,4 +61,14 @@ FORMATS = (
         options=("delimiter", "decimal", "thousands", "encoding", "comment", "header", "index"),
     ),
     Format("Parquet", PARQUET_ENDINGS, read_table_file, "table", "pyarrow", "tabular", options=("index",)),
+    Format(
+        "Arrow",
+        (".arrow", ".feather", ".ipc"),
+        read_arrow_file,
+        "table",
+        "pyarrow",
+        "tabular",
+        options=("index",),
+        limits="Feather 1; columns of lists, structures or bytes",
+    ),
 )
