@@ -1,6 +1,7 @@
 """Feather and Arrow IPC: the numbers, labels and names of tables; sizes and offsets that lie."""
 
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -95,8 +96,19 @@ def test_an_arrow_file_cannot_be_streamed(tmp_path: Path) -> None:
         opened(ipc(tmp_path / "t.arrow", pa.table({"a": [1.0]})), memory="stream")
 
 
-def test_a_buffer_that_would_expand_without_bound_is_refused_before_it_is_decompressed(tmp_path: Path) -> None:
-    path = ipc(tmp_path / "t.arrow", pa.table({"a": np.zeros(40_000_000)}), compression="zstd", rows=10**8)
+@pytest.mark.parametrize(
+    "column",
+    [
+        lambda: np.zeros(40_000_000),
+        lambda: ["w" * 300_000_000],
+        lambda: pa.DictionaryArray.from_arrays(pa.array([0], pa.int8()), ["w" * 300_000_000]),
+    ],
+    ids=["numbers", "a text", "a dictionary"],
+)
+def test_a_buffer_that_would_expand_without_bound_is_refused_before_it_is_decompressed(
+    tmp_path: Path, column: Callable[[], object]
+) -> None:
+    path = ipc(tmp_path / "t.arrow", pa.table({"a": column()}), compression="zstd", rows=10**8)
     assert path.stat().st_size < 2**21
     assert "would expand from" in (judge(lambda: opened(path), tmp_path) or "")
 
