@@ -13,6 +13,7 @@ from isthmus.data.base import Array
 from isthmus.data.dataset import Dataset
 from isthmus.data.memory import is_streamed
 from isthmus.data.opening import Data, open_data
+from isthmus.data.readers.known import format_of
 from isthmus.data.samplers.streams import Stream
 from isthmus.data.sources.arrays import Examples
 from isthmus.data.sources.base import Source, row_bytes
@@ -24,6 +25,8 @@ LARGE_BYTES, MANY_FILES = 2**26, 2000
 MOST_BYTES, MOST_STORED, MOST_ROWS = 2**27, 2**22, 10_000
 """Most bytes that are looked at in memory; and most values and examples on disk."""
 READABLE_IN_PARTS = (".npy", ".parquet")
+KINDS = {"CSV": "text table", "NumPy": "NumPy array", "NumPy archive": "NumPy archive"}
+"""What files of some formats are called."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +118,6 @@ def looked_at(source: Source) -> Sample:
 
 def kind_of_source(data: Any, dataset: Dataset, named: bool) -> str:
     """What was opened, in words, such as ``folder of images``."""
-    from isthmus.data.tables.reading import is_table_path
-
     if named:
         return "named data set"
     if not isinstance(data, str | Path):
@@ -126,6 +127,8 @@ def kind_of_source(data: Any, dataset: Dataset, named: bool) -> str:
         kinds = {"ImageFolder": "folder of images", "Joined": "folder of .npy or .parquet files"}
         located = getattr(dataset.train, "located", None) or dataset.train
         return kinds.get(type(located).__name__, "folder of IDX files")
-    known = {".npy": "NumPy array", ".npz": "NumPy archive", ".parquet": "Parquet table"}
-    suffix = path.suffix.lower()
-    return known.get(suffix, "text table" if is_table_path(path) else "IDX file")
+    known = format_of(path.name)
+    if known is None:
+        return "file"
+    nouns = {"table": "table", "arrays": "file", "images": "picture", "frames": "recording"}
+    return KINDS.get(known.name, f"{known.name} {nouns[known.holds]}")

@@ -3,11 +3,15 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from isthmus.data.opening import Data
+from isthmus.data.storage.disk import DiskFile
 from isthmus.data.tables.columns import located
 from isthmus.data.tables.frames import is_table, to_frame
 from isthmus.data.tables.names import column_names
 from isthmus.data.tables.reading import is_table_path, read_table
+from isthmus.data.tables.records import is_records_path, read_records
 from isthmus.data.tables.schema import infer_schema
 from isthmus.errors import BadData
 from isthmus.options import DataOptions
@@ -23,6 +27,11 @@ def unusable_columns(data: Data, options: DataOptions) -> dict[str, str]:
     """The columns without which a table could be used, each with the reason; empty if that is not what is wrong."""
     if isinstance(data, str | Path) and is_table_path(Path(data)) and Path(data).expanduser().is_file():
         frame = read_table(Path(data).expanduser(), options)[0]
+    elif isinstance(data, str | Path) and is_records_path(str(data)) and Path(data).expanduser().is_file():
+        table = read_records(DiskFile(Path(data).expanduser()), options)[0]
+        if isinstance(table, np.ndarray):
+            return {}
+        frame = table
     elif is_table(data):
         frame = to_frame(data)
     else:

@@ -5,7 +5,7 @@ from pathlib import Path
 from isthmus.data.dataset import Dataset
 from isthmus.data.formats.files import reading
 from isthmus.data.readers.folders import read_folder
-from isthmus.data.readers.known import format_of
+from isthmus.data.readers.known import advice_on, format_of
 from isthmus.data.storage.disk import DiskFile
 from isthmus.data.tables.schema import Schema
 from isthmus.errors import BadData
@@ -28,6 +28,8 @@ def read_path(path: Path, options: DataOptions, schema: Schema | None = None) ->
     if folder:
         return read_folder(path, options, schema)
     known = format_of(path.name)
+    if known is None and (advice := advice_on(path.name)):
+        raise BadData(f"{path.name!r} has a format that is not read. {advice}")
     if known is None:
         raise BadData(
             f"{path.name!r} has an unsupported extension. Use a .npy, .npz, .csv or .parquet file, a file whose name "
