@@ -226,7 +226,9 @@ def _elements(source: Any, wanted: set[str], file: File) -> Iterator[Element]:
                 path.append(element)
                 others += 1
             if count > MOST_IN_ROW or others > MOST_OTHERS or inner + len(path) > DEEPEST:
-                raise BadData(f"{file.name!r} is not a workbook as Excel writes it. Save it again, or pass a .csv file.")
+                raise BadData(
+                    f"{file.name!r} is not a workbook as Excel writes it. Save it again, or pass a .csv file."
+                )
         elif inner > 1:
             inner -= 1
         else:

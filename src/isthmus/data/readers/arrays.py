@@ -7,9 +7,11 @@ from isthmus.data.base import Array, Provenance, SourceFile
 from isthmus.data.dataset import Dataset
 from isthmus.data.formats.binary import npy_layout, read_idx, read_npy, read_npz
 from isthmus.data.formats.files import check_inside, source_file
+from isthmus.data.formats.sparse import is_sparse_archive
 from isthmus.data.memory import is_streamed, refuse_streaming
 from isthmus.data.readers.datasets import check_keys, dataset_of_arrays, dataset_of_splits
 from isthmus.data.readers.format import Format, refuse_labels
+from isthmus.data.readers.sparse import dataset_of_archive
 from isthmus.data.sources.numpy_file import NumpyFile
 from isthmus.data.storage.base import File
 from isthmus.data.tables.schema import Schema
@@ -32,7 +34,9 @@ def read_npz_file(file: File, options: DataOptions, schema: Schema | None) -> Da
     refuse_labels(file.name, options, schema)
     path = _on_disk(file)
     refuse_streaming(path.name, options)
-    arrays = read_npz(path, lambda keys: check_keys(keys, repr(path.name)))
+    arrays = read_npz(path, lambda keys: None if is_sparse_archive(keys) else check_keys(keys, repr(path.name)))
+    if is_sparse_archive(arrays):
+        return dataset_of_archive(arrays, file, options)
     return dataset_of_arrays(arrays, path.name, Provenance(str(path), (source_file(path),)))
 
 

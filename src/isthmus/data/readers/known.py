@@ -1,9 +1,9 @@
 """All file formats, in the order in which a name is compared with their extensions."""
 
-from isthmus.data.readers import arrays, records, tables
+from isthmus.data.readers import arrays, records, sparse, tables
 from isthmus.data.readers.format import Format
 
-FORMATS: tuple[Format, ...] = (*tables.FORMATS, *records.FORMATS, *arrays.FORMATS)
+FORMATS: tuple[Format, ...] = (*tables.FORMATS, *records.FORMATS, *arrays.FORMATS, *sparse.FORMATS)
 
 NOT_READ = {
     (".xls", ".xlsb", ".ods", ".numbers"): "Save it as .xlsx, or its sheet as .csv.",
