@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from isthmus.data.opening import Data
+from isthmus.data.readers.archives import data_file
 from isthmus.data.storage.disk import DiskFile
 from isthmus.data.tables.columns import located
 from isthmus.data.tables.frames import is_table, to_frame
@@ -25,10 +26,15 @@ MOST_COLUMNS = 2000
 
 def unusable_columns(data: Data, options: DataOptions) -> dict[str, str]:
     """The columns without which a table could be used, each with the reason; empty if that is not what is wrong."""
-    if isinstance(data, str | Path) and is_table_path(Path(data)) and Path(data).expanduser().is_file():
-        frame = read_table(Path(data).expanduser(), options)[0]
-    elif isinstance(data, str | Path) and is_records_path(str(data)) and Path(data).expanduser().is_file():
-        table = read_records(DiskFile(Path(data).expanduser()), options)[0]
+    if (
+        isinstance(data, str | Path)
+        and (is_table_path(Path(data)) or is_records_path(str(data)))
+        and Path(data).expanduser().is_file()
+    ):
+        file = data_file(DiskFile(Path(data).expanduser()), options)
+        if file is None:
+            return {}
+        table = (read_records if is_records_path(file.name) else read_table)(file, options)[0]
         if isinstance(table, np.ndarray):
             return {}
         frame = table

@@ -1,22 +1,21 @@
-"""Readers of binary arrays: ``.npy``, ``.npz`` and IDX, plain or gzipped.
+"""Readers of binary arrays: ``.npy``, ``.npz`` and IDX.
 
 Every size in a header is compared with the size of the file before memory is allocated, and nothing is unpickled.
 Arrays are interpreted (images, tables, labels) in ``arrays.py``.
 """
 
-import gzip
 import math
 import struct
 import warnings
 import zipfile
 from collections.abc import Callable
-from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import numpy as np
 
 from isthmus.data.base import Array
 from isthmus.data.formats.files import check_growth, check_size, reading
+from isthmus.data.storage.base import File
 from isthmus.errors import BadData
 
 IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -29,50 +28,50 @@ PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 AGAIN = "Save it again as a numeric array with numpy.save."
 
 
-def read_npy(path: Path) -> Array:
+def read_npy(file: File) -> Array:
     """The array of a ``.npy`` file.
 
     Raises:
         BadData: the file is damaged, holds a pickle, or is too large.
     """
-    with reading(path, "a .npy array"), path.open("rb") as stream:
-        _check_header(stream, path.stat().st_size, repr(path.name))
+    with reading(file.name, "a .npy array"), file.open() as stream:
+        _check_header(stream, file.size, repr(file.name))
         stream.seek(0)
         return _values(stream)
 
 
-def npy_layout(path: Path) -> tuple[tuple[int, ...], np.dtype[Any], int, bool]:
+def npy_layout(file: File) -> tuple[tuple[int, ...], np.dtype[Any], int, bool]:
     """Shape, data type, offset of the values in bytes, and whether the order is Fortran, of a ``.npy`` file.
 
     Raises:
         BadData: the file is damaged or holds a pickle.
     """
-    with reading(path, "a .npy array"), path.open("rb") as stream:
-        shape, by_column, dtype = _header(stream, path.stat().st_size, repr(path.name), bounded=False)
+    with reading(file.name, "a .npy array"), file.open() as stream:
+        shape, by_column, dtype = _header(stream, file.size, repr(file.name), bounded=False)
         return shape, dtype, stream.tell(), by_column
 
 
-def read_npz(path: Path, check: Callable[[list[str]], None] | None = None) -> dict[str, Array]:
+def read_npz(file: File, check: Callable[[list[str]], None] | None = None) -> dict[str, Array]:
     """All arrays of a ``.npz`` file by key; ``check`` may refuse the keys before any array is read.
 
     Raises:
         BadData: the file is damaged, holds a pickle or a member that is not an array, or is too large.
     """
-    with reading(path, "a .npz archive"), zipfile.ZipFile(path) as archive:
+    with reading(file.name, "a .npz archive"), file.open() as raw, zipfile.ZipFile(raw) as archive:
         members = {item.filename.removesuffix(".npy"): item for item in archive.infolist()}
         for item in members.values():
             if not item.filename.endswith(".npy") or item.compress_type not in PACKED:
                 raise BadData(
-                    f"{path.name!r} holds {item.filename[:60]!r}, which is not an array. Save it with numpy.savez."
+                    f"{file.name!r} holds {item.filename[:60]!r}, which is not an array. Save it with numpy.savez."
                 )
         if check is not None:
             check(sorted(members))
-        packed, total = path.stat().st_size, 0
+        total = 0
         for key, item in members.items():
             with archive.open(item) as stream:
-                total += _check_header(stream, item.file_size, f"{key!r} in {path.name!r}")
+                total += _check_header(stream, item.file_size, f"{key!r} in {file.name!r}")
         # compared with the whole file, because all members of a zip bomb may share the same few bytes
-        check_growth(total, packed, repr(path.name))
+        check_growth(total, file.packed, repr(file.name))
         arrays = {}
         for key, item in members.items():
             with archive.open(item) as stream:
@@ -129,8 +128,8 @@ def _header(stream: IO[bytes], size: int, where: str, *, bounded: bool) -> tuple
     return shape, by_column, dtype
 
 
-def read_idx(path: Path) -> Array:
-    """The array of an IDX file, plain or gzipped (detected by its first bytes).
+def read_idx(file: File) -> Array:
+    """The array of an IDX file.
 
     Format: two zero bytes, a type code, the number of axes, the length of each axis as a 32-bit integer, then the
     values, all big-endian.
@@ -138,15 +137,12 @@ def read_idx(path: Path) -> Array:
     Raises:
         BadData: the magic number, type code or sizes are wrong, or bytes are missing or in excess.
     """
-    with reading(path, "an IDX file"), path.open("rb") as raw:
-        zipped = raw.read(2) == b"\x1f\x8b"
-        raw.seek(0)
-        stream = cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if zipped else raw
-        return _idx_values(stream, path.name, path.stat().st_size if zipped else None)
+    with reading(file.name, "an IDX file"), file.open() as stream:
+        return _idx_values(stream, file.name, file.packed if file.compression else None)
 
 
 def _idx_values(stream: IO[bytes], name: str, packed: int | None) -> Array:
-    """The array in a stream; ``packed`` is the size of its file in bytes if it is gzipped."""
+    """The array in a stream; ``packed`` is the size of its file in bytes if it is compressed."""
     magic = _exactly(stream, 4, name)
     if magic[:2] != b"\0\0" or magic[2] not in IDX_TYPES or magic[3] == 0:
         raise BadData(

@@ -4,7 +4,24 @@ from isthmus.data.readers import arrays, records, sparse, tables
 from isthmus.data.readers.format import Format
 
 FORMATS: tuple[Format, ...] = (*tables.FORMATS, *records.FORMATS, *arrays.FORMATS, *sparse.FORMATS)
-
+MAGIC = {
+    b"\x93NUMPY": ".npy",
+    b"PAR1": ".parquet",
+    b"ARROW1": ".feather",
+    b"\x89HDF\r\n\x1a\n": ".h5",
+    b"MATLAB 5.0": ".mat",
+    b"SIMPLE  =": ".fits",
+    b"CDF\1": ".nc",
+    b"CDF\2": ".nc",
+    b"\x89PNG": ".png",
+    b"\xff\xd8\xff": ".jpg",
+    b"GIF8": ".gif",
+    b"BM": ".bmp",
+    b"II*\0": ".tif",
+    b"MM\0*": ".tif",
+}
+"""First bytes of formats, with an extension of each."""
+IDX_KINDS = (8, 9, 11, 12, 13, 14)
 NOT_READ = {
     (".xls", ".xlsb", ".ods", ".numbers"): "Save it as .xlsx, or its sheet as .csv.",
     (".sav", ".por", ".sas7bdat", ".xpt", ".dta", ".rds", ".rdata"): "Save it as .csv, .parquet or .feather.",
@@ -29,3 +46,25 @@ def format_of(name: str) -> Format | None:
     ('CSV', None)
     """
     return next((known for known in FORMATS if known.matches(name)), None)
+
+
+def format_by_start(head: bytes) -> Format | None:
+    """The format of a file by its first bytes, or ``None``: some formats cannot be recognized.
+
+    >>> format_by_start(b"PAR1....").name, format_by_start(b"a,b")
+    ('Parquet', None)
+    """
+    ending = next((ending for magic, ending in MAGIC.items() if head.startswith(magic)), "")
+    if head[:2] == b"\0\0" and len(head) > 3 and head[2] in IDX_KINDS and 1 <= head[3] <= 4:
+        ending = f".idx{head[3]}"
+    return format_of(f"x{ending}") if ending else None
+
+
+def known_words() -> str:
+    """What can be read, for messages.
+
+    >>> known_words()[:31]
+    'Known are CSV (.csv), Parquet ('
+    """
+    names = ", ".join(f"{known.name} ({known.endings[0]})" for known in FORMATS)
+    return f"Known are {names}, each also compressed or in a .zip or .tar archive, and folders and archives of pictures"

@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from isthmus.data.base import Provenance
 from isthmus.data.dataset import Dataset
 from isthmus.data.memory import refuse_streaming
-from isthmus.data.readers.datasets import dataset_of_frame, dataset_of_splits
+from isthmus.data.readers.datasets import dataset_of_frame, dataset_of_splits, provenance_of
 from isthmus.data.readers.format import Format, refuse_labels
 from isthmus.data.storage.base import File
 from isthmus.data.tables.records import ARROW, EXCEL, JSON, read_records
@@ -19,9 +18,8 @@ def read_records_file(file: File, options: DataOptions, schema: Schema | None) -
     table, notes = read_records(file, options, "" if schema is None else schema.decimal)
     if isinstance(table, np.ndarray):
         refuse_labels(file.name, options, schema)
-        provenance = Provenance(str(file.path), (file.record(),))
-        return dataset_of_splits(file.name, {"train": table}, {}, provenance)
-    return dataset_of_frame(table, options, file.name, schema, path=file.path, notes=notes)
+        return dataset_of_splits(file.name, {"train": table}, {}, provenance_of(file))
+    return dataset_of_frame(table, options, file.name, schema, file=file, notes=notes)
 
 
 FORMATS = (

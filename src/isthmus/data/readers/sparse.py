@@ -2,16 +2,15 @@
 
 from collections.abc import Callable, Mapping
 
-from isthmus.data.base import Array, Provenance
+from isthmus.data.base import Array
 from isthmus.data.dataset import Dataset
 from isthmus.data.formats.files import reading
 from isthmus.data.formats.sparse import SparseRows, read_matrix_market, read_svmlight, sparse_of_arrays
 from isthmus.data.memory import held, refuse_streaming
+from isthmus.data.readers.datasets import provenance_of
 from isthmus.data.readers.format import Format, refuse_labels
 from isthmus.data.sources.arrays import Examples
 from isthmus.data.storage.base import File
-from isthmus.data.storage.compressed import plain
-from isthmus.data.tables.reading import COMPRESSED
 from isthmus.data.tables.schema import Schema
 from isthmus.data.transforms.labels import encode_labels
 from isthmus.options import DataOptions
@@ -32,8 +31,9 @@ def _dataset(rows: SparseRows, file: File, options: DataOptions) -> Dataset:
     encoded, names = ({}, ()) if rows.labels is None else encode_labels({"train": rows.labels}, repr(file.name))
     examples = Examples(rows.x, encoded.get("train"), rows.group, name=file.name, file=file.name)
     source, streamed = held(examples, options)
-    provenance = Provenance(str(file.path), (file.record(),))
-    return Dataset(file.name, source, label_names=names, provenance=provenance, notes=rows.notes, streamed=streamed)
+    return Dataset(
+        file.name, source, label_names=names, provenance=provenance_of(file), notes=rows.notes, streamed=streamed
+    )
 
 
 def _reader(read: Callable[[File], SparseRows], kind: str) -> Callable[[File, DataOptions, Schema | None], Dataset]:
@@ -43,23 +43,19 @@ def _reader(read: Callable[[File], SparseRows], kind: str) -> Callable[[File, Da
         refuse_labels(file.name, options, schema)
         refuse_streaming(file.name, options)
         with reading(file.name, kind):
-            return _dataset(read(plain(file)), file, options)
+            return _dataset(read(file), file, options)
 
     return read_file
 
 
-def _packed(*endings: str) -> tuple[str, ...]:
-    return tuple(f"{ending}{packed}" for ending in endings for packed in ("", *COMPRESSED))
-
-
 FORMATS = (
     Format(
-        "Matrix Market", _packed(".mtx"), _reader(read_matrix_market, "a Matrix Market file"), "arrays", "scipy",
+        "Matrix Market", (".mtx",), _reader(read_matrix_market, "a Matrix Market file"), "arrays", "scipy",
         limits="complex numbers",
     ),
     Format(
         "svmlight",
-        _packed(".svmlight", ".libsvm", ".svm"),
+        (".svmlight", ".libsvm", ".svm"),
         _reader(read_svmlight, "an svmlight file"),
         "arrays",
         "scikit-learn",

@@ -109,6 +109,10 @@ class ArchiveTree(Tree):
         """One of the files."""
         return MemberFile(self, row)
 
+    def record(self) -> SourceFile:
+        """Name, size and checksum of the archive."""
+        return self.archive.record()
+
     def member(self, row: int) -> Member:
         """Where a file lies."""
         return Member(*self._members[:, row].tolist())
@@ -140,7 +144,13 @@ class MemberFile(File):
 
     def record(self) -> SourceFile:
         """Name, size and checksum of the archive."""
-        return self._tree.archive.record()
+        return self._tree.record()
+
+    def beside(self, name: str) -> File | None:
+        """Another file in the same folder of the archive."""
+        path = posixpath.join(posixpath.dirname(self.name), name)
+        row = next((row for row in range(len(self._tree)) if self._tree.names(np.array([row])) == [path]), None)
+        return None if row is None else self._tree.file(row)
 
 
 def cleaned(name: str, where: str) -> str:
@@ -216,6 +226,6 @@ def check_members(count: int, where: str) -> None:
     """
     if count > MOST_MEMBERS:
         raise BadData(
-            f"{where} holds more than {MOST_MEMBERS:,} files, but at most that many are read. Extract it and pass the folder, "
-            "or save the examples as one .npy file."
+            f"{where} holds more than {MOST_MEMBERS:,} files, but at most that many are read. Extract it and pass the "
+            "folder, or save the examples as one .npy file."
         )

@@ -7,7 +7,9 @@ a path too, for readers by position.
 import hashlib
 from abc import ABC, abstractmethod
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
+
+import numpy as np
 
 from isthmus.data.base import Array, SourceFile
 
@@ -43,6 +45,14 @@ class File(ABC):
     def record(self) -> SourceFile:
         """Name, size and checksum of the file on disk: of an archive, if it lies in one."""
 
+    def beside(self, name: str) -> "File | None":
+        """Another file in the same folder, by its name there; ``None`` if there is none, or no folder.
+
+        Raises:
+            BadData: it leads out of the folder.
+        """
+        return None
+
     @property
     def suffix(self) -> str:
         """Extension in lower case, such as ``.npy``; that of a compression is left out."""
@@ -57,10 +67,12 @@ class Tree(ABC):
     Attributes:
         name: name of the folder or archive, for messages.
         origin: path or address that is opened again for the same files.
+        folder: folders that the names of all files of an archive start with there, which are left out of the names.
     """
 
     name: str
     origin: str = ""
+    folder: str = ""
 
     @abstractmethod
     def __len__(self) -> int:
@@ -90,10 +102,19 @@ class Tree(ABC):
     def file(self, row: int) -> File:
         """One of the files."""
 
+    def record(self) -> SourceFile:
+        """Name, size and checksum of all files: by their names and sizes."""
+        digest, total = hashlib.sha256(), 0
+        for row in range(len(self)):
+            size = self.size(row)
+            total += size
+            digest.update(f"{self.names(np.array([row]))[0]} {size}\n".encode(errors="surrogateescape"))
+        return SourceFile(self.name, total, digest.hexdigest(), sampled=True)
+
 
 def digest_of(stream: BinaryIO) -> str:
     """SHA-256 of the bytes of a stream, 64 hexadecimal digits."""
-    return hashlib.file_digest(stream, "sha256").hexdigest()
+    return hashlib.file_digest(cast(Any, stream), "sha256").hexdigest()
 
 
 COMPRESSED = {".gz": "", ".bz2": "", ".xz": "", ".zst": ""}

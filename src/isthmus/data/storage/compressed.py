@@ -4,11 +4,13 @@ import bz2
 import gzip
 import lzma
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
 from isthmus.data.base import SourceFile
 from isthmus.data.formats.files import reading
 from isthmus.data.storage.base import File
+from isthmus.data.storage.disk import DiskFile
 from isthmus.data.storage.streams import PIECE, Held
 from isthmus.errors import MissingExtra
 
@@ -47,6 +49,25 @@ def plain(file: File) -> File:
     return CompressedFile(file, compression) if compression else file
 
 
+def on_disk(path: Path) -> File:
+    """A file on disk, decompressed if its first bytes say that it is compressed.
+
+    Raises:
+        BadData: it cannot be read, or expands like a decompression bomb.
+        MissingExtra: the library that decompresses it is not installed.
+    """
+    return plain(DiskFile(path))
+
+
+def in_one_piece(file: File) -> File:
+    """The file; one in a zip archive is decompressed once, for readers that open it several times.
+
+    Raises:
+        BadData: it is damaged, or expands like a decompression bomb.
+    """
+    return CompressedFile(file, "zip") if file.compression == "zip" else file
+
+
 class CompressedFile(File):
     """What is in a compressed file; it is decompressed when this is created.
 
@@ -69,6 +90,10 @@ class CompressedFile(File):
     def record(self) -> SourceFile:
         """Name, size and checksum of the compressed file."""
         return self._file.record()
+
+    def beside(self, name: str) -> File | None:
+        """Another file in the same folder."""
+        return self._file.beside(name)
 
 
 def _ungzipped(raw: BinaryIO) -> Iterator[bytes]:
@@ -121,4 +146,5 @@ PIECES: dict[str, Callable[[BinaryIO], Iterator[Any]]] = {
     "bzip2": _unpacked_bz2,
     "xz": _unpacked_xz,
     "Zstandard": _unpacked_zst,
+    "zip": _pieces,
 }

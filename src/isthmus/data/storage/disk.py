@@ -21,6 +21,7 @@ class DiskFile(File):
     Args:
         path: where it lies.
         name: its name, for messages; that of the path if empty.
+        origin: the address that it is a copy of; the path if empty.
 
     Raises:
         BadData: it does not exist or cannot be read.
@@ -28,8 +29,8 @@ class DiskFile(File):
 
     path: Path
 
-    def __init__(self, path: Path, name: str = "") -> None:
-        self.path, self.name, self.origin = path, name or path.name, str(path)
+    def __init__(self, path: Path, name: str = "", origin: str = "") -> None:
+        self.path, self.name, self.origin = path, name or path.name, origin or str(path)
         with reading(self.name, "a file"):
             self.size = self.packed = path.stat().st_size
 
@@ -40,6 +41,14 @@ class DiskFile(File):
     def record(self) -> SourceFile:
         """Name, size and checksum."""
         return source_file(self.path)
+
+    def beside(self, name: str) -> "DiskFile | None":
+        """Another file in the same folder."""
+        path = self.path.with_name(name)
+        if not path.is_file():
+            return None
+        check_inside(path, path.parent)
+        return DiskFile(path)
 
 
 class DiskTree(Tree):

@@ -82,7 +82,7 @@ def _headers(stream: BinaryIO, where: str) -> Iterator[tarfile.TarInfo]:
             if info.size < 0 or archive.offset <= at:
                 raise BadData(f"{where} has a damaged header: a file of {info.size:,} bytes. Create it again.")
             at = archive.offset
-            archive.members.clear()
+            archive.members.clear()  # type: ignore[attr-defined]
             yield info
         stream.seek(archive.offset)
         # such a block ends the list for tarfile, as an empty one does

@@ -15,7 +15,7 @@ from isthmus.data.storage.streams import PIECE, SPILL, Held, sliced
 from isthmus.errors import BadData
 
 LONGEST_COMMENT, LONGEST_TARGET = 2**16, 2**12
-STORED, DEFLATED = 0, 8
+STORED, DEFLATED, LOCKED = 0, 8, -1
 ENCRYPTED, IN_UTF8 = 1, 0x800
 END, END64, ENTRY, LOCAL = b"PK\5\6", b"PK\6\6", b"PK\1\2", b"PK\3\4"
 MARKS = (LOCAL, END)
@@ -31,13 +31,13 @@ class _End(NamedTuple):
     """What the end of an archive says.
 
     Attributes:
-        count: number of entries.
+        entries: number of entries.
         start: position of their list.
         length: its length in bytes.
         shift: number of bytes before the archive, by which positions are larger than they say.
     """
 
-    count: int
+    entries: int
     start: int
     length: int
     shift: int
@@ -55,7 +55,7 @@ class ZipTree(ArchiveTree):
     def _listed(self, stream: BinaryIO) -> tuple[Members, dict[str, str]]:
         where, size = repr(self.name), stream.seek(0, 2)
         end = _end(stream, size, where)
-        check_members(end.count, where)
+        check_members(end.entries, where)
         members, links = Members(where), Members(where)
         stream.seek(end.start)
         for name, member, mode in _entries(stream, end, where):
@@ -66,13 +66,12 @@ class ZipTree(ArchiveTree):
 
     def _opened(self, row: int) -> BinaryIO:
         where, member = f"{self._names[row][:200]!r} in {self.name!r}", self.member(row)
-        stream = self.archive.open()
-        if member.kind == STORED and member.size > SPILL:
-            # read twice, because a wrong checksum is only known at the end
-            for _ in _unpacked(stream, member, where):
-                pass
-            return sliced(stream, _start(stream, member.place, where), member.size)
-        with stream:
+        with self.archive.open() as stream:
+            if member.kind == STORED and member.size > SPILL:
+                # read twice, because a wrong checksum is only known at the end
+                for _ in _unpacked(stream, member, where):
+                    pass
+                return sliced(self.archive.open(), _start(stream, member.place, where), member.size)
             pieces = _unpacked(stream, member, where)
             return io.BytesIO(b"".join(pieces)) if member.size <= SPILL else Held(pieces, member.packed, where).open()
 
@@ -127,7 +126,7 @@ def _entries(stream: BinaryIO, end: _End, where: str) -> Iterator[tuple[str, Mem
     """The entries of the list at the end of an archive: name, member, and mode on Unix.
 
     Raises:
-        BadData: the list is damaged, or a file is encrypted or compressed in a way that is not supported.
+        BadData: the list is damaged.
     """
     left = end.length
     while left > 0:
@@ -140,13 +139,17 @@ def _entries(stream: BinaryIO, end: _End, where: str) -> Iterator[tuple[str, Mem
         if FULL in (packed, size, place):
             size, packed, place = _larger(rest[named : named + more], size, packed, place)
         name = _decoded(rest[:named], flags)
-        if size and not name.endswith("/"):
-            _check_kind(kind, flags, f"{name[:60]!r} in {where}")
-        yield name, Member(place + end.shift, packed, size, kind, check), mode >> 16 if system == UNIX else 0
+        member = Member(place + end.shift, packed, size, LOCKED if flags & ENCRYPTED else kind, check)
+        yield name, member, mode >> 16 if system == UNIX else 0
 
 
-def _check_kind(kind: int, flags: int, where: str) -> None:
-    if flags & ENCRYPTED:
+def _check_kind(kind: int, where: str) -> None:
+    """Refuse what cannot be decompressed.
+
+    Raises:
+        BadData: the file is encrypted, or compressed in a way that is not supported.
+    """
+    if kind == LOCKED:
         raise BadData(f"{where} is encrypted. Extract it with its password, and pass what you get.")
     if kind not in (STORED, DEFLATED):
         raise BadData(
@@ -207,8 +210,9 @@ def _unpacked(stream: BinaryIO, member: Member, where: str) -> Iterator[bytes]:
     """The bytes of a file, piece by piece; their number and checksum are those of the list.
 
     Raises:
-        BadData: they are not, or expand like a decompression bomb.
+        BadData: they are not, expand like a decompression bomb, are encrypted or compressed in an unknown way.
     """
+    _check_kind(member.kind, where)
     check_growth(member.size, member.packed, where)
     _start(stream, member.place, where)
     pieces = _raw(stream, member.packed) if member.kind == STORED else _inflated(_raw(stream, member.packed))

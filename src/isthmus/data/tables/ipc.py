@@ -6,7 +6,6 @@ was read is validated before it is used, because offsets and indices inside a fi
 
 import struct
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,7 +38,7 @@ def read_ipc(file: File, options: DataOptions) -> "pd.DataFrame":
     """
     import pyarrow as pa
 
-    with reading(Path(file.name), "an Arrow table"):
+    with reading(file.name, "an Arrow table"):
         check_growth(file.size, file.packed, repr(file.name))
         with file.open() as stream:
             data = stream.read()

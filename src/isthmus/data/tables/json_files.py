@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Iterator
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,14 +26,11 @@ LONE = re.compile(r"\\u[dD][89a-fA-F]")
 """An escape of a character of two parts, one of which may be absent."""
 
 
-def read_json(
-    content: Content, name: str, options: DataOptions, *, lines: bool
-) -> "tuple[pd.DataFrame | Array, tuple[str, ...]]":
+def read_json(content: Content, options: DataOptions, *, lines: bool) -> "tuple[pd.DataFrame | Array, tuple[str, ...]]":
     """The table of a JSON file; or an array (N, ...), if its rows are lists of lists of numbers.
 
     Args:
         content: its characters.
-        name: the file, for messages.
         options: ``key`` names the entry of an object that holds the rows.
         lines: whether each line is a row; otherwise the file may be either.
 
@@ -44,7 +40,8 @@ def read_json(
     Raises:
         BadData: it is damaged, too large, or not a table; the message names the line.
     """
-    with reading(Path(name), "a table of JSON"):
+    name = content.file.name
+    with reading(name, "a table of JSON"):
         _check_values(content, name)
         whole = None if lines else _whole(content)
         row = "line" if whole is None else "row"

@@ -1,6 +1,7 @@
 """Parquet files as tables, in memory and batch by batch; their sizes are checked by their footers first."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from isthmus.data.base import Array
 from isthmus.data.formats.files import LARGEST, check_growth, reading
+from isthmus.data.storage.base import File
 from isthmus.data.tables.arrow import MOST_TEXT, check_names, frame_of, is_number, kinds, written_out
 from isthmus.data.tables.schema import Schema, infer_schema
 from isthmus.errors import BadData
@@ -21,7 +23,7 @@ SAMPLE = 10_000
 """Rows by which the columns of a file that is streamed are decided."""
 
 
-def read_parquet(path: Path, options: DataOptions) -> "pd.DataFrame":
+def read_parquet(file: File, options: DataOptions) -> "pd.DataFrame":
     """The table of a Parquet file, with the index that pandas stored in it.
 
     Columns of lists, structures or bytes are not read: each holds empty ones, by which it is refused unless it is
@@ -30,20 +32,30 @@ def read_parquet(path: Path, options: DataOptions) -> "pd.DataFrame":
     Raises:
         BadData: the file is damaged or too large, or two columns have the same name.
     """
-    from pyarrow import parquet
-
-    with reading(path, "a .parquet table"):
-        with parquet.ParquetFile(path) as file:
-            check_footer(file.metadata, path)
-            schema = file.schema_arrow
-        check_names(schema, path.name)
+    with reading(file.name, "a .parquet table"):
+        with _opened(file) as found:
+            check_footer(found.metadata, file)
+            schema = found.schema_arrow
+        check_names(schema, file.name)
         flat, texts, nested = kinds(schema, set(options.exclude))
         # a long string that many rows repeat is stored once
-        with parquet.ParquetFile(path, read_dictionary=texts) as file:
-            return frame_of(written_out(file.read(columns=flat), texts), nested)
+        with _opened(file, texts) as found:
+            return frame_of(written_out(found.read(columns=flat), texts), nested)
 
 
-def check_footer(footer: Any, path: Path) -> None:
+@contextmanager
+def _opened(file: File, texts: Sequence[str] = ()) -> "Iterator[Any]":
+    """An open Parquet file, by its path if it has one."""
+    from pyarrow import parquet
+
+    with (
+        nullcontext(file.path) if file.path is not None else file.open() as where,
+        parquet.ParquetFile(where, read_dictionary=list(texts)) as found,
+    ):
+        yield found
+
+
+def check_footer(footer: Any, file: File) -> None:
     """Refuse a Parquet file by the size in its footer, before any of it is decompressed.
 
     Raises:
@@ -51,7 +63,7 @@ def check_footer(footer: Any, path: Path) -> None:
     """
     groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
     unpacked = sum(group.total_byte_size for group in groups)
-    check_growth(max(unpacked, 8 * footer.num_rows * footer.num_columns), path.stat().st_size, repr(path.name))
+    check_growth(max(unpacked, 8 * footer.num_rows * footer.num_columns), file.packed, repr(file.name))
 
 
 def schema_of_parquet(path: Path, options: DataOptions) -> Schema:

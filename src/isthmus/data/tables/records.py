@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING
 
 from isthmus.data.base import Array
 from isthmus.data.formats.files import reading
-from isthmus.data.storage.base import File
+from isthmus.data.storage.base import File, plain_name
 from isthmus.data.tables.content import load
 from isthmus.data.tables.ipc import read_ipc
 from isthmus.data.tables.json_files import read_json
-from isthmus.data.tables.reading import COMPRESSED, check_extra
+from isthmus.data.tables.reading import check_extra
 from isthmus.data.tables.sheets import read_excel
 from isthmus.options import DataOptions
 
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ARROW, EXCEL = (".feather", ".arrow", ".ipc"), (".xlsx", ".xlsm")
-LINES, WHOLE = (".jsonl", ".ndjson"), (".json",)
-JSON = tuple(f"{text}{packed}" for text in (*LINES, *WHOLE) for packed in ("", *COMPRESSED))
+JSON = (".jsonl", ".ndjson", ".json")
 """Extensions."""
 
 
@@ -27,7 +26,7 @@ def is_records_path(name: str) -> bool:
     >>> is_records_path("a.XLSX"), is_records_path("a.jsonl.gz"), is_records_path("a.csv")
     (True, True, False)
     """
-    return name.lower().endswith((*ARROW, *EXCEL, *JSON))
+    return plain_name(name).lower().endswith((*ARROW, *EXCEL, *JSON))
 
 
 def read_records(file: File, options: DataOptions, prefer: str = "") -> "tuple[pd.DataFrame | Array, tuple[str, ...]]":
@@ -43,14 +42,12 @@ def read_records(file: File, options: DataOptions, prefer: str = "") -> "tuple[p
         MissingExtra: a library that reads it is not installed.
     """
     check_extra(file.name)
-    name = file.name.lower()
+    name = plain_name(file.name).lower()
     if name.endswith(EXCEL):
         check_extra(file.name, "openpyxl")
         return read_excel(file, options, prefer)
     if name.endswith(ARROW):
         return read_ipc(file, options), ()
-    assert file.path is not None
     with reading(file.name, "a table of JSON"):
-        content = load(file.path, options.encoding)
-    lines = not any(name.endswith(f"{text}{packed}") for text in WHOLE for packed in ("", *COMPRESSED))
-    return read_json(content, file.name, options, lines=lines)
+        content = load(file, options.encoding)
+    return read_json(content, options, lines=not name.endswith(".json"))

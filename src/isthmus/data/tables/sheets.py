@@ -6,9 +6,9 @@ So a title above the names, a row of units or numbers stored as text mean the sa
 import csv
 import datetime
 import io
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
+from isthmus.data.base import SourceFile
 from isthmus.data.formats.files import check_growth, reading
 from isthmus.data.formats.workbook import Merged, Sheet, read_sheet
 from isthmus.data.storage.base import File
@@ -43,7 +43,7 @@ def read_excel(file: File, options: DataOptions, prefer: str = "") -> "tuple[pd.
     Raises:
         BadData: it is damaged or too large, or has no such sheet.
     """
-    with reading(Path(file.name), "a workbook of Excel"):
+    with reading(file.name, "a workbook of Excel"):
         sheet = read_sheet(file, options.key)
         notes = _notes(sheet, options)
         _fill_merged(sheet, file.name)
@@ -138,6 +138,20 @@ def _check_formulas(sheet: Sheet, frame: "pd.DataFrame", name: str, options: Dat
         )
 
 
+class _Text(File):
+    """The cells of a workbook as a text file."""
+
+    def __init__(self, file: File, data: bytes) -> None:
+        self._file, self._data, self.name = file, data, file.name
+        self.size = self.packed = len(data)
+
+    def open(self) -> BinaryIO:
+        return io.BytesIO(self._data)
+
+    def record(self) -> SourceFile:
+        return self._file.record()
+
+
 def _frame(sheet: Sheet, file: File, options: DataOptions, prefer: str) -> "tuple[pd.DataFrame, tuple[str, ...]]":
     """The table of the cells, read as a text."""
     numbers = sorted(sheet.rows)
@@ -154,13 +168,13 @@ def _frame(sheet: Sheet, file: File, options: DataOptions, prefer: str) -> "tupl
         for column, value in zip(*sheet.rows[number], strict=True):
             cells[places[column]] = _written(value, numerals.decimal)
         writer.writerow(cells)
-    content = Content(Path(file.name), "utf-8", "", text.getvalue().encode("utf-8", "replace"))
+    content = Content(_Text(file, text.getvalue().encode("utf-8", "replace")), "utf-8")
     with content.open() as stream:
         lines = [(n + 1, line) for n, line in zip(range(SAMPLE_LINES), stream, strict=False)]
     heading = find_heading(split(lines, DELIMITER), [], numerals, options.header, repr(file.name))
     told = DataOptions(decimal="," if numerals.decimal == "," else ".", thousands=numerals.thousands or "none")
     dialect = Dialect(content, DELIMITER, numerals, "", '"', heading, told=told)
-    frame = read_delimited(Path(file.name), dialect)
+    frame = read_delimited(dialect)
     empty = numbers[-1] - numbers[0] + 1 - len(numbers)
     gaps = [f"{empty:,} empty row{'' if empty == 1 else 's'} inside the sheet left out."] if empty else []
     return frame, (*gaps, *([note] if note else []), *heading.notes, *frame.attrs.pop(NOTES, ()))
