@@ -18,11 +18,15 @@ FREE, GROWTH = 2**28, 250
 
 
 @contextmanager
-def reading(path: Path, kind: str) -> Iterator[None]:
+def reading(name: str | Path, kind: str) -> Iterator[None]:
     """Convert any exception of a decoder inside the block to a ``BadData`` that names the file.
 
     Decoders of other libraries raise many types of exceptions on damaged bytes (``struct.error``, ``zlib.error``,
     ``SyntaxError`` from Pillow ...), so all are caught; the original is kept as the cause.
+
+    Args:
+        name: the file, or its name.
+        kind: what it is read as, such as ``an IDX file``.
 
     Raises:
         BadData: for any exception except those of Isthmus, which are raised unchanged.
@@ -33,7 +37,7 @@ def reading(path: Path, kind: str) -> Iterator[None]:
         raise
     except Exception as fault:
         raise BadData(
-            f"{path.name!r} cannot be read as {kind}: {one_line(fault)}. "
+            f"{name.name if isinstance(name, Path) else name!r} cannot be read as {kind}: {one_line(fault)}. "
             "Check that the file is complete and in that format, or create it again."
         ) from fault
 

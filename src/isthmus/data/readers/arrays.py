@@ -5,10 +5,10 @@ from pathlib import Path
 
 from isthmus.data.base import Array, Provenance, SourceFile
 from isthmus.data.dataset import Dataset
-from isthmus.data.formats.binary import npy_layout, read_idx, read_npy, read_npz
+from isthmus.data.formats.binary import npy_layout, read_idx, read_npy
 from isthmus.data.formats.files import check_inside, source_file
 from isthmus.data.memory import is_streamed, refuse_streaming
-from isthmus.data.readers.datasets import check_keys, dataset_of_arrays, dataset_of_splits
+from isthmus.data.readers.datasets import dataset_of_splits
 from isthmus.data.readers.format import Format, refuse_labels
 from isthmus.data.sources.numpy_file import NumpyFile
 from isthmus.data.storage.base import File
@@ -25,15 +25,6 @@ def read_npy_file(file: File, options: DataOptions, schema: Schema | None) -> Da
         source = NumpyFile(path)
         return Dataset(path.name, source, provenance=Provenance(str(path), source.files()), streamed=True)
     return dataset_of_splits(path.name, {"train": read_npy(path)}, {}, Provenance(str(path), (source_file(path),)))
-
-
-def read_npz_file(file: File, options: DataOptions, schema: Schema | None) -> Dataset:
-    """The data set of a ``.npz`` file in one of the supported layouts."""
-    refuse_labels(file.name, options, schema)
-    path = _on_disk(file)
-    refuse_streaming(path.name, options)
-    arrays = read_npz(path, lambda keys: check_keys(keys, repr(path.name)))
-    return dataset_of_arrays(arrays, path.name, Provenance(str(path), (source_file(path),)))
 
 
 def read_idx_files(path: Path, images: dict[str, Path], options: DataOptions) -> Dataset:
@@ -76,7 +67,6 @@ def _on_disk(file: File) -> Path:
 
 FORMATS = (
     Format("NumPy", (".npy",), read_npy_file, "arrays", "numpy", guessed="meaning of the axes"),
-    Format("NumPy archive", (".npz",), read_npz_file, "arrays", "numpy", limits="known names of arrays"),
     Format(
         "IDX",
         tuple(

@@ -1,9 +1,9 @@
 """All file formats, in the order in which a name is compared with their extensions."""
 
-from isthmus.data.readers import arrays, tables
+from isthmus.data.readers import arrays, stores, tables
 from isthmus.data.readers.format import Format
 
-FORMATS: tuple[Format, ...] = (*tables.FORMATS, *arrays.FORMATS)
+FORMATS: tuple[Format, ...] = (*tables.FORMATS, *arrays.FORMATS, *stores.FORMATS)
 
 
 def format_of(name: str) -> Format | None:

@@ -1,0 +1,130 @@
+"""The data set of a file of named arrays, for all formats."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from isthmus.data.base import Array, Provenance
+from isthmus.data.dataset import Dataset
+from isthmus.data.formats.stores.base import ArrayStore
+from isthmus.data.formats.stores.npz import NpzStore
+from isthmus.data.memory import is_streamed, refuse_streaming
+from isthmus.data.readers.choosing import Choice, Shaped, choose, is_aligned, labels_of, listed
+from isthmus.data.readers.datasets import dataset_of_splits, shaped_like
+from isthmus.data.readers.format import Format, Reader
+from isthmus.data.sources.stored_array import StoredArray
+from isthmus.data.storage.base import File
+from isthmus.data.tables.schema import Schema
+from isthmus.data.transforms.labels import encode_labels
+from isthmus.data.transforms.layout import check_numbers
+from isthmus.errors import BadData
+from isthmus.options import DataOptions
+
+
+def reader_of(open_store: Callable[[File], ArrayStore]) -> Reader:
+    """The reader of a format of named arrays."""
+
+    def read(file: File, options: DataOptions, schema: Schema | None) -> Dataset:
+        return dataset_of_store(open_store(file), options)
+
+    return read
+
+
+def dataset_of_store(store: ArrayStore, options: DataOptions) -> Dataset:
+    """The arrays of a file that the options name or that can be told from the others: read, or streamed.
+
+    Raises:
+        BadData: it cannot be told which array to use, or one cannot be read.
+    """
+    chosen = choose(store.arrays, options, repr(store.name), store.left_out)
+    values = sum(math.prod(store.arrays[key].shape) for key in chosen.x.values())
+    if not store.streams:
+        refuse_streaming(store.name, options)
+    if store.streams and is_streamed(values, options):
+        return _streamed(store, chosen)
+    store.check_arrays(*chosen.x.values(), *chosen.y.values())
+    arrays = {key: store.read(key) for key in (*chosen.x.values(), *chosen.y.values())}
+    provenance = Provenance(str(store.file.path or store.name), (store.file.record(),))
+    return dataset_of_choice(arrays, chosen, store.name, provenance)
+
+
+def dataset_of_arrays(arrays: Mapping[str, Array], name: str, provenance: Provenance, options: DataOptions) -> Dataset:
+    """The data set of arrays in memory by name.
+
+    Raises:
+        BadData: it cannot be told which array to use, or the arrays do not match.
+    """
+    return dataset_of_choice(arrays, choose(arrays, options, repr(name)), name, provenance)
+
+
+def dataset_of_choice(arrays: Mapping[str, Array], chosen: Choice, name: str, provenance: Provenance) -> Dataset:
+    """The data set of the chosen arrays, with what was chosen as its notes."""
+    x = {split: arrays[key] for split, key in chosen.x.items()}
+    y, notes = {}, list(chosen.notes)
+    for split, key in chosen.y.items():
+        check_numbers(x[split].dtype, f"The {split} split of {name!r}")
+        if chosen.paired and arrays[key].ndim > 1 and shaped_like(x[split], arrays[key]).shape != x[split].shape:
+            raise BadData(
+                f"{name!r} has inputs {chosen.x[split]!r} of shape {x[split].shape}, but targets {key!r} of shape "
+                f"{arrays[key].shape}. Pass one target of the same shape per input."
+            )
+        labels = _usable(arrays[key], x[split], key, chosen, name)
+        if labels is None:
+            notes.append(f"{key!r} is left out: its values are neither whole numbers nor texts.")
+        else:
+            y[split] = labels
+    return replace(dataset_of_splits(name, x, y, provenance), notes=tuple(notes))
+
+
+def _usable(values: Array, x: Shaped, key: str, chosen: Choice, name: str) -> Array | None:
+    """Labels or targets that can be used; ``None`` for others that no option named.
+
+    Raises:
+        BadData: an option names them.
+    """
+    found = labels_of(values, x) if is_aligned(values, x) else None
+    if found is None and chosen.named:
+        raise BadData(
+            f"{key!r} in {name!r} cannot be the labels of {x.shape[0]:,} examples: its shape is {values.shape} and its "
+            f"type {values.dtype}. Set data.labels to an array with one whole number or text per example, or leave it out."
+        )
+    return found
+
+
+def _streamed(store: ArrayStore, chosen: Choice) -> Dataset:
+    """The data set of arrays that stay in their file; labels are read, as they are small."""
+    sources, y = {}, {}
+    notes = list(chosen.notes)
+    for split, key in chosen.x.items():
+        check_numbers(store.arrays[key].dtype, f"The {split} split of {store.name!r}")
+        sources[split] = StoredArray(store, key)
+    for split, key in chosen.y.items():
+        if store.arrays[key].shape == store.arrays[chosen.x[split]].shape:
+            raise BadData(
+                f"{store.name!r} holds pairs of inputs and targets ({listed(store.arrays, (chosen.x[split], key))}), "
+                "which cannot be streamed. Set data.key to the one to use."
+            )
+        store.check_arrays(key)
+        labels = _usable(store.read(key), sources[split].like, key, chosen, store.name)
+        if labels is None:
+            notes.append(f"{key!r} is left out: its values are neither whole numbers nor texts.")
+        else:
+            y[split] = labels
+    encoded, names = encode_labels(y, repr(store.name)) if y else ({}, ())
+    labeled = {split: source.labeled(encoded.get(split)) for split, source in sources.items()}
+    return Dataset(
+        store.name,
+        labeled["train"],
+        labeled.get("valid"),
+        labeled.get("test"),
+        label_names=names,
+        provenance=Provenance(str(store.file.path or store.name), labeled["train"].files()),
+        notes=tuple(notes),
+        streamed=True,
+    )
+
+
+CHOICE = {"guessed": "which array holds the examples, and which the labels", "options": ("key", "labels")}
+FORMATS = (
+    Format("NumPy archive", (".npz",), reader_of(NpzStore), "arrays", "numpy", limits="Python objects", **CHOICE),
+)
