@@ -79,7 +79,7 @@ def test_an_end_that_two_paths_share_is_refused():
 
 @pytest.mark.parametrize(
     "stored",
-    [DIGITS[:, None], DIGITS[None], DIGITS.astype(float), np.eye(4)[DIGITS], np.eye(4, dtype=np.uint8)[DIGITS]],
+    [DIGITS[:, None], DIGITS[None], DIGITS.astype(float), np.eye(5)[DIGITS], np.eye(5, dtype=np.uint8)[DIGITS]],
     ids=["column", "row", "floats", "one-hot", "one-hot bytes"],
 )
 def test_labels_may_be_a_column_a_row_or_one_hot(stored: np.ndarray):
@@ -104,7 +104,7 @@ def test_numbers_that_are_no_classes_are_left_out_unless_they_are_named():
 
 
 def test_rows_with_two_ones_are_no_classes():
-    two = np.eye(4)[DIGITS]
+    two = np.eye(5)[DIGITS]
     two[2] = 1
     assert opened({"x": X, "y": two}).train.labels is None
 
@@ -118,5 +118,5 @@ def test_a_target_of_the_shape_of_x_is_a_target():
 def test_an_array_of_objects_beside_the_examples_is_left_out(tmp_path: Path):
     dataset = opened({"x": X, "info": np.array([{"a": 1}, None])}, tmp_path)
     np.testing.assert_array_equal(dataset.train.x, X)
-    with pytest.raises(BadData, match="'info' in 'a.npz' holds a pickle"):
+    with pytest.raises(BadData, match=r"'info' in 'a\.npz' holds a pickle"):
         opened({"x": X, "info": np.array([{"a": 1}, None])}, tmp_path, key="info")

@@ -7,7 +7,11 @@ from dataclasses import replace
 from isthmus.data.base import Array, Provenance
 from isthmus.data.dataset import Dataset
 from isthmus.data.formats.stores.base import ArrayStore
+from isthmus.data.formats.stores.hdf5 import Hdf5Store
+from isthmus.data.formats.stores.matlab import open_matlab
 from isthmus.data.formats.stores.npz import NpzStore
+from isthmus.data.formats.stores.safetensors import SafetensorsStore
+from isthmus.data.formats.stores.torch_file import TorchStore
 from isthmus.data.memory import is_streamed, refuse_streaming
 from isthmus.data.readers.choosing import Choice, Shaped, choose, is_aligned, labels_of, listed
 from isthmus.data.readers.datasets import dataset_of_splits, shaped_like
@@ -85,8 +89,8 @@ def _usable(values: Array, x: Shaped, key: str, chosen: Choice, name: str) -> Ar
     found = labels_of(values, x) if is_aligned(values, x) else None
     if found is None and chosen.named:
         raise BadData(
-            f"{key!r} in {name!r} cannot be the labels of {x.shape[0]:,} examples: its shape is {values.shape} and its "
-            f"type {values.dtype}. Set data.labels to an array with one whole number or text per example, or leave it out."
+            f"{key!r} in {name!r} cannot be the labels of {x.shape[0]:,} examples: its shape is {values.shape}, its "
+            f"type {values.dtype}. Set data.labels to an array with one whole number or text per example."
         )
     return found
 
@@ -127,4 +131,36 @@ def _streamed(store: ArrayStore, chosen: Choice) -> Dataset:
 CHOICE = {"guessed": "which array holds the examples, and which the labels", "options": ("key", "labels")}
 FORMATS = (
     Format("NumPy archive", (".npz",), reader_of(NpzStore), "arrays", "numpy", limits="Python objects", **CHOICE),
+    Format(
+        "MATLAB",
+        (".mat",),
+        reader_of(open_matlab),
+        "arrays",
+        "scipy, h5py",
+        "arrays",
+        limits="cells, objects and sparse matrices",
+        **CHOICE,
+    ),
+    Format(
+        "HDF5",
+        (".h5", ".hdf5", ".hdf", ".he5"),
+        reader_of(Hdf5Store),
+        "arrays",
+        "h5py",
+        "arrays",
+        limits="links, virtual data sets, records",
+        **CHOICE,
+    ),
+    Format(
+        "safetensors",
+        (".safetensors",),
+        reader_of(SafetensorsStore),
+        "arrays",
+        "numpy",
+        limits="8-bit floats",
+        **CHOICE,
+    ),
+    Format(
+        "PyTorch tensors", (".pt", ".pth"), reader_of(TorchStore), "arrays", "torch", limits="Python objects", **CHOICE
+    ),
 )
