@@ -11,8 +11,10 @@ import numpy as np
 
 from isthmus.data.base import Array
 from isthmus.data.dataset import Dataset
+from isthmus.data.formats.stores.zarr_files import is_zarr
 from isthmus.data.memory import is_streamed
 from isthmus.data.opening import Data, open_data
+from isthmus.data.readers.known import format_of
 from isthmus.data.samplers.streams import Stream
 from isthmus.data.sources.arrays import Examples
 from isthmus.data.sources.base import Source, row_bytes
@@ -23,7 +25,7 @@ LARGE_BYTES, MANY_FILES = 2**26, 2000
 """Size and number of files above which only a part of a file or a folder is read."""
 MOST_BYTES, MOST_STORED, MOST_ROWS = 2**27, 2**22, 10_000
 """Most bytes that are looked at in memory; and most values and examples on disk."""
-READABLE_IN_PARTS = (".npy", ".parquet")
+READABLE_IN_PARTS = (".npy", ".parquet", ".h5", ".hdf5", ".hdf", ".he5", ".mat", ".nc", ".nc4", ".safetensors", ".pt")
 
 
 @dataclass(frozen=True)
@@ -122,10 +124,15 @@ def kind_of_source(data: Any, dataset: Dataset, named: bool) -> str:
     if not isinstance(data, str | Path):
         return type(data).__name__
     path = Path(data).expanduser()
+    if path.is_dir() and is_zarr(path):
+        return "Zarr store"
     if path.is_dir():
         kinds = {"ImageFolder": "folder of images", "Joined": "folder of .npy or .parquet files"}
         located = getattr(dataset.train, "located", None) or dataset.train
         return kinds.get(type(located).__name__, "folder of IDX files")
     known = {".npy": "NumPy array", ".npz": "NumPy archive", ".parquet": "Parquet table"}
     suffix = path.suffix.lower()
-    return known.get(suffix, "text table" if is_table_path(path) else "IDX file")
+    if suffix in known or is_table_path(path):
+        return known.get(suffix, "text table")
+    found = format_of(path.name)
+    return "IDX file" if found is None or found.name == "IDX" else f"{found.name} file"

@@ -4,8 +4,10 @@ from pathlib import Path
 
 from isthmus.data.dataset import Dataset
 from isthmus.data.formats.files import reading
+from isthmus.data.formats.stores.zarr_files import is_zarr
 from isthmus.data.readers.folders import read_folder
 from isthmus.data.readers.known import format_of
+from isthmus.data.readers.stores import read_zarr_folder
 from isthmus.data.storage.disk import DiskFile
 from isthmus.data.tables.schema import Schema
 from isthmus.errors import BadData
@@ -25,6 +27,8 @@ def read_path(path: Path, options: DataOptions, schema: Schema | None = None) ->
         folder, file = path.is_dir(), path.is_file()
     if not folder and not file:
         raise BadData(f"There is no file or folder {str(path)!r}. Check the spelling, or pass another path.")
+    if folder and is_zarr(path):
+        return read_zarr_folder(path, options)
     if folder:
         return read_folder(path, options, schema)
     known = format_of(path.name)

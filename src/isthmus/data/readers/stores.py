@@ -3,15 +3,20 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from isthmus.data.base import Array, Provenance
 from isthmus.data.dataset import Dataset
 from isthmus.data.formats.stores.base import ArrayStore
+from isthmus.data.formats.stores.fits import FitsStore
 from isthmus.data.formats.stores.hdf5 import Hdf5Store
 from isthmus.data.formats.stores.matlab import open_matlab
+from isthmus.data.formats.stores.netcdf import open_netcdf
 from isthmus.data.formats.stores.npz import NpzStore
 from isthmus.data.formats.stores.safetensors import SafetensorsStore
 from isthmus.data.formats.stores.torch_file import TorchStore
+from isthmus.data.formats.stores.zarr_files import FolderFiles, FolderOfZarr, ZippedFiles
+from isthmus.data.formats.stores.zarr_store import ZarrStore
 from isthmus.data.memory import is_streamed, refuse_streaming
 from isthmus.data.readers.choosing import Choice, Shaped, choose, is_aligned, labels_of, listed
 from isthmus.data.readers.datasets import dataset_of_splits, shaped_like
@@ -32,6 +37,11 @@ def reader_of(open_store: Callable[[File], ArrayStore]) -> Reader:
         return dataset_of_store(open_store(file), options)
 
     return read
+
+
+def read_zarr_folder(path: Path, options: DataOptions) -> Dataset:
+    """The data set of a Zarr store in a folder."""
+    return dataset_of_store(ZarrStore(FolderOfZarr(path), FolderFiles(path)), options)
 
 
 def dataset_of_store(store: ArrayStore, options: DataOptions) -> Dataset:
@@ -162,5 +172,28 @@ FORMATS = (
     ),
     Format(
         "PyTorch tensors", (".pt", ".pth"), reader_of(TorchStore), "arrays", "torch", limits="Python objects", **CHOICE
+    ),
+    Format(
+        "Zarr",
+        (".zarr.zip",),
+        reader_of(lambda file: ZarrStore(file, ZippedFiles(file))),
+        "arrays",
+        "numcodecs",
+        "arrays",
+        limits="other codecs than gzip, zstd, blosc, lz4",
+        **CHOICE,
+    ),
+    Format(
+        "NetCDF", (".nc", ".nc4"), reader_of(open_netcdf), "arrays", "scipy, h5py", "arrays", limits="texts", **CHOICE
+    ),
+    Format(
+        "FITS",
+        (".fits", ".fit", ".fts"),
+        reader_of(FitsStore),
+        "arrays",
+        "astropy",
+        "arrays",
+        limits="cells of variable length",
+        **CHOICE,
     ),
 )

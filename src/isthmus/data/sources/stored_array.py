@@ -88,4 +88,5 @@ class StoredArray(Source):
     def files(self) -> tuple[SourceFile, ...]:
         """The record of the file."""
         file = self.store.file
-        return (file.record() if file.path is None else sampled_file(file.path),)
+        plain = file.path is not None and file.path.is_file()
+        return (sampled_file(file.path) if plain and file.path is not None else file.record(),)

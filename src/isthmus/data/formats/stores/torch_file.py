@@ -49,7 +49,7 @@ class TorchStore(RegionStore):
         """
         if not zipfile.is_zipfile(stream):
             raise BadData(
-                f"{self.name!r} is not an archive of torch.save, or of a version before 1.6. Save it again with torch.save."
+                f"{self.name!r} is no archive of torch.save, or of a version before 1.6. Save it again with torch.save."
             )
         order = "<"
         with zipfile.ZipFile(stream) as archive:
