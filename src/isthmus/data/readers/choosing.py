@@ -244,7 +244,8 @@ def _notes(arrays: Mapping[str, Shaped], options: DataOptions, x: Splits, y: Spl
     """What was chosen, one sentence each, with the option that overrides it."""
     if options.key is None or options.key not in arrays:
         if len(x) == 1:
-            yield f"x is {short(x['train'])!r} {_shape(arrays[x['train']])}; data.key sets another array."
+            other = "; data.key sets another array" if len(arrays) > 1 else ""
+            yield f"x is {short(x['train'])!r} {_shape(arrays[x['train']])}{other}."
         else:
             yield f"x is {quote_names(list(x.values()))}; data.key sets another array."
     if y and options.labels not in arrays:

@@ -39,6 +39,11 @@ def reader_of(open_store: Callable[[File], ArrayStore]) -> Reader:
     return read
 
 
+def open_zarr_zip(file: File) -> ArrayStore:
+    """The arrays of a Zarr store in a zip file."""
+    return ZarrStore(file, ZippedFiles(file))
+
+
 def read_zarr_folder(path: Path, options: DataOptions) -> Dataset:
     """The data set of a Zarr store in a folder."""
     return dataset_of_store(ZarrStore(FolderOfZarr(path), FolderFiles(path)), options)
@@ -138,62 +143,22 @@ def _streamed(store: ArrayStore, chosen: Choice) -> Dataset:
     )
 
 
-CHOICE = {"guessed": "which array holds the examples, and which the labels", "options": ("key", "labels")}
+def _format(
+    name: str, endings: tuple[str, ...], read: Callable[[File], ArrayStore], library: str, limits: str, extra: str = ""
+) -> Format:
+    guessed = "which array holds the examples, and which the labels"
+    options = ("key", "labels")
+    return Format(name, endings, reader_of(read), "arrays", library, extra, guessed, options, limits)
+
+
 FORMATS = (
-    Format("NumPy archive", (".npz",), reader_of(NpzStore), "arrays", "numpy", limits="Python objects", **CHOICE),
-    Format(
-        "MATLAB",
-        (".mat",),
-        reader_of(open_matlab),
-        "arrays",
-        "scipy, h5py",
-        "arrays",
-        limits="cells, objects and sparse matrices",
-        **CHOICE,
-    ),
-    Format(
-        "HDF5",
-        (".h5", ".hdf5", ".hdf", ".he5"),
-        reader_of(Hdf5Store),
-        "arrays",
-        "h5py",
-        "arrays",
-        limits="links, virtual data sets, records",
-        **CHOICE,
-    ),
-    Format(
-        "safetensors",
-        (".safetensors",),
-        reader_of(SafetensorsStore),
-        "arrays",
-        "numpy",
-        limits="8-bit floats",
-        **CHOICE,
-    ),
-    Format(
-        "PyTorch tensors", (".pt", ".pth"), reader_of(TorchStore), "arrays", "torch", limits="Python objects", **CHOICE
-    ),
-    Format(
-        "Zarr",
-        (".zarr.zip",),
-        reader_of(lambda file: ZarrStore(file, ZippedFiles(file))),
-        "arrays",
-        "numcodecs",
-        "arrays",
-        limits="other codecs than gzip, zstd, blosc, lz4",
-        **CHOICE,
-    ),
-    Format(
-        "NetCDF", (".nc", ".nc4"), reader_of(open_netcdf), "arrays", "scipy, h5py", "arrays", limits="texts", **CHOICE
-    ),
-    Format(
-        "FITS",
-        (".fits", ".fit", ".fts"),
-        reader_of(FitsStore),
-        "arrays",
-        "astropy",
-        "arrays",
-        limits="cells of variable length",
-        **CHOICE,
-    ),
+    _format("NumPy archive", (".npz",), NpzStore, "numpy", "Python objects"),
+    _format("MATLAB", (".mat",), open_matlab, "scipy, h5py", "cells, objects and sparse matrices", "arrays"),
+    _format("HDF5", (".h5", ".hdf5", ".hdf", ".he5"), Hdf5Store, "h5py", "links, virtual data sets, records", "arrays"),
+    _format("safetensors", (".safetensors",), SafetensorsStore, "numpy", "floats of 8 bits"),
+    _format("PyTorch tensors", (".pt", ".pth"), TorchStore, "torch", "Python objects, complex numbers"),
+    _format("Zarr", (".zarr.zip",), open_zarr_zip, "numcodecs", "codecs but gzip, zstd, blosc, lz4", "arrays"),
+    _format("NetCDF", (".nc", ".nc4"), open_netcdf, "scipy, h5py", "texts", "arrays"),
+    _format("FITS", (".fits", ".fit", ".fts"), FitsStore, "astropy", "cells of variable length", "arrays"),
 )
+"""Formats of named arrays. A folder with a Zarr store has no extension that must be known."""

@@ -6,6 +6,7 @@ from isthmus.data.dataset import Dataset
 from isthmus.data.sources.arrays import Examples
 from isthmus.data.sources.base import Source
 from isthmus.data.sources.numpy_file import NumpyFile
+from isthmus.data.sources.stored_array import StoredArray
 from isthmus.data.transforms.contract import DataContract
 
 
@@ -44,4 +45,4 @@ def _is_array(dataset: Dataset) -> bool:
     source = dataset.train
     plain = isinstance(source, Examples) and source.located is None
     # named data sets state their terms
-    return not dataset.provenance.terms and (plain or isinstance(source, NumpyFile))
+    return not dataset.provenance.terms and (plain or isinstance(source, NumpyFile | StoredArray))

@@ -1,8 +1,10 @@
 """HDF5 files: data sets in groups. Only the file itself is read: what lies in other files is left out."""
 
 import math
+import os
+import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from io import BytesIO
 from typing import Any, ClassVar
 
@@ -39,6 +41,8 @@ class Hdf5Store(ArrayStore):
 
     def __init__(self, file: File) -> None:
         super().__init__(file)
+        self._handle: Any = None
+        self._process = -1
         # whether chunks of a data set are large enough for a bomb, once that is known
         self._suspect: dict[str, bool] = {}
         with self._opened() as handle:
@@ -47,13 +51,19 @@ class Hdf5Store(ArrayStore):
 
     @contextmanager
     def _opened(self) -> Iterator[Any]:
-        """The file, opened with h5py."""
+        """The file, opened once in each process, as processes would share its position."""
         try:
             import h5py
         except ImportError as fault:
             raise missing_extra(self.name, "h5py", "arrays") from fault
-        with reading(self.name, self.kind), self.file.open() as stream, h5py.File(stream, "r") as handle:
-            yield handle
+        with reading(self.name, self.kind):
+            if self._process != os.getpid():
+                with ExitStack() as files:
+                    stream = files.enter_context(self.file.open())
+                    self._handle = files.enter_context(h5py.File(stream, "r"))
+                    weakref.finalize(self, files.pop_all().close)
+                self._process = os.getpid()
+            yield self._handle
 
     def _walk(self, handle: Any) -> Iterator[tuple[str, Any]]:
         """All data sets by path, each once, without following links to other files or to a group above."""

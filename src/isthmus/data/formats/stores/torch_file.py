@@ -103,10 +103,12 @@ class TorchStore(RegionStore):
         if tensor.layout is not torch.strided or tensor.is_quantized or (kind not in KINDS and not truncated):
             self.left_out[key] = f"{self.where(key)} is a tensor of type {kind}, which is not read. Save it as float32."
             return
-        dtype = (BFLOAT16 if truncated else np.dtype(kind)).newbyteorder(order)
+        dtype = BFLOAT16 if truncated else np.dtype(kind)
+        dtype = dtype.newbyteorder(">" if order == ">" else "<")
         start = getattr(tensor.untyped_storage(), "_checkpoint_offset", None)
         offset = (0 if start is None else int(start)) + tensor.storage_offset() * dtype.itemsize
-        shape, strides = tuple(map(int, tensor.shape)), tuple(map(int, tensor.stride()))
+        shape: tuple[int, ...] = tuple(map(int, tensor.shape))
+        strides = tuple(map(int, tensor.stride()))
         plain = strides == tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
         if start is None and math.prod(shape):
             self.left_out[key] = f"{self.where(key)} has no values in the file. Save it again with torch.save."

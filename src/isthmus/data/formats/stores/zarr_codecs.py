@@ -69,7 +69,7 @@ def _unpacked_by_numcodecs(kind: str, data: bytes, limit: int) -> bytes:
         target = np.empty(limit, np.uint8) if size is None else None
         return bytes(memoryview(numcodecs.zstd.decompress(data, target)))
     if kind == "lz4":
-        _check(*struct.unpack("<I", data[:4]), limit)
+        _check(int.from_bytes(data[:4], "little"), limit)
         return bytes(memoryview(numcodecs.lz4.decompress(data)))
     size, packed = struct.unpack("<4xI4xI", data[:BLOSC_HEADER])
     _check(size, limit)

@@ -149,7 +149,7 @@ class FolderOfZarr(File):
         """Bytes of all files."""
         return sum(self._sizes.values())
 
-    size = packed  # type: ignore[assignment]
+    size = packed
 
     def open(self) -> BinaryIO:
         """A folder has no bytes.
