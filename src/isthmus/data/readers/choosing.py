@@ -228,6 +228,8 @@ def labels_of(values: Array, x: Shaped) -> Array | None:
     count = x.shape[0]
     if values.shape in ((count, 1), (1, count)) and values.shape != x.shape:
         values = values.reshape(-1)
+    if values.dtype.kind == "S":
+        values = np.char.decode(values, "utf-8", "replace")
     if values.ndim == 1:
         whole = values.dtype.kind in "biuUS" or (
             values.dtype.kind == "f" and bool((np.isfinite(values) & (values == np.floor(values))).all())

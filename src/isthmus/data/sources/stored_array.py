@@ -21,7 +21,7 @@ class StoredArray(Source):
         key: name of the array.
 
     Raises:
-        BadData: the array has fewer than two axes, or no example.
+        BadData: the array has fewer than two axes, no example, or more than the file can hold.
     """
 
     def __init__(self, store: ArrayStore, key: str) -> None:
@@ -30,6 +30,7 @@ class StoredArray(Source):
             raise BadData(
                 f"{store.where(key)} has shape {self.like.shape}, but at least one row per example is required."
             )
+        store.check_rows(key)
         self.store, self.key, self.name = store, key, store.name
         self.shape, self.dtype = self.like.shape[1:], self.like.dtype
         # decoding a chunk for one of its rows is expensive

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from isthmus.data.base import Array
-from isthmus.data.formats.files import check_growth, check_size
+from isthmus.data.formats.files import check_growth, check_ratio, check_size
 from isthmus.data.storage.base import File
 from isthmus.errors import BadData, MissingExtra
 
@@ -112,6 +112,17 @@ class ArrayStore(ABC):
             check_growth(needed, self.file.packed, where)
         else:
             check_size(needed, where)
+
+    def check_rows(self, key: str) -> None:
+        """Refuse an array to be read by rows if one row is too large, or all expand like a decompression bomb.
+
+        Raises:
+            BadData: it is.
+        """
+        info = self.arrays[key]
+        check_size(math.prod(info.shape[1:]) * info.dtype.itemsize, f"A row of {self.where(key)}")
+        if self.packs:
+            check_ratio(info.nbytes, self.file.packed, self.where(key))
 
 
 def missing_extra(name: str, library: str, extra: str) -> MissingExtra:

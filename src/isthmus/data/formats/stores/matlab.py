@@ -87,11 +87,11 @@ class MatlabStore(ArrayStore):
 
         self.check_arrays(key)
         with reading(self.name, self.kind), self.file.open() as stream:
-            # the class decides the type: MATLAB stores 200.0 as a byte
-            values = np.asarray(loadmat(stream, variable_names=[key], mat_dtype=True)[key])
+            values = np.asarray(loadmat(stream, variable_names=[key])[key])
         info = self.arrays[key]
         if values.dtype.kind not in "buifU" or values.shape != info.shape:
             raise BadData(f"{self.where(key)} holds values of type {values.dtype}, but real numbers are required.")
+        # the class decides the type: MATLAB stores 200.0 as a byte
         return values if info.dtype.kind == "U" else values.astype(info.dtype, copy=False)
 
 

@@ -95,8 +95,15 @@ class RegionStore(ArrayStore):
 
 
 def _strides(shape: tuple[int, ...], region: Region) -> tuple[int, ...]:
-    if region.strides is not None:
-        return region.strides
+    return c_strides(shape) if region.strides is None else region.strides
+
+
+def c_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Values from one index of each axis to the next in C order.
+
+    >>> c_strides((5, 3, 2))
+    (6, 2, 1)
+    """
     return tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
 
 

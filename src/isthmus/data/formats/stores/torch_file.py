@@ -3,7 +3,6 @@
 The tensors are loaded as fakes, without memory, and their values read from where they lie in the file.
 """
 
-import math
 import zipfile
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.data.formats.files import reading
-from isthmus.data.formats.stores.regions import BFLOAT16, Region, RegionStore
+from isthmus.data.formats.stores.regions import BFLOAT16, Region, RegionStore, c_strides
 from isthmus.data.storage.base import File
 from isthmus.errors import BadData
 
@@ -109,8 +108,7 @@ class TorchStore(RegionStore):
         offset = (0 if start is None else int(start)) + tensor.storage_offset() * dtype.itemsize
         shape: tuple[int, ...] = tuple(map(int, tensor.shape))
         strides = tuple(map(int, tensor.stride()))
-        plain = strides == tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
-        if start is None and math.prod(shape):
+        if start is None and 0 not in shape:
             self.left_out[key] = f"{self.where(key)} has no values in the file. Save it again with torch.save."
             return
-        self.add_region(key, shape, Region(offset, dtype, None if plain else strides, truncated))
+        self.add_region(key, shape, Region(offset, dtype, None if strides == c_strides(shape) else strides, truncated))
