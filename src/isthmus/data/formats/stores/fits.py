@@ -1,6 +1,7 @@
 """FITS files through Astropy: images, and the columns of binary tables."""
 
 import math
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -54,8 +55,11 @@ class FitsStore(ArrayStore):
             if stream.read(9) != b"SIMPLE  =":
                 raise BadData(f"{self.name!r} does not start like a FITS file, with SIMPLE. Check that it is one.")
             stream.seek(0)
-            with fits.open(stream, memmap=False, lazy_load_hdus=True) as units:
-                yield units
+            with warnings.catch_warnings():
+                # of what is refused below, or can be read all the same
+                warnings.simplefilter("ignore")
+                with fits.open(stream, memmap=False, lazy_load_hdus=True) as units:
+                    yield units
 
     def _list(self, number: int, unit: Any) -> None:
         """List an image, or the columns of a table."""

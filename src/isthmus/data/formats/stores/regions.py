@@ -37,19 +37,20 @@ class RegionStore(ArrayStore):
 
     streams = True
 
-    def add_region(self, key: str, shape: tuple[int, ...], region: Region) -> None:
-        """List an array.
+    def add_region(self, key: str, shape: tuple[int, ...], region: Region, end: int | None = None) -> None:
+        """List an array whose values must lie before the byte ``end``, by default that of the file.
 
         Raises:
             BadData: its values do not lie inside the file.
         """
         dtype = np.dtype(np.float32) if region.truncated else region.dtype
         self.add(key, Info(shape, dtype))
-        end = region.offset + _extent(shape, _strides(shape, region)) * region.dtype.itemsize
-        if region.offset < 0 or min(_strides(shape, region), default=0) < 0 or end > self.file.size:
+        most = self.file.size if end is None else end
+        last = region.offset + _extent(shape, _strides(shape, region)) * region.dtype.itemsize
+        if region.offset < 0 or min(_strides(shape, region), default=0) < 0 or last > most:
             raise BadData(
-                f"The header of {self.where(key)} declares values up to byte {end:,}, but the file has "
-                f"{self.file.size:,}. The file is truncated or damaged; create it again."
+                f"The header of {self.where(key)} declares values up to byte {last:,}, but there are only {most:,} "
+                f"bytes. The file is truncated or damaged; create it again."
             )
         self.regions[key] = region
 
