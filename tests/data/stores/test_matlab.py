@@ -1,5 +1,6 @@
 """MATLAB files of all versions, written by hand in their layouts as well as by SciPy."""
 
+import resource
 import struct
 import zlib
 from pathlib import Path
@@ -132,16 +133,36 @@ def test_cells_structures_and_sparse_matrices_are_named_when_they_are_asked_for(
     arrays = {"s": {"a": 1}, "cells": np.array([1, "a"], object), "sparse": csc_array(np.eye(3)), "z": X * 1j, "x": X}
     savemat(tmp_path / "a.mat", arrays)
     for name in ("s", "cells", "sparse", "z"):
-        with pytest.raises(BadData, match=rf"'{name}' in 'a\.mat' (is of the class|holds values of type complex)"):
+        with pytest.raises(BadData, match=rf"'{name}' in 'a\.mat' is of the class"):
             open_data(tmp_path / "a.mat", DataOptions(key=name))
 
 
-def test_an_element_that_expands_like_a_bomb_is_refused(tmp_path: Path):
-    small = matrix("x", X, "<")
+def packed(head: bytes, zeros: int) -> bytes:
+    """A compressed element that starts with ``head`` and goes on with that many MiB of zeros."""
     packer = zlib.compressobj(9)
-    data = packer.compress(small) + b"".join(packer.compress(bytes(2**24)) for _ in range(40)) + packer.flush()
-    (tmp_path / "a.mat").write_bytes(version5(struct.pack("<II", COMPRESSED, len(data)) + data))
-    with pytest.raises(BadData, match=r"A variable of 'a\.mat' expands from .* as a decompression bomb does"):
+    data = packer.compress(head) + b"".join(packer.compress(bytes(2**20)) for _ in range(zeros)) + packer.flush()
+    return version5(struct.pack("<II", COMPRESSED, len(data)) + data)
+
+
+def test_a_matrix_that_expands_like_a_bomb_is_refused_and_what_follows_one_is_not_inflated(tmp_path: Path):
+    small = matrix("x", X[:2, 0], "<")
+    large = small.replace(struct.pack("<ii", 2, 4), struct.pack("<ii", 2**14, 2**12))
+    assert large != small
+    (tmp_path / "a.mat").write_bytes(packed(large, 512))
+    with pytest.raises(BadData, match=r"'x' in 'a\.mat' would expand from .* as a decompression bomb does"):
+        open_data(tmp_path / "a.mat", PLAIN)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    (tmp_path / "a.mat").write_bytes(packed(small, 512))
+    np.testing.assert_array_equal(open_data(tmp_path / "a.mat", PLAIN).train.x, X[:2, 0])
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**16
+
+
+@pytest.mark.parametrize("kind", [0, 8, 11, 90, 133, 2**16 - 1])
+def test_values_of_unknown_types_are_refused(tmp_path: Path, kind: int):
+    # SciPy looks the type up without a check, which ends the process
+    damaged = matrix("x", X[:2, 0], "<").replace(struct.pack("<II", DOUBLE, 64), struct.pack("<II", kind, 64))
+    (tmp_path / "a.mat").write_bytes(version5(damaged))
+    with pytest.raises(BadData, match=f"64 bytes of type {kind} for the shape"):
         open_data(tmp_path / "a.mat", PLAIN)
 
 

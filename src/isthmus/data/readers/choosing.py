@@ -250,6 +250,9 @@ def _notes(arrays: Mapping[str, Shaped], options: DataOptions, x: Splits, y: Spl
             yield f"x is {short(x['train'])!r} {_shape(arrays[x['train']])}{other}."
         else:
             yield f"x is {quote_names(list(x.values()))}; data.key sets another array."
+    axes = getattr(arrays[x["train"]], "axes", ())
+    if axes and options.layout == "auto":
+        yield f"The axes of x are named {quote_names(list(axes))}; data.layout says what they mean."
     if y and options.labels not in arrays:
         yield f"The labels or targets are {quote_names(list(y.values()))}; data.labels sets another array."
     rest = [key for key in arrays if key not in (*x.values(), *y.values())]

@@ -153,7 +153,7 @@ def _format(
 
 FORMATS = (
     _format("NumPy archive", (".npz",), NpzStore, "numpy", "Python objects"),
-    _format("MATLAB", (".mat",), open_matlab, "scipy, h5py", "cells, objects and sparse matrices", "arrays"),
+    _format("MATLAB", (".mat",), open_matlab, "h5py", "cells, objects and sparse matrices", "arrays"),
     _format("HDF5", (".h5", ".hdf5", ".hdf", ".he5"), Hdf5Store, "h5py", "links, virtual data sets, records", "arrays"),
     _format("safetensors", (".safetensors",), SafetensorsStore, "numpy", "floats of 8 bits"),
     _format("PyTorch tensors", (".pt", ".pth"), TorchStore, "torch", "Python objects, complex numbers"),

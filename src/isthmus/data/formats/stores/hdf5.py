@@ -121,7 +121,7 @@ class Hdf5Store(ArrayStore):
 
     def info(self, found: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Info:
         """What is known of a data set."""
-        axes = tuple(str(axis.label) for axis in found.dims)
+        axes = tuple(_text(label) for label in found.attrs.get("DIMENSION_LABELS", ()))
         return Info(shape, dtype, axes if any(axes) else (), found.chunks[0] if found.chunks else 0)
 
     def read(self, key: str) -> Array:

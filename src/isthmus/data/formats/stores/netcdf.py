@@ -83,9 +83,8 @@ class NetCdf4Store(Hdf5Store):
         attributes = {name: found.attrs[name] for name in ATTRIBUTES if name in found.attrs}
         self._bounds |= bounds_of(attributes)
         self._scales[found.name] = scale = Scale.of(attributes, dtype)
-        axes = [next(iter(axis.keys()), "") if "DIMENSION_LIST" in found.attrs else "" for axis in found.dims]
-        named = tuple(str(axis) for axis in axes) if any(axes) else ()
-        return Info(shape, scale.dtype(dtype), named, found.chunks[0] if found.chunks else 0)
+        # the names of the axes are references, which h5py follows without end in damaged files
+        return Info(shape, scale.dtype(dtype), chunk=found.chunks[0] if found.chunks else 0)
 
     def values(self, found: Any, start: int, stop: int) -> Array:
         """The rows of a variable."""
