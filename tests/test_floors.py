@@ -132,6 +132,8 @@ def test_nothing_that_executes_data_is_used() -> None:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call):
                 name = ast.unparse(node.func)
-                assert name not in {"eval", "exec", "torch.load", "torch.save"}, f"{path.name}:{node.lineno} {name}"
+                safe = name == "torch.load" and "weights_only=True" in [ast.unparse(word) for word in node.keywords]
+                forbidden = {"eval", "exec", "torch.load", "torch.save"}
+                assert safe or name not in forbidden, f"{path.name}:{node.lineno} {name}"
             if isinstance(node, ast.Import | ast.ImportFrom):
                 assert "pickle" not in ast.unparse(node), f"{path.name}:{node.lineno}"

@@ -14,7 +14,10 @@ from isthmus.options import DataOptions
 
 MEMORY_DIVISOR = 4
 """Data larger than the machine's memory divided by this is streamed."""
-STREAMABLE = "a .npy or .parquet file, a folder of either, a folder of images, or an array"
+STREAMABLE = (
+    "a .npy or .parquet file, a folder of either, a folder of images, an HDF5, Zarr, NetCDF 4 or safetensors file, or "
+    "an array"
+)
 
 
 def is_streamed(values: int, options: DataOptions) -> bool:

@@ -30,8 +30,9 @@ from isthmus.data.objects import (
     is_sparse,
     loaded_in_order,
 )
-from isthmus.data.readers.datasets import dataset_of_arrays, dataset_of_frame, dataset_of_splits, shaped_like
+from isthmus.data.readers.datasets import dataset_of_frame, dataset_of_splits, shaped_like
 from isthmus.data.readers.paths import read_path
+from isthmus.data.readers.stores import dataset_of_arrays
 from isthmus.data.samplers.streams import Stream, in_order
 from isthmus.data.sources.arrays import Examples
 from isthmus.data.sources.base import Source, row_bytes
@@ -182,7 +183,7 @@ def _object(
     data: Data, options: DataOptions, training: TrainingOptions | None, schema: Schema | None
 ) -> Dataset | Stream:
     """The data set of an object that is neither a name, a path nor a table."""
-    if options.labels is not None and schema is None:
+    if options.labels is not None and schema is None and not isinstance(data, Mapping):
         raise BadData(
             f"data.labels={options.labels} names a column of a table, but the data is not a table. Pass the labels as "
             "an array (labels=...), or leave it out."
@@ -196,7 +197,7 @@ def _object(
         )
     if isinstance(data, Mapping):
         arrays = {str(key): as_array(value) for key, value in data.items()}
-        return dataset_of_arrays(arrays, "array", IN_MEMORY, options.layout)
+        return dataset_of_arrays(arrays, "array", IN_MEMORY, options)
     if is_sparse(data):
         return _held(Examples((data.T if options.layout == "DN" else data).tocsr()), options)
     if is_loader(data):

@@ -13,6 +13,7 @@ import numpy as np
 from isthmus.data.base import Array
 from isthmus.data.dataset import Dataset
 from isthmus.data.formats.pictures import EXTENSIONS
+from isthmus.data.formats.stores.zarr_files import is_zarr
 from isthmus.data.memory import is_streamed
 from isthmus.data.opening import Data, open_data
 from isthmus.data.readers.known import format_of
@@ -28,7 +29,7 @@ LARGE_BYTES, MANY_FILES = 2**26, 2000
 """Size and number of files above which only a part of a file or a folder is read."""
 MOST_BYTES, MOST_STORED, MOST_ROWS = 2**27, 2**22, 10_000
 """Most bytes that are looked at in memory; and most values and examples on disk."""
-READABLE_IN_PARTS = (".npy", ".parquet")
+READABLE_IN_PARTS = (".npy", ".parquet", ".h5", ".hdf5", ".hdf", ".he5", ".mat", ".nc", ".nc4", ".safetensors", ".pt")
 KINDS = {"CSV": "text table", "NumPy": "NumPy array", "NumPy archive": "NumPy archive"}
 """What files of some formats are called."""
 
@@ -130,7 +131,7 @@ def kind_of_source(data: Any, dataset: Dataset, named: bool) -> str:
     located = type(getattr(dataset.train, "located", None) or dataset.train).__name__
     if not is_address(data) and Path(data).expanduser().is_dir():
         kinds = {"ImageFolder": "folder of images", "Joined": "folder of files"}
-        return kinds.get(located, "folder of IDX files")
+        return "Zarr store" if is_zarr(Path(data).expanduser()) else kinds.get(located, "folder of IDX files")
     name = re.split("[?#]", str(data))[0] if is_address(data) else str(data)
     known, archive = format_of(name), plain_name(name).lower().endswith((".zip", ".tar"))
     kind = "archive" if archive else "text table" if known is not None and known.name == "CSV" else ""

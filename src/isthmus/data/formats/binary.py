@@ -8,7 +8,6 @@ import math
 import struct
 import warnings
 import zipfile
-from collections.abc import Callable
 from typing import IO, Any
 
 import numpy as np
@@ -26,6 +25,10 @@ LONGEST_HEADER = 10_000
 PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """Compression methods that NumPy writes."""
 AGAIN = "Save it again as a numeric array with numpy.save."
+
+
+class NotNumbers(BadData):
+    """An array of Python objects, dates or records, which is not damaged but cannot be used."""
 
 
 def read_npy(file: File) -> Array:
@@ -51,32 +54,51 @@ def npy_layout(file: File) -> tuple[tuple[int, ...], np.dtype[Any], int, bool]:
         return shape, dtype, stream.tell(), by_column
 
 
-def read_npz(file: File, check: Callable[[list[str]], None] | None = None) -> dict[str, Array]:
-    """All arrays of a ``.npz`` file by key; ``check`` may refuse the keys before any array is read.
+def read_npz(file: File) -> dict[str, Array]:
+    """All arrays of a ``.npz`` file by key.
 
     Raises:
         BadData: the file is damaged, holds a pickle or a member that is not an array, or is too large.
     """
     with reading(file.name, "a .npz archive"), file.open() as raw, zipfile.ZipFile(raw) as archive:
-        members = {item.filename.removesuffix(".npy"): item for item in archive.infolist()}
-        for item in members.values():
-            if not item.filename.endswith(".npy") or item.compress_type not in PACKED:
-                raise BadData(
-                    f"{file.name!r} holds {item.filename[:60]!r}, which is not an array. Save it with numpy.savez."
-                )
-        if check is not None:
-            check(sorted(members))
-        total = 0
-        for key, item in members.items():
-            with archive.open(item) as stream:
-                total += _check_header(stream, item.file_size, f"{key!r} in {file.name!r}")
+        found, refused = npz_layout(archive, file.name)
+        for why in refused.values():
+            raise BadData(why)
         # compared with the whole file, because all members of a zip bomb may share the same few bytes
+        total = sum(math.prod(shape) * dtype.itemsize for shape, dtype in found.values())
         check_growth(total, file.packed, repr(file.name))
-        arrays = {}
-        for key, item in members.items():
+        return {key: read_npz_member(archive, key) for key in found}
+
+
+def npz_layout(
+    archive: zipfile.ZipFile, name: str
+) -> tuple[dict[str, tuple[tuple[int, ...], np.dtype[Any]]], dict[str, str]]:
+    """Shape and data type of each array of a ``.npz`` file, and why other members are no arrays of numbers or texts.
+
+    Raises:
+        BadData: the header of an array is damaged, or does not fit the size of its member.
+    """
+    found: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
+    refused = {}
+    for item in archive.infolist():
+        key = item.filename.removesuffix(".npy")
+        if not item.filename.endswith(".npy") or item.compress_type not in PACKED:
+            refused[key] = f"{name!r} holds {item.filename[:60]!r}, which is not an array. Save it with numpy.savez."
+            continue
+        try:
             with archive.open(item) as stream:
-                arrays[key] = _values(stream)
-        return arrays
+                shape, _, dtype = _header(stream, item.file_size, f"{key!r} in {name!r}", bounded=False)
+        except NotNumbers as error:
+            refused[key] = str(error)
+        else:
+            found[key] = shape, dtype
+    return found, refused
+
+
+def read_npz_member(archive: zipfile.ZipFile, key: str) -> Array:
+    """One array of a ``.npz`` file whose header was checked."""
+    with archive.open(f"{key}.npy") as stream:
+        return _values(stream)
 
 
 def _values(stream: IO[bytes]) -> Array:
@@ -110,9 +132,9 @@ def _header(stream: IO[bytes], size: int, where: str, *, bounded: bool) -> tuple
         warnings.simplefilter("ignore")
         shape, by_column, dtype = readers[version](stream)
     if dtype.hasobject:
-        raise BadData(f"{where} holds a pickle (Python objects); Isthmus never loads pickled data. {AGAIN}")
+        raise NotNumbers(f"{where} holds a pickle (Python objects); Isthmus never loads pickled data. {AGAIN}")
     if dtype.kind not in "buifUS":
-        raise BadData(f"{where} holds values of type {dtype}, but real numbers are required. Convert them first.")
+        raise NotNumbers(f"{where} holds values of type {dtype}, but real numbers are required. Convert them first.")
     if any(length < 0 for length in shape):
         raise BadData(f"{where} has a damaged header: its shape is {shape}. Create the file again.")
     needed = math.prod(shape) * dtype.itemsize

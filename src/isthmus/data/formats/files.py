@@ -68,6 +68,15 @@ def check_growth(needed: int, packed: int, where: str) -> None:
         BadData: ``needed`` bytes are more than ``GROWTH`` times the ``packed`` ones and more than ``FREE``.
     """
     check_size(needed, where)
+    check_ratio(needed, packed, where)
+
+
+def check_ratio(needed: int, packed: int, where: str) -> None:
+    """Refuse data with the ratio of a decompression bomb, of any size: for data that is read in parts.
+
+    Raises:
+        BadData: ``needed`` bytes are more than ``GROWTH`` times the ``packed`` ones and more than ``FREE``.
+    """
     if needed > max(FREE, GROWTH * packed):
         raise BadData(
             f"{where} would expand from {packed:,} bytes to {needed:,}, more than {GROWTH} times, as a decompression "

@@ -6,14 +6,12 @@ from pathlib import Path, PurePosixPath
 
 from isthmus.data.base import Array, Provenance, SourceFile
 from isthmus.data.dataset import Dataset
-from isthmus.data.formats.binary import npy_layout, read_idx, read_npy, read_npz
+from isthmus.data.formats.binary import npy_layout, read_idx, read_npy
 from isthmus.data.formats.files import check_inside
-from isthmus.data.formats.sparse import is_sparse_archive
 from isthmus.data.memory import is_streamed, refuse_streaming
 from isthmus.data.objects import columns
-from isthmus.data.readers.datasets import check_keys, dataset_of_arrays, dataset_of_splits, provenance_of
+from isthmus.data.readers.datasets import dataset_of_splits, provenance_of
 from isthmus.data.readers.format import Format, refuse_labels
-from isthmus.data.readers.sparse import dataset_of_archive
 from isthmus.data.sources.numpy_file import NumpyFile
 from isthmus.data.storage.base import COMPRESSED, File, plain_name
 from isthmus.data.storage.compressed import on_disk, plain
@@ -31,16 +29,6 @@ def read_npy_file(file: File, options: DataOptions, schema: Schema | None) -> Da
         return Dataset(file.name, source, provenance=Provenance(file.origin, source.files()), streamed=True)
     x = {"train": columns(read_npy(file), options.window)}
     return dataset_of_splits(file.name, x, {}, provenance_of(file), options.layout)
-
-
-def read_npz_file(file: File, options: DataOptions, schema: Schema | None) -> Dataset:
-    """The data set of a ``.npz`` file in one of the supported layouts."""
-    refuse_labels(file.name, options, schema)
-    refuse_streaming(file.name, options)
-    arrays = read_npz(file, lambda keys: None if is_sparse_archive(keys) else check_keys(keys, repr(file.name)))
-    if is_sparse_archive(arrays):
-        return dataset_of_archive(arrays, file, options)
-    return dataset_of_arrays(arrays, file.name, provenance_of(file), options.layout)
 
 
 def read_idx_files(path: Path, images: Mapping[str, Path], options: DataOptions) -> Dataset:
@@ -92,7 +80,6 @@ def read_idx_file(file: File, options: DataOptions, schema: Schema | None) -> Da
 
 FORMATS = (
     Format("NumPy", (".npy",), read_npy_file, "arrays", "numpy", guessed="meaning of the axes"),
-    Format("NumPy archive", (".npz",), read_npz_file, "arrays", "numpy", limits="known names of arrays"),
     Format(
         "IDX",
         tuple(f"idx{axes}{kind}" for kind in ("-ubyte", "") for axes in (3, 1, 2, 4, "")),

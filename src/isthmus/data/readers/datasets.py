@@ -8,7 +8,6 @@ import numpy as np
 
 from isthmus.data.base import Array, Provenance
 from isthmus.data.dataset import Dataset
-from isthmus.data.objects import PAIR_KEYS
 from isthmus.data.sources.arrays import Examples
 from isthmus.data.sources.parquet import row_title
 from isthmus.data.storage.base import File
@@ -23,49 +22,10 @@ from isthmus.options import DataOptions
 if TYPE_CHECKING:
     import pandas as pd
 
-SPLIT_KEYS = {f"{letter}_{split}" for letter in "xy" for split in ("train", "valid", "test")}
-
 
 def provenance_of(file: File) -> Provenance:
     """Where the data of one file comes from."""
     return Provenance(file.origin, (file.record(),))
-
-
-def check_keys(keys: list[str], where: str) -> None:
-    """Refuse arrays whose names do not say what they are.
-
-    Raises:
-        BadData: other names than those of one array, of splits, or of a pair.
-    """
-    found = set(keys)
-    paired = all(f"x_{key[2:]}" in found for key in found)
-    known = [{"X", "y"}, {"x", "y"}, *map(set, PAIR_KEYS)]
-    if len(found) == 1 or found in known or ("x_train" in found <= SPLIT_KEYS and paired):
-        return
-    raise BadData(
-        f"{where} holds the arrays {quote_names(keys) or '(none)'}. Allowed are x_train with optional x_valid, x_test, "
-        "y_train, y_valid and y_test; X and y; noisy and clean, or input and target; or exactly one array."
-    )
-
-
-def dataset_of_arrays(arrays: Mapping[str, Array], name: str, provenance: Provenance, layout: str = "auto") -> Dataset:
-    """The data set of arrays by name: one array; splits x_train, y_train ...; x and y; or inputs and their targets.
-
-    ``layout`` is the option ``data.layout``.
-
-    Raises:
-        BadData: other names, or arrays that do not match.
-    """
-    check_keys(sorted(arrays), repr(name))
-    keys = set(arrays)
-    if len(keys) == 1:
-        arrays = {"x_train": next(iter(arrays.values()))}
-    elif not keys & SPLIT_KEYS:
-        first, second = next(pair for pair in (("X", "y"), ("x", "y"), *PAIR_KEYS) if keys == set(pair))
-        arrays = {"x_train": arrays[first], "y_train": arrays[second]}
-    x = {key[2:]: values for key, values in arrays.items() if key.startswith("x_")}
-    y = {key[2:]: values for key, values in arrays.items() if key.startswith("y_")}
-    return dataset_of_splits(name, x, y, provenance, layout)
 
 
 def shaped_like(x: Array, y: Array) -> Array:

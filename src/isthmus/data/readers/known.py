@@ -1,12 +1,13 @@
 """All file formats, in the order in which a name is compared with their extensions."""
 
-from isthmus.data.readers import arrays, pictures, records, sparse, tables, video
+from isthmus.data.readers import arrays, pictures, records, sparse, stores, tables, video
 from isthmus.data.readers.format import Format
 
 FORMATS: tuple[Format, ...] = (
     *tables.FORMATS,
     *records.FORMATS,
     *arrays.FORMATS,
+    *stores.FORMATS,
     *sparse.FORMATS,
     *pictures.FORMATS,
     *video.FORMATS,

@@ -5,9 +5,11 @@ from pathlib import Path
 
 from isthmus.data.dataset import Dataset
 from isthmus.data.formats.files import reading
+from isthmus.data.formats.stores.zarr_files import is_zarr
 from isthmus.data.readers.archives import read_tree, tree_of
 from isthmus.data.readers.folders import read_folder
 from isthmus.data.readers.known import advice_on, ending_by_start, format_of, known_words
+from isthmus.data.readers.stores import read_zarr_folder
 from isthmus.data.storage.base import File, Tree
 from isthmus.data.storage.compressed import plain, start_of
 from isthmus.data.storage.disk import DiskFile
@@ -34,6 +36,8 @@ def read_path(path: str | Path, options: DataOptions, schema: Schema | None = No
         folder, file = path.is_dir(), path.is_file()
     if not folder and not file:
         raise BadData(f"There is no file or folder {str(path)!r}. Check the spelling, or pass another path.")
+    if folder and is_zarr(path):
+        return read_zarr_folder(path, options)
     if folder:
         return read_folder(path, options, schema)
     return read_file(DiskFile(path), options, schema)

@@ -5,6 +5,7 @@ import numpy as np
 from isthmus.data.dataset import Dataset
 from isthmus.data.sources.arrays import Examples
 from isthmus.data.sources.numpy_file import NumpyFile
+from isthmus.data.sources.stored_array import StoredArray
 from isthmus.data.transforms.axes import CANONICAL, CHANNELS, kind_of
 from isthmus.data.transforms.contract import DataContract
 from isthmus.options import DataOptions
@@ -74,4 +75,5 @@ def _is_array(dataset: Dataset) -> bool:
     source = dataset.train
     plain = isinstance(source, Examples) and source.located is None
     # named data sets state their terms
-    return not dataset.provenance.terms and not source.axes and (plain or isinstance(source, NumpyFile))
+    arrays = plain or isinstance(source, NumpyFile | StoredArray)
+    return not dataset.provenance.terms and not source.axes and arrays

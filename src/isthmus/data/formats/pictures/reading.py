@@ -81,7 +81,7 @@ def read_picture(stream: BinaryIO, name: str, wanted: PictureFormat, page: int =
         stream.seek(0)
         (picture,) = read_pages(stream, name, wanted, [page])
         return picture
-    with reading(Path(name), "an image"), quiet():
+    with reading(name, "an image"), quiet():
         return _page(opened, page, stream, name, wanted)
 
 

@@ -1,0 +1,1 @@
+"""Files of named arrays: shapes are known from their headers, and each array is read when it is asked for."""

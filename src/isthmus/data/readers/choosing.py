@@ -1,0 +1,264 @@
+"""Which of several arrays are the examples, and which their labels or targets: by options, else by name and shape."""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from isthmus.data.base import Array
+from isthmus.data.objects import INPUT_KEYS, LABEL_KEYS, PAIR_KEYS
+from isthmus.data.tables.names import quote_names, short
+from isthmus.errors import BadData
+from isthmus.options import DataOptions
+
+SPLIT_NAMES = {
+    **dict.fromkeys(("train", "training", "tr"), "train"),
+    **dict.fromkeys(("valid", "validation", "val", "dev"), "valid"),
+    **dict.fromkeys(("test", "testing", "te"), "test"),
+}
+"""Words that name a split."""
+X_NAMES = {*INPUT_KEYS, "imgs", "feature", "feat", "sample", "samples", "examples"}
+Y_NAMES = {*LABEL_KEYS, "classes", "gt", "gnd"}
+LISTED = 12
+"""Arrays that a message lists."""
+Splits = dict[str, str]
+"""Names of arrays by split."""
+
+
+class Shaped(Protocol):
+    """An array, or what is known of it before it is read."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Its data type."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The arrays that are used.
+
+    Args:
+        x: examples, by split.
+        y: labels or targets, by split.
+        named: whether ``y`` was named by an option, so that it must be usable.
+        paired: whether ``x`` and ``y`` have names of inputs and their targets, such as ``noisy`` and ``clean``.
+        notes: what was chosen, one sentence each.
+    """
+
+    x: Splits
+    y: Splits
+    named: bool
+    paired: bool
+    notes: tuple[str, ...]
+
+
+def choose(
+    arrays: Mapping[str, Shaped], options: DataOptions, where: str, left_out: Mapping[str, str] | None = None
+) -> Choice:
+    """The arrays that ``data.key`` and ``data.labels`` name, else those whose names or shapes say what they are.
+
+    Args:
+        arrays: all arrays by name; paths such as ``/scans/raw`` have groups.
+        options: options of the data.
+        where: the file in messages.
+        left_out: names of what cannot be used, and the sentence that says why.
+
+    Raises:
+        BadData: no array has that name, or several could be the examples.
+    """
+    left_out = left_out or {}
+    named = None if options.labels is None else find(options.labels, arrays, "data.labels", where, left_out)
+    if options.key is not None:
+        x: Splits = {"train": find(options.key, arrays, "data.key", where, left_out)}
+        targets: Splits = {}
+    else:
+        x, targets = _examples({key: info for key, info in arrays.items() if key != named}, where, left_out)
+    y = targets or _labels(arrays, x)
+    if named is not None:
+        y = {"train": named} | {split: key for split, key in y.items() if split != "train"}
+    return Choice(x, y, named is not None, bool(targets), tuple(_notes(arrays, options, x, y)))
+
+
+def find(
+    name: str, arrays: Mapping[str, Shaped], option: str, where: str, left_out: Mapping[str, str] | None = None
+) -> str:
+    """The array that ``name`` is, or of whose path it is the end.
+
+    Raises:
+        BadData: none is, or several are.
+
+    >>> find("raw", {"/scans/raw": np.zeros(1), "/scans/old": np.zeros(1)}, "data.key", "'a.h5'")
+    '/scans/raw'
+    """
+    left_out = left_out or {}
+    for same in (str, str.lower):
+        wanted = same(name.strip("/"))
+        plain = [key for key in (*arrays, *left_out) if same(key.strip("/")) == wanted]
+        ends = plain or [key for key in (*arrays, *left_out) if same(key).endswith(f"/{wanted}")]
+        if len(ends) > 1:
+            raise BadData(
+                f"{option}={short(name)} is the end of {quote_names(ends)} in {where}. Set {option} to one of them."
+            )
+        if ends and ends[0] in left_out:
+            raise BadData(left_out[ends[0]])
+        if ends:
+            return ends[0]
+    near = difflib.get_close_matches(name, {*arrays, *(key.rsplit("/", 1)[-1] for key in arrays)}, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    raise BadData(f"{where} has no array {short(name)!r} ({option}){hint} It holds {listed(arrays)}.")
+
+
+def listed(arrays: Mapping[str, Shaped], keys: Iterable[str] | None = None) -> str:
+    """Arrays with their shapes, for messages.
+
+    >>> listed({"a": np.zeros((2, 3))})
+    "'a' (2, 3)"
+    """
+    chosen = list(arrays if keys is None else keys)
+    shown = [f"{short(key)!r} {_shape(arrays[key])}" for key in chosen[:LISTED]]
+    more = [f"{len(chosen) - LISTED} more"] if len(chosen) > LISTED else []
+    return ", ".join(shown + more) or "no array of numbers"
+
+
+def role(key: str) -> tuple[str, str]:
+    """The split and the part (``x`` or ``y``) that the name of an array says; empty where it does not.
+
+    >>> role("X_train"), role("/test/labels"), role("trainImages"), role("images"), role("/scans/raw")
+    (('train', 'x'), ('test', 'y'), ('train', 'x'), ('', 'x'), ('', ''))
+    """
+    *parents, last = [part for part in key.split("/") if part] or [""]
+    words = [word for part in _words(last) for word in _divided(part)]
+    splits = [SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES]
+    rest = "_".join(word for word in words if word not in SPLIT_NAMES)
+    if len(splits) > 1:
+        return "", ""
+    if not rest and splits:
+        return splits[0], "x"
+    part = "x" if rest in X_NAMES else "y" if rest in Y_NAMES else ""
+    group = parents[-1].lower() if parents else ""
+    split = splits[0] if splits else SPLIT_NAMES.get(group, "")
+    return (split, part) if part else ("", "")
+
+
+def _words(name: str) -> list[str]:
+    """The words of a name, in lower case."""
+    return [word for word in re.split(r"[^a-z0-9]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()) if word]
+
+
+def _divided(word: str) -> tuple[str, ...]:
+    """The two words of a name such as ``xtrain``."""
+    if word in SPLIT_NAMES or word in X_NAMES or word in Y_NAMES:
+        return (word,)
+    for split in sorted(SPLIT_NAMES, key=len, reverse=True):
+        for rest in (word.removeprefix(split), word.removesuffix(split)):
+            if rest != word and (rest in X_NAMES or rest in Y_NAMES):
+                return split, rest
+    return (word,)
+
+
+def _examples(arrays: Mapping[str, Shaped], where: str, left_out: Mapping[str, str]) -> tuple[Splits, Splits]:
+    """The examples by split, and their targets if these are named as such."""
+    numbers = [key for key, info in arrays.items() if info.dtype.kind in "buif"]
+    if len(arrays) == 1 and not numbers:
+        # the refusal of its type says more
+        return {"train": next(iter(arrays))}, {}
+    last = {key.rsplit("/", 1)[-1].lower(): key for key in numbers}
+    for first, second in PAIR_KEYS:
+        if first in last and second in last:
+            return {"train": last[first]}, {"train": last[second]}
+    wide = [key for key in numbers if len(arrays[key].shape) > 1]
+    roles = {key: role(key) for key in wide}
+    by_split = {split: [key for key in wide if roles[key] == (split, "x")] for split in ("train", "valid", "test")}
+    if by_split["train"] and all(len(keys) < 2 for keys in by_split.values()):
+        return {split: keys[0] for split, keys in by_split.items() if keys}, {}
+    for fits in ([k for k in wide if roles[k][1] == "x"], [k for k in wide if roles[k][1] != "y"], wide, numbers):
+        if len(fits) == 1:
+            return {"train": fits[0]}, {}
+        if fits:
+            raise BadData(
+                f"{where} holds several arrays that could be the examples: {listed(arrays, fits)}. Set data.key to the "
+                "one to use."
+            )
+    for why in left_out.values():
+        raise BadData(why)
+    raise BadData(f"{where} holds {listed(arrays)}, but an array of numbers with one row per example is required.")
+
+
+def _labels(arrays: Mapping[str, Shaped], x: Splits) -> Splits:
+    """Arrays with the name and the length of labels or targets, by split; none where several are."""
+    found = {}
+    roles = {key: role(key) for key in arrays if key not in x.values()}
+    for split, examples in x.items():
+        fits = [key for key, (_, part) in roles.items() if part == "y" and is_aligned(arrays[key], arrays[examples])]
+        fits = [key for key in fits if roles[key][0] in (split, "")]
+        for better in (
+            [key for key in fits if roles[key][0] == split],
+            [key for key in fits if _group(key) == _group(examples)],
+            fits,
+        ):
+            if len(better) == 1:
+                found[split] = better[0]
+                break
+    return found
+
+
+def is_aligned(labels: Shaped, x: Shaped) -> bool:
+    """Whether an array has one entry or one row for each example, or is a row of as many entries."""
+    count = x.shape[0] if x.shape else 0
+    return labels.shape[:1] == (count,) or labels.shape == (1, count)
+
+
+def _group(key: str) -> str:
+    return key.rpartition("/")[0]
+
+
+def labels_of(values: Array, x: Shaped) -> Array | None:
+    """Labels (N,) of an array that holds them as a column, as a row or one-hot; targets unchanged; else ``None``.
+
+    >>> labels_of(np.array([[0, 1], [1, 0]]), np.zeros((2, 5))).tolist()
+    [1, 0]
+    """
+    count = x.shape[0]
+    if values.shape in ((count, 1), (1, count)) and values.shape != x.shape:
+        values = values.reshape(-1)
+    if values.dtype.kind == "S":
+        values = np.char.decode(values, "utf-8", "replace")
+    if values.ndim == 1:
+        whole = values.dtype.kind in "biuUS" or (
+            values.dtype.kind == "f" and bool((np.isfinite(values) & (values == np.floor(values))).all())
+        )
+        return values if whole else None
+    if values.size == np.prod(x.shape) and values.dtype.kind in "buif":
+        return values
+    if values.ndim != 2 or values.dtype.kind not in "buif" or not ((values == 0) | (values == 1)).all():
+        return None
+    return values.argmax(axis=1) if (values.sum(axis=1) == 1).all() else None
+
+
+def _notes(arrays: Mapping[str, Shaped], options: DataOptions, x: Splits, y: Splits) -> Iterable[str]:
+    """What was chosen, one sentence each, with the option that overrides it."""
+    if options.key is None or options.key not in arrays:
+        if len(x) == 1:
+            other = "; data.key sets another array" if len(arrays) > 1 else ""
+            yield f"x is {short(x['train'])!r} {_shape(arrays[x['train']])}{other}."
+        else:
+            yield f"x is {quote_names(list(x.values()))}; data.key sets another array."
+    axes = getattr(arrays[x["train"]], "axes", ())
+    if axes and options.layout == "auto":
+        yield f"The axes of x are named {quote_names(list(axes))}; data.layout says what they mean."
+    if y and options.labels not in arrays:
+        yield f"The labels or targets are {quote_names(list(y.values()))}; data.labels sets another array."
+    rest = [key for key in arrays if key not in (*x.values(), *y.values())]
+    if rest and options.key is None:
+        yield f"Not used: {quote_names(rest)}."
+
+
+def _shape(info: Shaped) -> str:
+    return f"({', '.join(map(str, info.shape))})"
