@@ -104,12 +104,12 @@ def fans(
     shown = min(MOST_EXAMPLES if paths.shape[2] == 1 else 3, len(paths))
     figure, panels = _panels(list(names[:shown]), paths.shape[:1] + paths.shape[2:], channels)
     light = ListedColormap(colormaps["cividis"](np.linspace(0, DARKEST, 256)))
-    colors = ScalarMappable(Normalize(values[0], values[-1] if values[-1] != values[0] else values[0] + 1), light)
+    scale = Normalize(values[0], values[-1] if values[-1] != values[0] else values[0] + 1)
     for axes, path, channel in panels:
         for step, value in enumerate(values):
             end = step in (0, len(values) - 1)
-            _line(axes, paths[path, step, channel], colors.to_rgba(value), 1.8 if end else 0.9)
-    common_scale(figure, colors, [axes for axes, _, _ in panels], values_name)
+            _line(axes, paths[path, step, channel], light(float(scale(value))), 1.8 if end else 0.9)
+    common_scale(figure, ScalarMappable(scale, light), [axes for axes, _, _ in panels], values_name)
     head(figure, cut(_shortened(title, paths.shape[2]), shown, len(paths)))
     return figure
 

@@ -80,9 +80,7 @@ def run_figures(run: Run, data: PreparedData) -> Iterator[RunFigure]:
             "interpolation",
             "Interpolations",
             "Decoded points on the straight line between the codes of two examples.",
-            lambda: plots.interpolation(
-                run.to_plot(lines_between(run, *end_points(split, ROWS), STEPS)), channels=run.channels
-            ),
+            lambda: _interpolation(run, split),
         )
     yield from _of_plane(run, split)
     yield from _of_prior(run, split)
@@ -198,6 +196,11 @@ def _reconstructions(run: Run, split: PreparedSplit) -> Figure:
     error = F.squared_error(torch.where(x.isnan(), y, x), y)
     original = run.to_plot(run.model.filled(x))
     return plots.reconstructions(original, run.to_plot(y), error=_array(error), channels=run.channels)
+
+
+def _interpolation(run: Run, split: PreparedSplit) -> Figure:
+    lines = lines_between(run, *end_points(split, ROWS), STEPS)
+    return plots.interpolation(run.to_plot(lines), channels=run.channels)
 
 
 def _denoised(run: Run, split: PreparedSplit) -> Figure:

@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 from isthmus.errors import BadOption, ShapeError, check_choice, check_range
 from isthmus.parts.nets.layers import (
@@ -55,10 +56,12 @@ class Upsample(nn.Module):
     def forward(self, h: Float[Tensor, "B C *small"]) -> Float[Tensor, "B C *large"]:
         """The upsampled feature maps."""
         large = F.interpolate(h, scale_factor=2.0, mode="nearest")
-        return large[(..., *map(slice, self.size))]
+        for axis, side in enumerate(self.size, start=2):
+            large = large.narrow(axis, 0, side)
+        return large
 
 
-class UpsampledConv(nn.Module):
+class UpsampledConv(_ConvNd):
     r"""Nearest-neighbor upsampling by 2 and a convolution, computed without the upsampled maps.
 
     Along each axis the output value 2i + p depends on each input value through the sum of all kernel weights that cover
@@ -77,13 +80,10 @@ class UpsampledConv(nn.Module):
     True
     """
 
-    weight: nn.Parameter
-    bias: nn.Parameter | None
-    out_channels: int
-
     def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
         reach = (kernel - 1) // 2
-        super().__init__(inputs, outputs, kernel, 1, reach)  # type: ignore[call-arg]
+        # the next class is Conv1d or Conv2d
+        super().__init__(inputs, outputs, kernel, 1, reach)  # type: ignore[call-arg, arg-type]
         self.reach = (reach + 1) // 2
         # along one axis, for both phases: 1 where weight t of the kernel covers a copy of the small value
         covers = torch.zeros(2, kernel, 2 * self.reach + 1)

@@ -11,11 +11,12 @@ from isthmus.errors import check_choice
 from isthmus.functional import ACTIVATIONS
 from isthmus.parts.protocols import Shape
 
-CONVOLUTIONS: dict[int, type[nn.Conv1d | nn.Conv2d]] = {1: nn.Conv1d, 2: nn.Conv2d}
-TRANSPOSED: dict[int, type[nn.ConvTranspose1d | nn.ConvTranspose2d]] = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d}
-MAX_POOLS: dict[int, type[nn.MaxPool1d | nn.MaxPool2d]] = {1: nn.MaxPool1d, 2: nn.MaxPool2d}
+Layer = Callable[..., nn.Module]
+CONVOLUTIONS: dict[int, Layer] = {1: nn.Conv1d, 2: nn.Conv2d}
+TRANSPOSED: dict[int, Layer] = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d}
+MAX_POOLS: dict[int, Layer] = {1: nn.MaxPool1d, 2: nn.MaxPool2d}
 """Layers of feature maps by the number of their axes beside the channels: 1 for sequences, 2 for images."""
-BATCH_NORMS: dict[int, type[nn.Module]] = {0: nn.BatchNorm1d, 1: nn.BatchNorm1d, 2: nn.BatchNorm2d}
+BATCH_NORMS: dict[int, Layer] = {0: nn.BatchNorm1d, 1: nn.BatchNorm1d, 2: nn.BatchNorm2d}
 """Batch normalization by the number of axes beside the channels: 0 for vectors."""
 NORMS = ("none", "batch", "layer", "group")
 MAX_GROUPS, MIN_GROUP_SIZE = 8, 4
@@ -107,10 +108,10 @@ def initialize(net: nn.Module, name: str) -> None:
     if name == "torch":
         return
     for layer in net.modules():
-        if isinstance(layer, (nn.Linear, *CONVOLUTIONS.values(), *TRANSPOSED.values())):
+        if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d | nn.ConvTranspose2d):
             with torch.no_grad():
                 # the first axis of a transposed convolution is its inputs, of all other layers their outputs
-                transposed = isinstance(layer, tuple(TRANSPOSED.values()))
+                transposed = isinstance(layer, nn.ConvTranspose1d | nn.ConvTranspose2d)
                 weight = layer.weight.transpose(0, 1) if transposed else layer.weight
                 initial = torch.empty_like(weight, memory_format=torch.contiguous_format)
                 INITIAL_WEIGHTS[name](initial)
