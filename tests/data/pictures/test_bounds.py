@@ -35,9 +35,9 @@ def big_jpeg() -> bytes:
 
 
 def big_webp() -> bytes:
-    """A canvas of 16,383 x 16,383 pixels with one small frame."""
+    """A canvas of 12,000 x 12,000 pixels with one small frame; Pillow itself refuses larger ones."""
     inner = by_pillow(COLOR, "webp", lossless=True)[12:]
-    canvas = b"VP8X" + struct.pack("<IB3x", 10, 0) + (16_382).to_bytes(3, "little") * 2
+    canvas = b"VP8X" + struct.pack("<IB3x", 10, 0) + (11_999).to_bytes(3, "little") * 2
     return b"RIFF" + struct.pack("<I", 4 + len(canvas) + len(inner)) + b"WEBP" + canvas + inner
 
 
