@@ -121,6 +121,12 @@ def test_a_header_that_declares_gigabytes_is_refused_before_they_are_taken(kind:
         tracemalloc.stop()
 
 
+def test_a_canvas_of_webp_is_refused_before_the_decoder_allocates_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("PIL.WebPImagePlugin.WebPImageFile", None)
+    with pytest.raises(BadData, match="'x' would expand from"):
+        header_of(big_webp())
+
+
 @pytest.mark.parametrize("compression", [None, "zlib", "lzw"])
 def test_a_tile_that_declares_gigabytes_is_refused(compression: str | None) -> None:
     for picture in (COLOR, COLOR16):
