@@ -29,13 +29,13 @@ def read(path: Path, **options: object) -> str | None:
     return judge(lambda: prepare(path, chosen, 0), path if path.is_dir() else path.parent)
 
 
-@pytest.mark.parametrize("kind", ["EPS", "TIFF", "ICNS", "PDF", "TGA", "PCX"])
+@pytest.mark.parametrize("kind", ["EPS", "ICNS", "PDF", "TGA", "PCX"])
 def test_a_picture_of_another_format_under_the_name_of_a_known_one_is_not_decoded(tmp_path: Path, kind: str) -> None:
     # Pillow hands EPS to Ghostscript, a program
     gray().convert("L").save(tmp_path / "0.png", "PDF" if kind == "PDF" else kind)
     refusal = read(tmp_path)
     assert refusal is not None
-    assert "'0.png' cannot be read as an image: cannot identify image file" in refusal
+    assert "'0.png' cannot be read as an image: it does not start like one" in refusal
 
 
 def test_a_folder_of_blank_pictures_may_not_grow_without_bound(tmp_path: Path) -> None:

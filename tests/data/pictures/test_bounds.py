@@ -3,6 +3,7 @@
 import contextlib
 import io
 import struct
+import sys
 import tracemalloc
 import zlib
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import pytest
 from made_pictures import by_pillow, by_tifffile, chunk, deep_png, header_of, pixels_of, random_pixels
 
 from isthmus.data.formats.pictures import PictureFormat, read_picture, tiff_pages
-from isthmus.errors import BadData
+from isthmus.errors import BadData, MissingExtra
 
 COLOR, COLOR16 = random_pixels(8, 8, 3), random_pixels(8, 8, 3, bits=16)
 MOST = 30_000
@@ -34,9 +35,9 @@ def big_jpeg() -> bytes:
 
 
 def big_webp() -> bytes:
-    """A canvas of 16,383 x 16,383 pixels with one small frame."""
+    """A canvas of 12,000 x 12,000 pixels with one small frame; Pillow itself refuses larger ones."""
     inner = by_pillow(COLOR, "webp", lossless=True)[12:]
-    canvas = b"VP8X" + struct.pack("<IB3x", 10, 0) + (16_382).to_bytes(3, "little") * 2
+    canvas = b"VP8X" + struct.pack("<IB3x", 10, 0) + (11_999).to_bytes(3, "little") * 2
     return b"RIFF" + struct.pack("<I", 4 + len(canvas) + len(inner)) + b"WEBP" + canvas + inner
 
 
@@ -120,6 +121,12 @@ def test_a_header_that_declares_gigabytes_is_refused_before_they_are_taken(kind:
         tracemalloc.stop()
 
 
+def test_a_canvas_of_webp_is_refused_before_the_decoder_allocates_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("PIL.WebPImagePlugin.WebPImageFile", None)
+    with pytest.raises(BadData, match="'x' would expand from"):
+        header_of(big_webp())
+
+
 @pytest.mark.parametrize("compression", [None, "zlib", "lzw"])
 def test_a_tile_that_declares_gigabytes_is_refused(compression: str | None) -> None:
     for picture in (COLOR, COLOR16):
@@ -197,3 +204,29 @@ def test_damaged_bytes_never_raise_anything_else(kind: str) -> None:
 def test_other_formats_are_not_even_opened(data: bytes) -> None:
     with pytest.raises(BadData, match=r"'x\.png' cannot be read as an image: it does not start like one"):
         header_of(data, "x.png")
+
+
+@pytest.mark.parametrize(
+    ("library", "data"),
+    [
+        ("imagecodecs", deep_png(COLOR16, 2)),
+        ("imagecodecs", bytes(imagecodecs.jpeg2k_encode(COLOR16, level=0, reversible=True))),
+        ("imagecodecs", bytes(imagecodecs.avif_encode(COLOR16 >> 6, level=100, bitspersample=10))),
+        ("tifffile", by_tifffile(COLOR16, photometric="rgb")),
+        ("pydicom", bytes(128) + b"DICM" + bytes(100)),
+    ],
+    ids=["png", "jpeg 2000", "avif", "tiff", "dicom"],
+)
+def test_a_decoder_that_is_not_installed_is_named(library: str, data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(MissingExtra, match=rf"Reading 'x' requires .*{library}.* pip install 'isthmus\[images\]'"):
+        pixels_of(data)
+
+
+def test_common_pictures_need_no_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [by_pillow(COLOR, kind) for kind in ("png", "bmp", "tiff", "ppm")]
+    files += [by_pillow(COLOR16[..., 0], "png"), by_tifffile(COLOR16[..., 0]), by_tifffile(np.ones((3, 4), np.float32))]
+    shapes = [pixels_of(data).shape for data in files]
+    for library in ("imagecodecs", "tifffile", "pydicom"):
+        monkeypatch.setitem(sys.modules, library, None)
+    assert [pixels_of(data).shape for data in files] == shapes

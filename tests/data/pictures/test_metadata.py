@@ -158,6 +158,9 @@ def test_colors_multiplied_by_their_opacity_are_not_multiplied_again() -> None:
     data = by_tifffile(with_alpha(multiplied, ALPHA16), photometric="rgb", extrasamples=[1])
     want = multiplied.astype(np.int64) + 65535 - ALPHA16[..., None].astype(np.int64)
     np.testing.assert_array_equal(pixels_of(data), want.astype(np.uint16), strict=True)
+    # a color brighter than its opacity allows is as bright as that
+    data = by_tifffile(with_alpha(COLOR16, np.zeros_like(ALPHA16)), photometric="rgb", extrasamples=[1])
+    assert (pixels_of(data, background="black") == 0).all()
 
 
 def test_a_level_or_color_that_is_transparent_shows_the_background() -> None:
