@@ -295,7 +295,7 @@ def _prepared(
     x = splits["train"].x
     if isinstance(x, Tensor):
         contract = fitted(contract, dataset.train, x)
-    largest = float(x.nan_to_num(nan=0.0).max()) * contract.scaling.scale[0] if isinstance(x, Tensor) else None
+    largest = float(x.max()) * contract.scaling.scale[0] if contract.on_pixels and isinstance(x, Tensor) else None
     return PreparedData(
         splits["train"],
         splits.get("valid"),

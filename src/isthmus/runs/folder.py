@@ -193,7 +193,8 @@ def _check_contract(metadata: RunMetadata) -> None:
         if length not in (1, width):
             raise BadData(f"The contract has {length} {what} for examples of shape {metadata.shape}.")
     columns = size if contract.schema is None else contract.schema.width
-    if columns != size or (contract.row is not None and math.prod(contract.row) != size):
+    # the columns of windows are their channels
+    if columns not in (size, width) or (contract.row is not None and math.prod(contract.row) != size):
         raise BadData(f"The contract has {columns} columns, or rows of another shape, for examples of {size} values.")
 
 

@@ -195,3 +195,10 @@ def test_a_scene_of_thirteen_bands_is_explained_as_by_pca(side: int) -> None:
     run = it.fit("pca", x, options=WHOLE | {"latent.size": 8, "data.scale": "standard", "data.layout": order})
     assert run.metadata.shape == (13, side, side)
     assert np.all(shares(run.reconstruct(x), x) <= left_by_pca(x, 8) + 0.01)
+
+
+def test_a_network_explains_thirteen_bands_as_well() -> None:
+    x = scenes(16)
+    options = WHOLE | {"latent.size": 8, "data.scale": "standard", "training.batch_size": 32}
+    run = it.fit("deep", x, epochs=60, options=options | GAUSSIAN)
+    assert np.all(shares(run.reconstruct(x), x) <= left_by_pca(x, 8) + 0.01)

@@ -5,11 +5,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pytest
 import scipy.sparse
 
 import isthmus as it
+from isthmus.data.description.overview import describe
 from isthmus.errors import BadData, ShapeError
+from isthmus.options import DataOptions
 
 Array = npt.NDArray[Any]
 R = np.random.default_rng(0)
@@ -133,3 +136,16 @@ def test_streamed_sequences_have_the_codes_of_memory(tmp_path: Path) -> None:
     options = GAUSSIAN | {"data.layout": "NCT", "data.scale": "standard"}
     run = it.fit("simple", tmp_path / "x.npy", epochs=1, options=options | {"data.memory": "stream"})
     np.testing.assert_array_equal(run.encode(tmp_path / "x.npy"), run.encode(WANTED["NTC"]))
+
+
+def test_traces_of_a_table_are_sequences_if_told(tmp_path: Path) -> None:
+    frame = pd.DataFrame(R.normal(size=(30, 12)), columns=[f"t{i}" for i in range(12)])
+    frame.to_csv(tmp_path / "x.csv", index=False)
+    run = it.fit("simple", tmp_path / "x.csv", epochs=1, options=GAUSSIAN | {"data.layout": "NT"})
+    run.save(tmp_path / "run")
+    assert run.metadata.shape == (1, 12)
+    again = it.load(tmp_path / "run")
+    np.testing.assert_array_equal(again.encode(frame).to_numpy(), run.encode(tmp_path / "x.csv"))
+    assert again.reconstruct(frame).columns.tolist() == frame.columns.tolist()
+    found = describe(tmp_path / "x.csv", DataOptions(layout="NT"))
+    assert found.content["layout"]["words"] == "sequences of 12 steps, 1 channel"

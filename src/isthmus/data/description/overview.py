@@ -193,7 +193,8 @@ def _content(view: _View, data: Data, unusable: Mapping[str, str]) -> dict[str, 
         "guessed": list(guesses(view.contract, dataset, options, _range(view.cells("train"))["max"])),
     }
     if unit_axis(layout.shape) is not None:
-        columns = describe_columns(_table(view), dataset.schema)
+        schema = dataset.schema if layout.kind == "table" else None
+        columns = describe_columns(_table(view), schema)
         columns = [column for column in columns if column["name"] not in unusable]
         content["columns"] = columns + [{"name": n, "kind": "unusable", "why": why} for n, why in unusable.items()]
     if layout.kind == "table":
