@@ -83,3 +83,11 @@ def test_a_run_does_not_take_a_changed_folder_for_its_data(made: Made, tmp_path:
     Image.fromarray(np.full((4, 3), 99, np.uint8)).save(folder / "7.png")
     with pytest.raises(BadData, match="not the file that the run was trained on"):
         data_for(load(tmp_path / "run"))
+
+
+def test_the_sampled_record_knows_the_size_of_a_picture_that_is_not_read(made: Made) -> None:
+    folder = made([f"{number}.png" for number in range(200)])
+    before = opened(folder, memory="stream").provenance.files
+    noise = np.random.default_rng(0).integers(0, 256, (4, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(folder / "1.png")
+    assert opened(folder, memory="stream").provenance.files != before
