@@ -87,14 +87,17 @@ def timed(work: Callable[[], None]) -> tuple[float, float]:
 
 def rates(folder: Path, most: int, turns: int) -> dict[str, object]:
     """Rate of the source beside that of the decoder alone, over the first pictures of a folder."""
+    from isthmus.data.dataset import Dataset
     from isthmus.data.opening import open_data
     from isthmus.data.samplers.stored import READ
     from isthmus.data.sources.base import row_bytes
     from isthmus.options import DataOptions
 
-    source = open_data(folder, DataOptions(memory="stream")).train
+    dataset = open_data(folder, DataOptions(memory="stream"))
+    assert isinstance(dataset, Dataset)
+    source = dataset.train
     count = min(most, len(source))
-    paths = [folder / name for name in source.names_of(np.arange(count)).tolist()]
+    paths = [folder / source.locate(row).file for row in range(count)]
     step = max(1, READ // row_bytes(source))
 
     def decoder() -> None:
@@ -106,7 +109,8 @@ def rates(folder: Path, most: int, turns: int) -> dict[str, object]:
         for start in range(0, count, step):
             source.read(start, min(start + step, count))
 
-    decoder(), ours()
+    decoder()
+    ours()
     pairs = [(timed(decoder), timed(ours)) for _ in range(turns)]
     wall, processor = ([theirs[i] / own[i] for theirs, own in pairs] for i in (0, 1))
     return {

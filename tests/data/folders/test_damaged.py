@@ -79,6 +79,16 @@ def test_damaged_pictures_of_two_sets_are_both_counted(made: Made) -> None:
     assert (len(data.train), len(data.test or ())) == (29, 29)
 
 
+def test_a_damaged_picture_is_black_in_a_used_array(made: Made) -> None:
+    folder = made([f"{number}.png" for number in range(3)])
+    (folder / "1.png").write_bytes((folder / "1.png").read_bytes()[:50])
+    used = np.full((3, 4, 3), 7, np.uint8)
+    chunk = opened(folder, memory="stream").train.read(0, 3, used)
+    assert chunk.values is used
+    assert used[:, 0, 0].tolist() == [0, 0, 2]
+    assert list(chunk.faults) == [1]
+
+
 def test_a_folder_of_nothing_but_damaged_pictures_names_the_first(made: Made) -> None:
     folder = made(["a.png", "b.png"])
     for path in folder.iterdir():
