@@ -12,6 +12,7 @@ from isthmus.data.readers.arrays import dataset_of_idx
 from isthmus.data.readers.folders import image_tree
 from isthmus.data.readers.format import Format, refuse_labels
 from isthmus.data.readers.known import format_of, known_words
+from isthmus.data.readers.shards import read_shards
 from isthmus.data.sources.arrays import Examples
 from isthmus.data.sources.base import Source, sampled_file
 from isthmus.data.storage.archives import ArchiveTree
@@ -96,6 +97,9 @@ def _read(tree: Tree, options: DataOptions, schema: Schema | None) -> Dataset:
     parts = _parts([names[row] for row in data], data)
     if parts:
         return _read_parts(tree, parts, options, schema)
+    shards = None if options.window is None else read_shards(tree, options, schema)
+    if shards is not None:
+        return shards
     raise BadData(_several(tree, [names[row] for row in data], names))
 
 

@@ -103,12 +103,15 @@ def _joined(
 
 
 def _chosen(tree: Tree, options: DataOptions) -> tuple[Array, tuple[str, ...]]:
-    """The rows of the files to join, none if there are pictures, unless beside arrays; and a note on the others."""
-    found = _by_ending(tree)
+    """The rows of the files to join, and a note on the others; beside pictures, only arrays in the folder itself."""
+    found, table = _by_ending(tree), tree.table()
     pictures = any(ending in EXTENSIONS for ending in found)
     for kind in KINDS:
         rows = np.sort(np.concatenate([found.get(ending, np.zeros(0, np.int64)) for ending in kind]))
-        if not len(rows) or (pictures and kind[0] not in LAZY):
+        if pictures:
+            above = np.array([folder == "" and kind[0] in LAZY for folder in table.folders], bool)
+            rows = rows[above[table.folder_of[rows]]]
+        if not len(rows):
             continue
         if (kind[0] in RECORDED and options.window is None) or (kind[0] == ".npy" and options.labels is not None):
             continue
@@ -123,11 +126,11 @@ def _by_ending(tree: Tree) -> dict[str, Array]:
     table, found = tree.table(), dict[str, Array]()
     for number, ending in enumerate(table.endings):
         rows = np.flatnonzero(table.ending_of == number)
-        plain = np.array([ending] * len(rows))
+        endings = np.full(len(rows), ending)
         if ending in COMPRESSED:
-            plain = np.array([PurePosixPath(plain_name(name)).suffix.lower() for name in tree.names(rows)])
-        for own in np.unique(plain).tolist():
-            found[own] = np.concatenate([found.get(own, np.zeros(0, np.int64)), rows[plain == own]])
+            endings = np.array([PurePosixPath(plain_name(name)).suffix.lower() for name in tree.names(rows)])
+        for own in np.unique(endings).tolist():
+            found[own] = np.concatenate([found.get(own, np.zeros(0, np.int64)), rows[endings == own]])
     return found
 
 
