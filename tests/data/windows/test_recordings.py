@@ -160,7 +160,7 @@ def test_texts_are_no_tables_unless_windows_are_cut(tmp_path: Path) -> None:
     folder(tmp_path, ".csv", {"a.x": 30})
     made = opened(tmp_path, window=10)
     assert len(made.train) == 3
-    assert any("1 files" in note and "not .csv" in note for note in made.notes)
+    assert "1 other file is left out beside those of .csv." in made.notes
 
 
 def pictures(root: Path, counts: dict[str, int]) -> Path:

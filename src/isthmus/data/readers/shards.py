@@ -116,8 +116,8 @@ def _chosen(tree: Tree, options: DataOptions) -> tuple[Array, tuple[str, ...]]:
         if (kind[0] in RECORDED and options.window is None) or (kind[0] == ".npy" and options.labels is not None):
             continue
         left = len(tree) - len(rows)
-        files = "file that is" if left == 1 else "files that are"
-        return rows, (f"{left:,} {files} not {kind[0]} left out of {tree.name!r}.",) if left else ()
+        files = "file is" if left == 1 else "files are"
+        return rows, (f"{left:,} other {files} left out beside those of {kind[0]}.",) if left else ()
     return np.zeros(0, np.int64), ()
 
 
