@@ -82,12 +82,13 @@ class DataOptions(Options):
     """Preprocessing and splitting of the data, and where it is held.
 
     Args:
-        scale: {"auto", "none", "pixels", "minmax", "standard"}, default "auto". ``auto`` divides 8-bit pixels by 255
-            and leaves all other values; ``none`` leaves all values; ``pixels`` divides all values by 255; ``minmax``
-            maps each feature of a table (all pixels of images together) to [0, 1]; ``standard`` maps it to mean 0 and
-            variance 1. The last two are fitted to the training set only. With ``minmax`` and a likelihood of values in
-            [0, 1], later values outside the training range are clipped to it, except in anomaly scores, which count
-            how far outside they are.
+        scale: {"auto", "none", "pixels", "minmax", "standard"}, default "auto". ``auto`` divides pixels by full
+            brightness (255 for 8 bits, 65,535 for 16-bit images, or what the format of pictures states) and leaves all
+            other values; ``none`` leaves all values; ``pixels`` divides all values by that, or by 255; ``minmax`` maps
+            each feature of a table and each channel (all pixels of gray and of color pictures together) to [0, 1];
+            ``standard`` maps it to mean 0 and variance 1. The last two are fitted to the training set only. With
+            ``minmax`` and a likelihood of values in [0, 1], later values outside the training range are clipped to it,
+            except in anomaly scores, which count how far outside they are.
         binarize: {"none", "static", "dynamic"}, default "none". ``static`` samples each pixel once from Bernoulli(x);
             ``dynamic`` samples the training pixels anew at every read, the same sample for input and target, and the
             others once.

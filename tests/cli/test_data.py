@@ -187,7 +187,7 @@ def test_a_folder_of_images_shows_size_labels_names_and_a_picture(capsys: Captur
     for said in ("color images, 6 x 10 pixels", "uint8 (8 bits per value)", "2 classes: cat: 12; dog: 12"):
         assert said in out
     assert "file: cat/0.png, cat/1.png, cat/2.png, ..." in out
-    assert "Bytes are brightness from 0 to 255 (data.scale=none leaves them as numbers)." in out
+    assert "8-bit pixels divided by 255" in out
     assert out.isascii()
     with Image.open("first.png") as picture:
         assert picture.width > 300

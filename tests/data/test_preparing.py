@@ -35,7 +35,7 @@ def prepare(train: np.ndarray, test: np.ndarray | None = None, *, seed: int = 0,
 
 def like_training(x: np.ndarray, contract: DataContract) -> torch.Tensor:
     view = StoredTensor(Examples(x), contract, BadExamples("stop", len(x)))
-    if contract.in_unit_interval(x.dtype):
+    if contract.in_unit_interval(Examples(x)):
         view.add_check(check_trained_on_pixels)
     return view.load()[0]
 
@@ -111,7 +111,7 @@ def test_a_constant_feature_becomes_zero(kind: str, value: float):
 @pytest.mark.parametrize("images", [True, False])
 def test_invert_undoes_apply_and_json_keeps_all(kind: Kind, images: bool):
     x = torch.from_numpy(RNG.normal(4, 9, size=(9, 1, 5, 2) if images else (9, 5)))
-    scaling = measure(x, kind, pixels=images)
+    scaling = measure(x, kind, brightest=255.0 if images else None)
     torch.testing.assert_close(scaling.invert(scaling.apply(x)), x, rtol=1e-12, atol=1e-12)
     again = Scaling.from_dict(json.loads(json.dumps(scaling.to_dict())))
     assert again == scaling

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from numbers import Real
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -46,7 +46,7 @@ def as_array(value: object, what: str = "The data") -> Array:
     if isinstance(value, np.ndarray):
         return _numbers(value)
     if is_picture(value):
-        return read_image(value)
+        return read_image(cast(Any, value))
     if is_pictures(value):
         return _pictures(value, what)
     if is_tensor(value):
@@ -219,7 +219,7 @@ def pair_of(batch: object) -> Pair:
     """
     if isinstance(batch, Pair):
         return batch
-    if is_listed(batch) and not is_pictures(batch):
+    if isinstance(batch, list) and is_listed(batch) and not is_pictures(batch):
         return joined([pair_of(item) for item in batch])
     x, y = parts_of(batch)
     return Pair(as_array(x), None if y is None else as_array(y))

@@ -204,9 +204,11 @@ def _object(
         if items is None:
             return _iterable(data, options, training, schema)
         return _object(items, options, training, schema)
+    if isinstance(data, tuple) and not options.layout.startswith(("auto", "N")):
+        data = tuple(examples_first(as_array(values), options.layout) for values in data)
     # a list of two arrays is two examples
     if isinstance(data, tuple) and is_pair(data):
-        return _of_pair(_matching(Pair(*(examples_first(as_array(values), options.layout) for values in data))))
+        return _of_pair(_matching(Pair(as_array(data[0]), as_array(data[1]))))
     if is_listed(data) or (is_items(data) and not hasattr(data, "__array__")):
         if _is_tabular(data):
             return dataset_of_frame(data.to_pandas(), options, "table", schema)

@@ -27,7 +27,7 @@ from isthmus.data.sources.base import BLOCK, Source, row_bytes
 from isthmus.data.transforms.bad_examples import BadExamples, find_nonfinite
 from isthmus.data.transforms.binary import check_unit, draw_bernoulli
 from isthmus.data.transforms.contract import DataContract
-from isthmus.data.transforms.fitting import are_pixels, fit_scaling, fitted, sample_size, undecided
+from isthmus.data.transforms.fitting import brightness_of, fit_scaling, fitted, sample_size, undecided
 from isthmus.data.transforms.guesses import guesses
 from isthmus.data.transforms.labels import encode_labels
 from isthmus.data.transforms.layout import Layout, check_order, layout_of
@@ -298,6 +298,7 @@ def _prepared(
     x = splits["train"].x
     if isinstance(x, Tensor):
         contract = fitted(contract, dataset.train, x)
+    largest = float(x.max()) * contract.scaling.scale[0] if contract.on_pixels and isinstance(x, Tensor) else None
     return PreparedData(
         splits["train"],
         splits.get("valid"),
@@ -310,7 +311,7 @@ def _prepared(
         label_names=dataset.label_names or label_names,
         bad_examples=pipeline.bad_examples,
         missing=missing,
-        notes=guesses(contract, dataset, pipeline.options),
+        notes=guesses(contract, dataset, pipeline.options, largest),
     )
 
 
@@ -323,7 +324,8 @@ def _fitted(pipeline: _Pipeline, rows: Array) -> DataContract:
     if options.on_bad_data == "skip":
         values = np.delete(values, list(find_nonfinite(values)), axis=0)
     raw = pipeline.layout.tensor(values)
-    scaling = fit_scaling(raw, raw, options.scale, pixels=are_pixels(pipeline.dataset))
+    brightest = brightness_of(pipeline.dataset, options.scale, pipeline.contract.kind)
+    scaling = fit_scaling(raw, raw, options.scale, brightest=brightest)
     return replace(pipeline.contract, scaling=scaling)
 
 
@@ -340,8 +342,8 @@ def _fitted_on_disk(pipeline: _Pipeline, excluded: Array) -> tuple[DataContract,
             missing += missing_in(chunk, view.locate, missing.of)
             yield chunk
 
-    pixels = are_pixels(pipeline.dataset)
-    scaling = fit_scaling(chunks(), head, pipeline.options.scale, pixels=pixels)
+    brightest = brightness_of(pipeline.dataset, pipeline.options.scale, contract.kind)
+    scaling = fit_scaling(chunks(), head, pipeline.options.scale, brightest=brightest)
     return fitted(replace(contract, scaling=scaling), view.source, scaling.apply(head).float()), missing
 
 

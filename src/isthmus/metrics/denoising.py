@@ -74,5 +74,8 @@ def _errors(clean: Tensor, y: Tensor, observed: Tensor | None, *, images: bool) 
     if images:
         y = y.clamp(0, 1)
         target = clean if observed is None else torch.where(observed, clean, y)
-        errors |= {"psnr": psnr(target, y, observed), "ssim": F.ssim(target, y)}
+        # frames are images of their own
+        frames = (values.reshape(-1, *values.shape[-3:]) for values in (target, y))
+        ssim = F.ssim(*frames).reshape(len(y), -1).mean(1)
+        errors |= {"psnr": psnr(target, y, observed), "ssim": ssim}
     return errors

@@ -11,8 +11,8 @@ from isthmus.parts.likelihoods import Bernoulli
 
 
 def are_pictures(x: Tensor) -> bool:
-    """Whether examples are images in [0, 1]."""
-    return x.ndim == 4 and bool((x.min() >= 0) & (x.max() <= 1))
+    """Whether examples are images or frames in [0, 1]."""
+    return x.ndim in (4, 5) and bool((x.min() >= 0) & (x.max() <= 1))
 
 
 def reconstruction(model: Autoencoder, x: Tensor | Chunked, inputs: Tensor | Chunked | None = None) -> dict[str, float]:

@@ -261,7 +261,7 @@ class Autoencoder(nn.Module):
     def inputs(self, x: Tensor | npt.NDArray[Any]) -> Tensor:
         """Examples as a tensor (N, *shape), in the units that the model was trained in.
 
-        8-bit values are divided by 255, unless all are 0 or 1; images may have channels last.
+        8-bit values are divided by 255, unless all are 0 or 1; channels may be last.
 
         Raises:
             ShapeError: examples of another shape, or not numeric.

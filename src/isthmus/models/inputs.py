@@ -59,8 +59,11 @@ def as_inputs(x: Tensor | npt.NDArray[Any], shape: Shape) -> Tensor:
     value = tensor_of(x)
     if value.dtype == torch.uint8:
         value = value.float() / (255 if value.numel() and value.max() > 1 else 1)
-    if len(shape) == 3 and tuple(value.shape[1:]) == (shape[1], shape[2], shape[0]) != shape:
-        value = value.movedim(-1, 1)
+    # channels are the first axis, or of frames (F, C, H, W) the second
+    place = 1 if len(shape) == 4 else 0
+    channels_last = (*shape[:place], *shape[place + 1 :], shape[place])
+    if len(shape) > 1 and tuple(value.shape[1:]) == channels_last != tuple(shape):
+        value = value.movedim(-1, 1 + place)
     return shaped(value, shape, "examples")
 
 

@@ -21,7 +21,6 @@ from isthmus.data.sources.joined import Joined
 from isthmus.data.transforms.bad_examples import BadExamples
 from isthmus.data.transforms.binary import check_unit, draw_bernoulli
 from isthmus.data.transforms.labels import encode_labels
-from isthmus.data.transforms.scaling import BRIGHTEST
 from isthmus.data.transforms.splits import SPLITS
 from isthmus.errors import BadData, IncompatibleParts
 from isthmus.options import DataOptions
@@ -162,9 +161,10 @@ def _view(run: Run, source: Source, use: Use) -> StoredTensor:
         missing=options.on_bad_data == "stop",
         bernoulli_seed=run.metadata.seed if binary else None,
     )
-    if contract.in_unit_interval(source.dtype):
-        view.add_check(partial(check_trained_on_pixels, slack=NOISE if use == "noisy" else 0.0))
-    if contract.images and contract.byte == BRIGHTEST and not contract.on_pixels and source.dtype.kind in "ui":
+    if contract.in_unit_interval(source):
+        words = contract.pixel_words
+        view.add_check(partial(check_trained_on_pixels, words=words, slack=NOISE if use == "noisy" else 0.0))
+    if contract.on_brightness and not contract.on_pixels and source.dtype.kind in "ui":
         view.add_check(_check_gray_levels)
     if binary and use != "scored" and contract.scaling.kind != "minmax":
         view.add_check(partial(check_unit, what=f"{source.name!r}", options=options))
@@ -219,7 +219,7 @@ def _in_range(run: Run, x: Tensor) -> Tensor:
 
 def _warn_of_other_units(run: Run, x: Tensor) -> None:
     """Warn of images far outside [0, 1], for a model that was trained on gray levels in [0, 1]."""
-    if run.contract.images and run.contract.byte == BRIGHTEST and len(x):
+    if run.contract.on_brightness and len(x):
         largest = float(x.nan_to_num(nan=0.0).max())
         if largest > 1 + NOISE:
             warnings.warn(
@@ -238,12 +238,13 @@ def _check_gray_levels(x: Tensor) -> None:
     if len(x) and float(x.nan_to_num(nan=0.0).max()) > 1:
         raise BadData(
             f"The data has whole numbers up to {float(x.nan_to_num(nan=0.0).max()):g}, but the model was trained on "
-            "gray levels in [0, 1]. Pass 8-bit pixels as bytes (uint8), which are divided by 255, or values in [0, 1]."
+            "gray levels in [0, 1]. Pass 8-bit pixels as bytes (uint8) or 16-bit ones as uint16, or values in "
+            "[0, 1]."
         )
 
 
-def check_trained_on_pixels(x: Tensor, slack: float = 0.0) -> None:
-    """Refuse values that are not in [0, 1], for a model that was trained on pixels divided by 255.
+def check_trained_on_pixels(x: Tensor, words: str = "8-bit pixels divided by 255", slack: float = 0.0) -> None:
+    """Refuse values that are not in [0, 1], for a model that was trained on pixels, such as ``words`` says.
 
     Raises:
         BadData: some values are outside [0, 1] by more than ``slack``.
@@ -252,8 +253,8 @@ def check_trained_on_pixels(x: Tensor, slack: float = 0.0) -> None:
     if len(seen) and (float(seen.min()) < -slack or float(seen.max()) > 1 + slack):
         raise BadData(
             f"The data has values from {float(seen.min()):g} to {float(seen.max()):g} of a type that "
-            "is not whole numbers, but the model was trained on 8-bit pixels divided by 255. Pass 8-bit pixels "
-            "(uint8), or values in [0, 1]."
+            f"is not whole numbers, but the model was trained on {words}. Pass 8-bit pixels (uint8), or values in "
+            "[0, 1]."
         )
 
 

@@ -192,9 +192,9 @@ def _check_contract(metadata: RunMetadata) -> None:
     for what, length in lengths.items():
         if length not in (1, width):
             raise BadData(f"The contract has {length} {what} for examples of shape {metadata.shape}.")
-    wanted = metadata.shape[0] if metadata.kind == "sequences" else size
-    columns = wanted if contract.schema is None else contract.schema.width
-    if columns != wanted or (contract.row is not None and math.prod(contract.row) != size):
+    columns = size if contract.schema is None else contract.schema.width
+    # the columns of windows are their channels
+    if columns not in (size, width) or (contract.row is not None and math.prod(contract.row) != size):
         raise BadData(f"The contract has {columns} columns, or rows of another shape, for examples of {size} values.")
 
 

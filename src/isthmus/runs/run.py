@@ -246,8 +246,11 @@ class Run:
         return data.model_inputs(self, x)
 
     def to_plot(self, x: Tensor) -> Array:
-        """Model inputs or outputs for plots: channels first, in the units of the data."""
+        """Model inputs or outputs for plots: channels first, in the units of the data; frames side by side."""
         x = x.detach().cpu()
+        if self.metadata.kind == "frames":
+            x = self.scaling.invert(x) if self._rescaled else x
+            return x.movedim(1, -2).flatten(-2).numpy()
         return (self.scaling.invert(x) if self._rescaled and self.metadata.kind != "table" else x).numpy()
 
     @property

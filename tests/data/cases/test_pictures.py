@@ -44,7 +44,7 @@ FORMS: dict[str, Callable[[Array, Path], Any]] = {
     "one at a time": lambda x, p: [x[i : i + 1] for i in range(len(x))],
     "int64": lambda x, p: x.astype(np.int64),
     "int32": lambda x, p: x.astype(np.int32),
-    "uint16": lambda x, p: x.astype(np.uint16),
+    "16 bits": lambda x, p: x.astype(np.uint16) * 257,
     "lists": lambda x, p: x.tolist(),
     "in [0, 1]": lambda x, p: x / 255,
     "float32 in [0, 1]": lambda x, p: (x / 255).astype(np.float32),
@@ -159,7 +159,7 @@ def test_the_advice_about_whole_numbers_works_as_it_is_written(
             np.testing.assert_allclose(run.to_tensor(whole).numpy().ravel(), whole.ravel() / 255, atol=1e-6)
 
 
-@pytest.mark.parametrize("values", [lambda x: x.astype(np.uint16) * 257, lambda x: x / 127.5 - 1, lambda x: x / 10 - 3])
+@pytest.mark.parametrize("values", [lambda x: x.astype(np.int32) * 257, lambda x: x / 127.5 - 1, lambda x: x / 10 - 3])
 def test_the_advice_about_other_values_works_too(values: Callable[[Array], Array], digits: Array) -> None:
     x = values(digits)
     with pytest.raises(BadData, match="requires values in") as caught:

@@ -13,13 +13,13 @@ from isthmus.data.dataset import Dataset
 from isthmus.data.description.columns import describe_columns, first_rows
 from isthmus.data.description.looking import Sample, kind_of_source, looked_at, open_briefly
 from isthmus.data.description.unusable import unusable_columns
-from isthmus.data.description.words import class_names, layout_words, scaling_words
+from isthmus.data.description.words import class_names, contract_words, layout_words
 from isthmus.data.opening import Data
 from isthmus.data.preparing import largest_held_out, prepare_dataset
 from isthmus.data.transforms.axes import unit_axis
 from isthmus.data.transforms.bad_examples import BadExamples, find_nonfinite
 from isthmus.data.transforms.contract import DataContract
-from isthmus.data.transforms.fitting import SAMPLED_ROWS, fit_scaling, undecided
+from isthmus.data.transforms.fitting import SAMPLED_ROWS, brightness_of, fit_scaling, undecided
 from isthmus.data.transforms.guesses import guesses
 from isthmus.data.transforms.layout import Layout, layout_of
 from isthmus.data.transforms.scaling import Kind, Scaling, by_unit
@@ -105,15 +105,14 @@ def _view(dataset: Dataset, options: DataOptions, streamed: bool) -> _View:
     dataset, options = divided(dataset, options), cut(options)
     layout = layout_of(dataset.train, options.shape, options.layout, options.missing)
     samples = {name: looked_at(source) for name, source in dataset.splits.items()}
-    pixels = dataset.pixels
-    if pixels is None:
-        pixels = dataset.train.dtype == np.uint8 and bool((samples["train"].decoded > 1).any())
+    sample = samples["train"]
+    brightest = brightness_of(dataset, options.scale, layout.kind, sample.decoded)
     contract = undecided(dataset, layout, options)
-    contract = replace(contract, scaling=_probable(options.scale, layout, contract, samples["train"], pixels))
+    contract = replace(contract, scaling=_probable(options.scale, layout, contract, sample, brightest))
     return _View(dataset, options, layout, contract, samples, streamed)
 
 
-def _probable(kind: Kind, layout: Layout, contract: DataContract, sample: Sample, pixels: bool) -> Scaling:
+def _probable(kind: Kind, layout: Layout, contract: DataContract, sample: Sample, brightest: float | None) -> Scaling:
     """The scaling of the examples that were looked at; one that is fitted to all examples is only named."""
     if kind in ("minmax", "standard"):
         return Scaling(kind, (0.0,), (1.0,))
@@ -121,7 +120,7 @@ def _probable(kind: Kind, layout: Layout, contract: DataContract, sample: Sample
     values = np.where(np.isinf(values), np.nan, values) if values.dtype.kind == "f" else values
     x = layout.tensor(contract.without_sentinels(values))
     try:
-        return fit_scaling(x, x, kind, pixels=pixels)
+        return fit_scaling(x, x, kind, brightest=brightest)
     except BadData:
         # such as a column without any value, which a training names
         return Scaling(kind, (0.0,), (1.0,))
@@ -186,16 +185,17 @@ def _content(view: _View, data: Data, unusable: Mapping[str, str]) -> dict[str, 
         },
         "values": _range(view.cells("train")),
         "inputs": None if given is None else _range(looked_at(given).values),
-        "scaling": _scaling(view),
+        "scaling": contract_words(view.contract),
         "splits": _splits(view),
         "labels": _labels(view),
         "rows": _names(view),
         "missing": _missing(view),
         "invalid": _invalid(view),
-        "guessed": list(guesses(view.contract, dataset, options)),
+        "guessed": list(guesses(view.contract, dataset, options, _range(view.cells("train"))["max"])),
     }
     if unit_axis(layout.shape) is not None:
-        columns = describe_columns(_table(view), dataset.schema)
+        schema = dataset.schema if layout.kind == "table" else None
+        columns = describe_columns(_table(view), schema)
         columns = [column for column in columns if column["name"] not in unusable]
         content["columns"] = columns + [{"name": n, "kind": "unusable", "why": why} for n, why in unusable.items()]
     if layout.kind == "table":
@@ -215,12 +215,6 @@ def _range(values: Array) -> dict[str, float | None]:
     if not finite.size:
         return {"min": None, "max": None, "mean": None}
     return {"min": float(finite.min()), "max": float(finite.max()), "mean": float(finite.mean(dtype=np.float64))}
-
-
-def _scaling(view: _View) -> str:
-    scaling = view.contract.scaling
-    far = scaling.kind in ("auto", "none") and any(scaling.offset)
-    return scaling_words(scaling.kind, view.layout.shape, pixels=view.contract.on_pixels, far=far)
 
 
 def _splits(view: _View) -> dict[str, dict[str, Any]]:

@@ -39,33 +39,21 @@ def layout_words(shape: tuple[int, ...], schema: Schema | None = None) -> str:
     return f"table, {counted(len(schema.columns), 'column')} ({', '.join(listed)}){inputs}"
 
 
-def scaling_words(kind: str, shape: tuple[int, ...], *, pixels: bool, far: bool = False) -> str:
-    """What is done to the values, such as ``8-bit pixels divided by 255``.
-
-    Args:
-        kind: value of ``data.scale``.
-        shape: shape of an example as model input.
-        pixels: whether values are 8-bit pixels.
-        far: whether large means are subtracted.
-    """
-    what = "all pixels together" if unit_axis(shape) is None else "each column" if len(shape) == 1 else "each channel"
+def contract_words(contract: DataContract) -> str:
+    """What a data contract does to the values, such as ``8-bit pixels divided by 255``."""
+    scaling, one = contract.scaling, unit_axis(contract.shape) is None
+    unit = "column" if contract.kind == "table" else "channel"
+    what = "all pixels together" if one else f"each {unit}"
     words = {
         "minmax": f"{what} scaled to [0, 1] (data.scale=minmax)",
         "standard": f"{what} scaled to mean 0 and variance 1 (data.scale=standard)",
-        "pixels": "divided by 255 (data.scale=pixels)",
+        "pixels": f"divided by {scaling.scale[0]:,g} (data.scale=pixels)",
     }
-    if kind == "auto" and pixels:
-        return "8-bit pixels divided by 255"
-    if kind in words:
-        return words[kind]
-    return f"not scaled, but large means of {what.removeprefix('each ')}s are subtracted" if far else "not scaled"
-
-
-def contract_words(contract: DataContract) -> str:
-    """What a data contract does to the values."""
-    scaling = contract.scaling
-    far = scaling.kind in ("auto", "none") and any(scaling.offset)
-    return scaling_words(scaling.kind, contract.shape, pixels=contract.on_pixels, far=far)
+    if contract.on_pixels:
+        return contract.pixel_words
+    if scaling.kind in words:
+        return words[scaling.kind]
+    return f"not scaled, but large means of {unit}s are subtracted" if any(scaling.offset) else "not scaled"
 
 
 def skipped_words(listed: Sequence[str], count: int, total: int) -> str:

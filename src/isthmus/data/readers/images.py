@@ -9,6 +9,7 @@ from isthmus.data.base import Array, Provenance
 from isthmus.data.dataset import Dataset
 from isthmus.data.formats.pictures import ENDINGS, EXTENSIONS, common_format, format_notes, read_header
 from isthmus.data.memory import is_streamed, memorized
+from isthmus.data.readers.known import format_of
 from isthmus.data.readers.pictures import SINGLE
 from isthmus.data.sources.base import Source
 from isthmus.data.sources.image_folder import ImageFolder, Looked, evenly
@@ -129,9 +130,11 @@ def _pictures(tree: Tree) -> _Found:
     counts = dict(zip(table.endings, np.bincount(table.ending_of, minlength=len(known)).tolist(), strict=True))
     others = {ending: counts[ending] for ending, taken in zip(table.endings, known, strict=True) if not taken}
     if not known.any():
+        held = f"{files_in_words(others)}, but no picture" if others else "no file"
+        data = next((name for name in tree.names(np.arange(min(len(table), LOOKED_AT))) if format_of(name)), "")
         raise BadData(
-            f"{tree.name!r} holds {files_in_words(others) or 'no file'}{', but no picture' if others else ''}; known "
-            f"are {', '.join(EXTENSIONS)}. Pass a folder or an archive of these, or of MNIST-type IDX files."
+            f"{tree.name!r} holds {held}; known are {', '.join(EXTENSIONS)}. Pass a folder or an archive of these"
+            + (f", or one of its files, such as {data!r}." if data else ", or of MNIST-type IDX files.")
         )
     if others:
         notes.append(f"Left out: {files_in_words(others)} beside the pictures.")

@@ -20,6 +20,7 @@ from isthmus.data.transforms.bad_examples import BadExamples, Check, find_nonfin
 from isthmus.data.transforms.binary import draw_bernoulli
 from isthmus.data.transforms.contract import DataContract
 from isthmus.data.transforms.layout import Layout
+from isthmus.data.transforms.scaling import BRIGHTEST_OF
 from isthmus.data.transforms.splits import SPLITS, skip_rows
 from isthmus.errors import BadData
 
@@ -107,7 +108,7 @@ class StoredTensor:
     ) -> None:
         self.source, self.contract, self.bad_examples = source, contract, bad_examples
         self.layout = contract.layout_for(source) if layout is None else layout
-        self.scaling = contract.scaling_for(source.dtype)
+        self.scaling = contract.scaling_for(source)
         self.missing, self.first, self.bernoulli_seed = missing, first, bernoulli_seed
         self.excluded = np.zeros(0, np.int64) if excluded is None else excluded
         self.checks: list[Check] = []
@@ -147,10 +148,11 @@ class StoredTensor:
                 check(x)
 
     def _cannot_be_invalid(self) -> bool:
-        """Whether no example can be invalid: a byte has 256 values, and all of them pass the checks."""
-        if self.source.dtype != np.uint8 or len(self.scaling.scale) > 1 or self.contract.missing:
+        """Whether no example can be invalid: pixels have 256 or 65,536 values, and all of them pass the checks."""
+        largest = BRIGHTEST_OF.get(self.source.dtype.name)
+        if largest is None or len(self.scaling.scale) > 1 or self.contract.missing:
             return False
-        every = self.scaling.apply(torch.arange(256, dtype=torch.uint8).unsqueeze(1)).float()
+        every = self.scaling.apply(torch.arange(largest + 1, dtype=torch.float64).unsqueeze(1)).float()
         return not any(find_refused(every, check) for check in self.checks)
 
     def transform(self, values: Array) -> Tensor:

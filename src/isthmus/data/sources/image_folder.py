@@ -87,12 +87,12 @@ class ImageFolder(Source):
     def _decode(self, values: Array, first: int) -> dict[int, str]:
         """Write the pictures from ``first`` on to ``values``; the indices of damaged ones, with the reason."""
         faults: dict[int, str] = {}
-        index = 0
+        names, index = self.tree.table(), 0
         while index < len(values):
             row, page, pages = self._place(first + index)
             try:
                 with self.tree.open(row) as stream:
-                    name = self.tree.table()[row]
+                    name = names[row]
                     if pages == 1:
                         values[index] = read_picture(stream, name, self.format, page)
                         index += 1
@@ -103,7 +103,7 @@ class ImageFolder(Source):
             except BadData as fault:
                 values[index] = 0
                 # the location of the example names it already
-                faults[index] = one_line(fault).replace(f"{self.tree.table()[row]!r} ", "it ", 1)
+                faults[index] = one_line(fault).replace(f"{names[row]!r} ", "it ", 1)
                 index += 1
         return faults
 

@@ -99,12 +99,12 @@ class DiskTree(Tree):
             BadData: it cannot be read, is no file any more, or leads out of the folder.
         """
         name = self._names[row]
-        with reading(name, "a file"):
-            try:
-                return _opened(f"{self.folder}{os.sep}{name}")
-            except _NoPlainFile:
+        try:
+            return _opened(f"{self.folder}{os.sep}{name}")
+        except (_NoPlainFile, OSError):
+            with reading(name, "a file"):
                 check_inside(self.folder / name, self.folder)
-                if not (self.folder / name).is_file():
+                if (self.folder / name).exists() and not (self.folder / name).is_file():
                     raise BadData(f"{name!r} in {self.name!r} is not a file any more. Create it again.") from None
                 return cast(BinaryIO, (self.folder / name).open("rb"))
 
@@ -118,7 +118,7 @@ class DiskTree(Tree):
 
 
 class _NoPlainFile(Exception):
-    """Something else than a plain file: a link, a pipe or a folder."""
+    """Something else than a plain file, such as a pipe or a folder."""
 
 
 def _opened(path: str) -> BinaryIO:
@@ -126,12 +126,10 @@ def _opened(path: str) -> BinaryIO:
 
     Raises:
         _NoPlainFile: it is something else.
+        OSError: it is a link, or cannot be read.
     """
-    try:
-        # a pipe would block until somebody writes to it
-        handle = os.open(path, READ_ONLY)
-    except OSError as fault:
-        raise (_NoPlainFile if Path(path).is_symlink() else type(fault))(*fault.args) from fault
+    # a pipe would block until somebody writes to it
+    handle = os.open(path, READ_ONLY)
     found = os.fstat(handle)
     if stat.S_ISREG(found.st_mode) and found.st_size > SMALL:
         return os.fdopen(handle, "rb")

@@ -18,6 +18,8 @@ CANONICAL: dict[Kind, str] = {"table": "D", "sequences": "CT", "images": "CHW", 
 """Axes of an example as model input."""
 USUAL = ("D", "T", "TC", "CT", "HW", "HWC", "CHW", "FHW", "FHWC", "FCHW")
 """Orders of the axes of an example without need for an option: channels at the end, at the start, or none."""
+PICTURES: tuple[Kind, ...] = ("images", "frames")
+"""Kinds whose values may be brightness, for any data type of pixels."""
 CHANNELS = (1, 3, 4)
 """Numbers of channels of ordinary pictures."""
 MOST_CHANNELS = 64
@@ -26,8 +28,8 @@ FEW, TIMES = 16, 4
 """Most channels of sequences that are found by their values, and how many times longer the axis of time is at least."""
 DIFFERENT = 10.0
 """How far apart standard deviations, or means in standard deviations, of entries in different units are."""
-LOOKED_AT = 2**22
-"""Values in which different units are looked for, at most."""
+LOOKED_AT, ROWS = 2**20, 1000
+"""Values and examples in which different units are looked for, at most."""
 
 
 def kind_of(shape: Sequence[int]) -> Kind:
@@ -54,6 +56,11 @@ def kind_of(shape: Sequence[int]) -> Kind:
 def kind_of_axes(axes: str) -> Kind:
     """The kind of examples whose axes have these letters, such as ``HWC``."""
     return next(kind for kind, letters in CANONICAL.items() if {*axes, "C"} == {*letters, "C"})
+
+
+def orders_of(kind: Kind) -> tuple[str, ...]:
+    """The usual orders of the axes of examples of a kind, such as ``HW``, ``HWC`` and ``CHW``."""
+    return tuple(axes for axes in USUAL if kind_of_axes(axes) == kind)
 
 
 def unit_axis(shape: Sequence[int]) -> int | None:
@@ -197,7 +204,7 @@ def _of_two(source: Source, raw: tuple[int, ...], what: str, missing: tuple[floa
 
 def _sample(source: Source, missing: tuple[float, ...]) -> Array:
     """Some examples, spread over the source where single ones can be read, with NaN for missing values."""
-    few = max(1, min(len(source), LOOKED_AT // int(np.prod(source.shape))))
+    few = max(1, min(len(source), ROWS, LOOKED_AT // int(np.prod(source.shape))))
     rows = np.unique(np.linspace(0, len(source) - 1, few).astype(np.int64)) if source.scattered else np.arange(few)
     values = source.at(rows).values.astype(np.float64)
     values[np.isin(values, np.array(missing)) | np.isinf(values)] = np.nan

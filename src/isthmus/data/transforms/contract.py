@@ -17,9 +17,9 @@ from torch import Tensor
 from isthmus.data.base import Array
 from isthmus.data.sources.base import Source
 from isthmus.data.tables.schema import Schema
-from isthmus.data.transforms.axes import Kind, example_axes, kind_of, kind_of_axes, unit_axis
+from isthmus.data.transforms.axes import PICTURES, Kind, kind_of, orders_of, unit_axis
 from isthmus.data.transforms.layout import Layout, layout_like
-from isthmus.data.transforms.scaling import BRIGHTEST, Scaling
+from isthmus.data.transforms.scaling import BRIGHTEST, BRIGHTEST_OF, Scaling
 from isthmus.errors import BadData
 
 UNSCALED = Scaling("none", (0.0,), (1.0,))
@@ -35,7 +35,8 @@ class DataContract:
     Args:
         shape: shape of an example as model input, (D,), (C, T), (C, H, W) or (F, C, H, W).
         scaling: scaling of the values.
-        byte: value of an 8-bit image that stands for 1 in the training data: 255 for brightness, 1 for plain numbers.
+        byte: value of an 8-bit image that stands for 1 in the training data: 255 if that is brightness, of any number
+            of bits; 1 for plain numbers.
         row: shape to which the rows of a table are reshaped, if any.
         axes: letters of the axes of a raw training example, such as ``HWC``; empty if they are not known.
         missing: values that mean that a cell is missing, beside NaN.
@@ -65,8 +66,21 @@ class DataContract:
 
     @property
     def on_pixels(self) -> bool:
-        """Whether the model was trained on 8-bit pixels divided by 255, found without the option ``data.scale``."""
-        return self.scaling.kind == "auto" and self.scaling.scale == (BRIGHTEST,)
+        """Whether the model was trained on pixels divided by full brightness, without the option ``data.scale``."""
+        scaling = self.scaling
+        return scaling.kind == "auto" and len(scaling.scale) == 1 and scaling.scale[0] > 1
+
+    @property
+    def on_brightness(self) -> bool:
+        """Whether the model was trained on images of pixels, or of gray levels in [0, 1]."""
+        return self.kind in PICTURES and (self.on_pixels or self.byte == BRIGHTEST)
+
+    @property
+    def pixel_words(self) -> str:
+        """Which pixels the model was trained on, such as ``8-bit pixels divided by 255``."""
+        brightest = self.scaling.scale[0]
+        bits = {BRIGHTEST_OF["uint8"]: "8-bit ", BRIGHTEST_OF["uint16"]: "16-bit "}.get(brightest, "")
+        return f"{bits}pixels divided by {brightest:,.0f}"
 
     def layout_for(self, source: Source) -> Layout:
         """The meaning of the axes of new data.
@@ -76,21 +90,23 @@ class DataContract:
         """
         return layout_like(source, self.shape, self.row, self.axes)
 
-    def scaling_for(self, dtype: np.dtype[Any]) -> Scaling:
-        """The scaling of values of a data type: the unit depends on the type and on the run, never on the values.
+    def scaling_for(self, source: Source) -> Scaling:
+        """The scaling of a source: the unit depends on its data type and on the run, never on the values.
 
-        For a model trained on pixels, whole numbers are brightness from 0 to 255, and other numbers are in [0, 1]. For
-        one trained on gray levels in [0, 1], bytes are brightness.
+        For a model trained on pixels or on gray levels in [0, 1], brightness that the format of pictures states is
+        divided by it, 8-bit images by 255 and 16-bit ones by 65,535. Other whole numbers are in the units of the
+        training pixels, and other numbers in [0, 1].
         """
-        if self.on_pixels and dtype.kind not in "ui":
-            return Scaling("auto", (0.0,), (1.0,))
-        if not self.on_pixels and self.byte == BRIGHTEST and dtype == np.uint8:
-            return Scaling("auto", (0.0,), (BRIGHTEST,))
-        return self.scaling
+        stated = source.brightest
+        if self.kind in PICTURES:
+            stated = stated or BRIGHTEST_OF.get(source.dtype.name)
+        if stated is not None and (self.on_pixels or self.on_brightness or self.scaling.kind == "pixels"):
+            return Scaling(self.scaling.kind, (0.0,), (stated,))
+        return Scaling("auto", (0.0,), (1.0,)) if self.in_unit_interval(source) else self.scaling
 
-    def in_unit_interval(self, dtype: np.dtype[Any]) -> bool:
-        """Whether values of a data type must lie in [0, 1], because brightness from 0 to 255 was trained on."""
-        return self.on_pixels and dtype.kind not in "ui"
+    def in_unit_interval(self, source: Source) -> bool:
+        """Whether the values of a source must lie in [0, 1], because pixels were trained on and these are none."""
+        return self.on_pixels and source.brightest is None and source.dtype.kind not in "ui"
 
     def fill_tensor(self) -> Tensor:
         """``fill`` as a tensor that broadcasts to (1, *shape)."""
@@ -138,7 +154,8 @@ class DataContract:
         if byte not in (1, BRIGHTEST) or (row is not None and not 1 <= len(_numbers(row, "row")) <= 3):
             raise BadData("A data contract has a byte of 1 or 255, and a row of at most 3 lengths. Use that of a run.")
         axes = values["axes"]
-        if axes and (not isinstance(axes, str) or kind_of_axes(example_axes(f"N{axes}")) != plain.kind):
+        known = [sorted(letters) for letters in orders_of(plain.kind)]
+        if axes and (not isinstance(axes, str) or sorted(axes) not in known):
             raise BadData("The axes of a data contract must be those of its examples. Use that of a run.")
         return replace(
             plain,

@@ -1,4 +1,4 @@
-"""What is decided on the training data: whether bytes are pixels, the scaling, and the means of the features."""
+"""What is decided on the training data: whether values are brightness, the scaling, and the means of the features."""
 
 import math
 from collections.abc import Iterator
@@ -7,12 +7,14 @@ from dataclasses import replace
 import numpy as np
 from torch import Tensor
 
+from isthmus.data.base import Array
 from isthmus.data.dataset import Dataset
 from isthmus.data.sources.base import Source
-from isthmus.data.transforms.axes import unit_axis
+from isthmus.data.transforms.axes import PICTURES, unit_axis
+from isthmus.data.transforms.axes import Kind as ExampleKind
 from isthmus.data.transforms.contract import DataContract
 from isthmus.data.transforms.layout import Layout
-from isthmus.data.transforms.scaling import BRIGHTEST, Kind, Scaling, by_unit, centered, measure
+from isthmus.data.transforms.scaling import BRIGHTEST, BRIGHTEST_OF, Kind, Scaling, by_unit, centered, measure
 from isthmus.options import DataOptions
 
 READ = 2**23
@@ -31,20 +33,36 @@ def sample_size(source: Source) -> int:
     return max(2, min(SAMPLED_ROWS, SAMPLED_VALUES // math.prod(source.shape)))
 
 
-def are_pixels(dataset: Dataset) -> bool:
-    """Whether 8-bit values are brightness: unsigned bytes, some of them above 1."""
+def brightness_of(dataset: Dataset, scale: Kind, kind: ExampleKind, values: Array | None = None) -> float | None:
+    """The value of full brightness by which values are divided; ``None`` if they are numbers, or scaled otherwise.
+
+    The format of pictures states it. Unsigned bytes, and 16-bit numbers of images and frames, are brightness if some of
+    them are above 1.
+
+    Args:
+        dataset: the data set.
+        scale: the option ``data.scale``.
+        kind: kind of the examples.
+        values: what is looked at in place of the whole training set.
+    """
     source = dataset.train
-    if dataset.pixels is not None or source.dtype != np.uint8:
-        return bool(dataset.pixels)
-    return any(bool((chunk.values > 1).any()) for _, chunk in source.pieces(READ))
+    stated = source.brightest or BRIGHTEST_OF.get(source.dtype.name)
+    if scale == "pixels" or (scale == "auto" and dataset.pixels):
+        return stated or BRIGHTEST
+    if scale != "auto" or dataset.pixels is False or source.brightest is not None:
+        return source.brightest if scale == "auto" and dataset.pixels is None else None
+    if stated is None or (source.dtype != np.uint8 and kind not in PICTURES):
+        return None
+    chunks = (chunk.values for _, chunk in source.pieces(READ)) if values is None else [values]
+    return stated if any(bool((chunk > 1).any()) for chunk in chunks) else None
 
 
-def fit_scaling(x: Tensor | Iterator[Tensor], sample: Tensor, kind: Kind, *, pixels: bool) -> Scaling:
+def fit_scaling(x: Tensor | Iterator[Tensor], sample: Tensor, kind: Kind, *, brightest: float | None) -> Scaling:
     """The scaling of raw training data ``x``, (N, ...) or chunks of it.
 
     Where no scaling is wanted, large offsets of columns or channels, found in a ``sample``, are subtracted still.
     """
-    scaling = measure(x, kind, pixels=pixels)
+    scaling = measure(x, kind, brightest=brightest)
     if unit_axis(sample.shape[1:]) is None or scaling.scale != (1.0,) or kind not in ("auto", "none"):
         return scaling
     return centered(scaling, sample)
@@ -60,11 +78,11 @@ def fitted(contract: DataContract, source: Source, x: Tensor) -> DataContract:
 
 
 def _byte(contract: DataContract, source: Source, x: Tensor) -> float:
-    """What a byte of 255 stands for in images: brightness, if training was on bytes or on gray levels in [0, 1]."""
-    if not contract.images or contract.scaling.kind != "auto":
+    """What a byte of 255 stands for in images: brightness, if training was on pixels or on gray levels in [0, 1]."""
+    if contract.kind not in PICTURES or contract.scaling.kind != "auto":
         return 1.0
-    if source.dtype == np.uint8:
-        return contract.scaling.scale[0]
+    if contract.on_pixels or source.dtype == np.uint8:
+        return BRIGHTEST if contract.on_pixels else 1.0
     head = x[:SAMPLED_ROWS]
     gray = bool(((head > 0) & (head < 1)).any())
     return BRIGHTEST if gray and float(head.min()) >= 0 and float(head.max()) <= 1 else 1.0

@@ -9,21 +9,33 @@ from isthmus.data.transforms.axes import CANONICAL, CHANNELS, kind_of
 from isthmus.data.transforms.contract import DataContract
 from isthmus.options import DataOptions
 
+DARK = 8
+"""How many times brighter than the brightest value an image could be for that to be worth a note."""
 
-def guesses(contract: DataContract, dataset: Dataset, options: DataOptions) -> tuple[str, ...]:
+
+def guesses(
+    contract: DataContract, dataset: Dataset, options: DataOptions, largest: float | None = None
+) -> tuple[str, ...]:
     """All that was guessed about a data set, one sentence each, with the option that overrides it.
 
     Args:
         contract: what was decided on its training set.
         dataset: the data set, with what was guessed while it was read.
         options: options of the data, which say what needed no guess.
+        largest: largest value of the training set, if it is known.
     """
     source = dataset.train
     found = list(dataset.notes)
     if _is_array(dataset) and options.layout == "auto" and contract.row is None:
         found += _axes(contract.axes, contract.shape)
-    if contract.scaling.kind == "auto" and contract.on_pixels:
-        found.append("Bytes are brightness from 0 to 255 (data.scale=none leaves them as numbers).")
+    if contract.on_pixels:
+        brightest = contract.scaling.scale[0]
+        if source.brightest is None:
+            what = "Bytes" if source.dtype == np.uint8 else "16-bit numbers"
+            found.append(f"{what} are brightness from 0 to {brightest:,.0f} (data.scale=none leaves them as numbers).")
+        if largest is not None and largest < brightest / DARK:
+            words = f"The brightest value is {largest:,.0f} of {brightest:,.0f}"
+            found.append(f"{words}; data.scale=minmax uses the full range.")
     elif contract.scaling.kind == "auto" and contract.images and source.dtype == np.uint8:
         found.append("Bytes are all 0 or 1, so they are numbers (data.scale=pixels makes them brightness).")
     return tuple(found)
@@ -47,7 +59,7 @@ def _axes(axes: str, shape: tuple[int, ...]) -> list[str]:
     end = "last" if axes.endswith("C") else "first"
     other = "N" + CANONICAL[kind] if end == "last" else f"N{'F' * (kind == 'frames')}HWC"
     length = f"that axis has length {channels}" if channels in CHANNELS else "that axis is the shortest"
-    frames = " or data.layout=NFHW for frames" if channels not in CHANNELS and kind == "images" else ""
+    frames = " or data.layout=NFHW for frames" if channels not in CHANNELS and axes == "CHW" else ""
     count = {"images": "Four", "frames": "Five"}[kind]
     return [f"{count} axes are {order}, channels {end}, as {length}; set data.layout={other}{frames} if not."]
 

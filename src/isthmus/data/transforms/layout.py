@@ -23,13 +23,12 @@ from isthmus.data.sources.base import Source
 from isthmus.data.transforms.axes import (
     CANONICAL,
     CHANNELS,
-    USUAL,
     Kind,
     canonical,
     example_axes,
     guessed_axes,
     kind_of,
-    kind_of_axes,
+    orders_of,
     told_axes,
 )
 from isthmus.errors import BadData, ShapeError
@@ -118,8 +117,8 @@ def layout_like(source: Source, shape: tuple[int, ...], row: tuple[int, ...] | N
     check_numbers(source.dtype, named(source))
     given, kind = source.shape, kind_of(shape)
     own = [axes] if axes else []
-    usual = [letters for letters in USUAL if kind_of_axes(letters) == kind]
-    orders = [source.axes] if source.axes in usual else own + usual
+    usual = orders_of(kind)
+    orders = [source.axes] if source.axes in usual else [*own, *usual]
     for letters in orders:
         if len(letters) == len(given) and canonical(letters, given) == shape:
             return Layout(None, letters, shape)

@@ -18,6 +18,8 @@ from isthmus.errors import BadData, ShapeError
 Kind = Literal["auto", "none", "pixels", "minmax", "standard"]
 BRIGHTEST = 255.0
 """Largest 8-bit pixel value."""
+BRIGHTEST_OF = {"uint8": BRIGHTEST, "uint16": 65535.0}
+"""Value of full brightness of images by data type."""
 FAR = 2.0**10
 """Offset of a column, in standard deviations, above which it is subtracted before values become 32-bit numbers."""
 
@@ -26,7 +28,7 @@ FAR = 2.0**10
 class Scaling:
     """An affine map with one ``offset`` and ``scale`` for all values, or one per feature of a table or per channel.
 
-    ``kind`` is the value of ``data.scale``; ``auto`` with scale 255 is the scaling of 8-bit pixels.
+    ``kind`` is the value of ``data.scale``; ``auto`` with a scale above 1 is that of pixels.
 
     >>> Scaling("auto", (0.0,), (255.0,)).apply(torch.tensor([0, 51], dtype=torch.uint8))
     tensor([0.0000, 0.2000])
@@ -114,8 +116,10 @@ def _floating(x: Tensor) -> Tensor:
     return x.float() if x.dtype in (torch.uint8, torch.int8, torch.bool) else x.double()
 
 
-def measure(x: Tensor | Iterable[Tensor], kind: Kind, *, pixels: bool = False) -> Scaling:
+def measure(x: Tensor | Iterable[Tensor], kind: Kind, *, brightest: float | None = None) -> Scaling:
     """Fit the scaling of kind ``kind`` to training data ``x``, unscaled (N, *shape) as for the model, or chunks of it.
+
+    Brightness is divided by the ``brightest`` value, if the values are brightness.
 
     Each feature of a table and each channel has its own scale; gray and color pictures have one for all pixels. What
     is constant gets the scale 1, so that it becomes 0. Missing values (NaN) are left out. Chunks are read once.
@@ -123,8 +127,8 @@ def measure(x: Tensor | Iterable[Tensor], kind: Kind, *, pixels: bool = False) -
     Raises:
         BadData: values so large that their range is not finite, or a column without any value.
     """
-    if kind == "pixels" or (kind == "auto" and pixels):
-        return Scaling(kind, (0.0,), (BRIGHTEST,))
+    if kind == "pixels" or (kind == "auto" and brightest is not None):
+        return Scaling(kind, (0.0,), (brightest or BRIGHTEST,))
     if kind in ("auto", "none"):
         return Scaling(kind, (0.0,), (1.0,))
     moments = _moments_of(x, kind)

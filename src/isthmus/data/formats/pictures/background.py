@@ -22,7 +22,7 @@ def color_of(background: str) -> Color:
     from PIL import ImageColor
 
     try:
-        color = ImageColor.getrgb(background)
+        color: tuple[int, ...] = ImageColor.getrgb(background)
     except ValueError:
         color = ()
     if len(color) != 3:
@@ -30,7 +30,7 @@ def color_of(background: str) -> Color:
             f"data.background cannot be {background[:60]!r}. Allowed: a name of a color, such as white, black or gray, "
             "or #rrggbb, such as #ff8000."
         )
-    return color[:3]
+    return color[0], color[1], color[2]
 
 
 def is_gray(color: Color) -> bool:
@@ -71,9 +71,9 @@ def composited(values: Array, alpha: Array, color: Color, brightest: int, *, mul
         values, gray = np.repeat(values[..., None], 3, axis=-1), False
     behind = background_values(color, 1 if gray else values.shape[-1], brightest).round()
     # the largest sum for 16 bits is below 2^32
-    kind = np.uint32 if brightest <= 0xFFFF else np.float64
-    opacity = (alpha if gray else alpha[..., None]).astype(kind)
-    behind = (behind[0] if gray else behind).astype(kind)
+    kind = np.dtype(np.uint32 if brightest <= 0xFFFF else np.float64)
+    opacity: Array = (alpha if gray else alpha[..., None]).astype(kind)
+    behind = np.asarray(behind[0] if gray else behind, kind)
     values = np.minimum(values, opacity) if multiplied else values
-    shown = values.astype(kind) * (brightest if multiplied else opacity) + behind * (kind(brightest) - opacity)
+    shown: Array = values.astype(kind) * (brightest if multiplied else opacity) + behind * (brightest - opacity)
     return ((shown + brightest // 2) // brightest).astype(dtype)

@@ -217,4 +217,5 @@ def _deepened(values: Array, header: PictureHeader, wanted: PictureFormat) -> Ar
     factor, rest = divmod(int(wanted.brightest), int(header.brightest))
     if rest:
         raise BadData(f"its full brightness is {header.brightest:g}, that of most others {wanted.brightest:g}")
-    return values.astype(wanted.dtype) * wanted.dtype.type(factor)
+    deep: Array = values.astype(wanted.dtype) * wanted.dtype.type(factor)
+    return deep

@@ -97,7 +97,8 @@ class DicomPicture(Picture):
 
     def pixels(self, page: int, background: Color) -> Array:
         """A frame."""
-        from pydicom.pixels import apply_color_lut, pixel_array
+        from pydicom.pixels.processing import apply_color_lut
+        from pydicom.pixels.utils import pixel_array
 
         header = self.header(page)
         self._check(header)

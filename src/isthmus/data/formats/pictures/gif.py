@@ -16,7 +16,7 @@ TABLE, TABLE_BITS, TRANSPARENT, CLEARED = 0x80, 0x07, 0x01, 0x08
 class Frames(NamedTuple):
     """Number of frames, and whether one of them has colors or transparent pixels."""
 
-    count: int
+    number: int
     colored: bool
     transparent: bool
 
@@ -30,7 +30,7 @@ class GifPicture(PillowPicture):
         stream.seek(0)
         self.frames = scanned(stream)
         stream.seek(0)
-        super().__init__(GifImageFile(stream), name, max(1, self.frames.count))
+        super().__init__(GifImageFile(stream), name, max(1, self.frames.number))
 
     def header(self, page: int = 0) -> PictureHeader:
         """What the headers of all frames say, which share a size."""

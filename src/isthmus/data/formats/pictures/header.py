@@ -101,7 +101,15 @@ def check_pixels(header: PictureHeader, stream: BinaryIO, name: str) -> None:
         BadData: it expands like a decompression bomb, or is too large.
     """
     # decoders take up to four bytes per pixel of color
-    needed = header.height * header.width * max(header.channels, 4) * header.dtype.itemsize
+    check_bytes(header.height * header.width * max(header.channels, 4) * header.dtype.itemsize, stream, name)
+
+
+def check_bytes(needed: int, stream: BinaryIO, name: str) -> None:
+    """Refuse a number of decoded bytes that is far more than a stream can hold.
+
+    Raises:
+        BadData: it is.
+    """
     if needed > FREE:
         where = stream.tell()
         check_growth(needed, stream.seek(0, 2), repr(name))

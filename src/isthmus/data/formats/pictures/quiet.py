@@ -1,9 +1,14 @@
 """Warnings of decoders about what they overlook in a file, which nobody can act upon."""
 
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
+
+for _library in ("PIL", "pydicom", "tifffile"):
+    # without a handler, Python would write their warnings to the console
+    logging.getLogger(_library).addHandler(logging.NullHandler())
 
 _LOCK = Lock()
 _QUIET: "list[warnings.catch_warnings[None]]" = []

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from isthmus.data.base import Array
-from isthmus.data.formats.files import reading
+from isthmus.data.formats.files import FREE, reading
 from isthmus.data.formats.pictures.background import color_of
 from isthmus.data.formats.pictures.common import brought
 from isthmus.data.formats.pictures.header import BYTE, Picture, PictureFormat, PictureHeader, check_pixels
 from isthmus.data.formats.pictures.opening import HEAD, JPEG, jpeg_class, open_picture
 from isthmus.data.formats.pictures.pillow import PillowPicture, described, values_of
-from isthmus.data.formats.pictures.png import MAGIC, is_deep, png_class
+from isthmus.data.formats.pictures.png import COLORS, MAGIC, is_deep, open_png
 from isthmus.data.formats.pictures.quiet import quiet
 from isthmus.data.formats.pictures.turning import CARRIERS, orientation_of, turned
 
@@ -24,6 +24,8 @@ MODES = {(1, "L"), (3, "RGB")}
 """Modes of Pillow that need no conversion, with the channels of the wanted format."""
 
 
+SMALL = FREE // 4
+"""Pixels whose number is not compared with the size of the file: they take 256 MiB at most."""
 ANIMATION = b"acTL"
 """Chunk of an animated PNG file, about which Pillow may warn."""
 
@@ -62,21 +64,26 @@ def read_picture(stream: BinaryIO, name: str, wanted: PictureFormat, page: int =
         BadData: it is damaged, or cannot be brought to that format.
         MissingExtra: its decoder is not installed.
     """
+    opened: PillowPicture | None = None
     try:
         head = stream.read(HEAD)
         stream.seek(0)
-        image = _plain_image(stream, head) if page == 0 else None
-        if image is not None and _is_wanted(image, wanted):
-            # half of the time of numpy.asarray, which asks for an interface of arrays
-            values = np.frombuffer(image.tobytes(), BYTE).reshape(wanted.shape)
+        opened = _common(stream, name, head) if page == 0 else None
+        if opened is not None and _is_wanted(opened.image, wanted):
+            # faster than numpy.asarray, which asks for an interface of arrays
+            values = np.frombuffer(opened.image.tobytes(), BYTE).reshape(wanted.shape)
             # a PNG file may state its orientation after the pixels
-            if CARRIERS.isdisjoint(image.info):
+            if CARRIERS.isdisjoint(opened.image.info):
                 return values
-        stream.seek(0)
     except Exception:
         # the long way tells what is wrong
+        opened = None
+    if opened is None:
         stream.seek(0)
-    return next(read_pages(stream, name, wanted, [page]))
+        (picture,) = read_pages(stream, name, wanted, [page])
+        return picture
+    with reading(name, "an image"), quiet():
+        return _page(opened, page, stream, name, wanted)
 
 
 def read_pages(stream: BinaryIO, name: str, wanted: PictureFormat, pages: Iterable[int]) -> Iterator[Array]:
@@ -88,9 +95,14 @@ def read_pages(stream: BinaryIO, name: str, wanted: PictureFormat, pages: Iterab
     """
     with _opened(stream, name) as picture:
         for page in pages:
-            header = picture.header(page)
-            check_pixels(header, stream, name)
-            yield brought(picture.pixels(page, color_of(wanted.background)), header, wanted)
+            yield _page(picture, page, stream, name, wanted)
+
+
+def _page(picture: Picture, page: int, stream: BinaryIO, name: str, wanted: PictureFormat) -> Array:
+    """A page of an opened picture in the wanted format."""
+    header = picture.header(page)
+    check_pixels(header, stream, name)
+    return brought(picture.pixels(page, color_of(wanted.background)), header, wanted)
 
 
 def image_header(image: "Image", name: str = "The image") -> PictureHeader:
@@ -112,11 +124,11 @@ def read_image(image: "Image", wanted: PictureFormat | None = None, name: str = 
         return values if wanted is None else brought(values, header, wanted)
 
 
-def _plain_image(stream: BinaryIO, head: bytes) -> "Image | None":
-    """An opened image of the two most common formats, read the short way."""
-    if head.startswith(MAGIC) and not is_deep(head) and ANIMATION not in head:
-        return png_class()(stream)  # type: ignore[no-any-return]
-    return jpeg_class()(stream) if head.startswith(JPEG) else None  # type: ignore[no-any-return]
+def _common(stream: BinaryIO, name: str, head: bytes) -> PillowPicture | None:
+    """An opened picture of the two most common formats, if it can be read the short way."""
+    if head.startswith(MAGIC):
+        return None if len(head) <= COLORS or is_deep(head) or ANIMATION in head else open_png(stream, name, head)
+    return PillowPicture(jpeg_class()(stream), name, 1) if head.startswith(JPEG) else None
 
 
 def _is_wanted(image: "Image", wanted: PictureFormat) -> bool:
@@ -124,6 +136,7 @@ def _is_wanted(image: "Image", wanted: PictureFormat) -> bool:
     return (
         image.size == (wanted.width, wanted.height)
         and (wanted.channels, image.mode) in MODES
+        and wanted.height * wanted.width <= SMALL
         and wanted.brightest == 255
         and wanted.dtype == BYTE
         and CARRIERS.isdisjoint(image.info)

@@ -6,7 +6,14 @@ import numpy as np
 
 from isthmus.data.base import Array
 from isthmus.data.formats.pictures.background import composited
-from isthmus.data.formats.pictures.header import Color, Picture, PictureHeader, check_pixels, missing_decoder
+from isthmus.data.formats.pictures.header import (
+    Color,
+    Picture,
+    PictureHeader,
+    check_bytes,
+    check_pixels,
+    missing_decoder,
+)
 from isthmus.data.formats.pictures.pillow import values_of
 from isthmus.data.formats.pictures.tiff_pages import (
     COLORMAP,
@@ -15,6 +22,8 @@ from isthmus.data.formats.pictures.tiff_pages import (
     ORIENTATION,
     PHOTOMETRIC,
     PLANAR,
+    TILE_HEIGHT,
+    TILE_WIDTH,
     WIDTH,
     Directory,
     directories,
@@ -66,6 +75,8 @@ class TiffPicture(Picture):
         """A page as it is shown."""
         at, header = self._at(page), self.header(page)
         check_pixels(header, self.stream, self.name)
+        tile = at.one(TILE_WIDTH) * at.one(TILE_HEIGHT) * at.samples * header.dtype.itemsize
+        check_bytes(tile, self.stream, self.name)
         if _by_pillow(at):
             return self._decoded(at, background)
         return turned(self._read(at, header, background), self._orientation(at))
