@@ -82,7 +82,7 @@ def sparse_of_arrays(arrays: Mapping[str, Array], file: File) -> SparseRows:
         make = {"csr": sparse.csr_array, "csc": sparse.csc_array, "bsr": sparse.bsr_array}[name]
         matrix = make((data, arrays["indices"], arrays["indptr"]), shape=shape)
         matrix.check_format(full_check=True)
-    return SparseRows(_rows(matrix))
+    return SparseRows(matrix.tocsr())
 
 
 def _check_shape(shape: tuple[int, ...], file: File) -> None:
@@ -102,13 +102,6 @@ def _check_shape(shape: tuple[int, ...], file: File) -> None:
     check_growth(8 * rows, file.packed, repr(file.name))
 
 
-def _rows(matrix: Any) -> Any:
-    """The matrix by rows, each index once."""
-    rows = matrix.tocsr()
-    rows.sum_duplicates()
-    return rows
-
-
 def read_matrix_market(file: File) -> SparseRows:
     """The matrix of a Matrix Market file (``.mtx``), or the array (N, D), if it has all its entries.
 
@@ -123,7 +116,7 @@ def read_matrix_market(file: File) -> SparseRows:
         stream.seek(0)
         # scipy gives the stream to several threads otherwise
         matrix = mmread(io.BytesIO(stream.read()), spmatrix=False)
-    return SparseRows(_rows(matrix) if hasattr(matrix, "tocsr") else np.asarray(matrix))
+    return SparseRows(matrix.tocsr() if hasattr(matrix, "tocsr") else np.asarray(matrix))
 
 
 def _check_header(stream: IO[bytes], file: File) -> None:
@@ -180,4 +173,4 @@ def read_svmlight(file: File) -> SparseRows:
     grouped = len(queries) == len(y) and bool((queries != queries[:1]).any())
     if grouped:
         notes.append("Rows of one query (qid) stay in one set when the data is split.")
-    return SparseRows(_rows(x), y if whole else None, queries if grouped else None, tuple(notes))
+    return SparseRows(x.tocsr(), y if whole else None, queries if grouped else None, tuple(notes))
