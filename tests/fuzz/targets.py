@@ -47,7 +47,8 @@ Read = Callable[[Path], object]
 class Target:
     """A reader: ``make`` writes the bytes of the file called ``file``, and ``read`` reads the folder it is put in.
 
-    ``read_all`` holds the other files that belong there; ``after`` makes them vouch for it.
+    ``whole`` gives the other files that belong there; ``after`` makes them vouch for it. ``valid`` gives valid files,
+    with which libraries load what they load at their first use.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Target:
     make: Maker
     read: Read
     whole: Callable[[], dict[str, bytes]] = dict
+    valid: Callable[[], list[bytes]] = list
     after: Callable[[Path], None] | None = None
 
     def laid(self, folder: Path, data: bytes) -> Path:
@@ -269,7 +271,7 @@ def _file_targets() -> list[Target]:
     for known in FORMATS:
         if known.name in files.FILES:
             name, make = f"x{known.endings[0]}", files.spoiled(files.FILES[known.name])
-            out.append(Target(f"{known.name} file", name, make, _data(name)))
+            out.append(Target(f"{known.name} file", name, make, _data(name), valid=files.FILES[known.name]))
             if known.holds == "table":
                 out.append(Target(f"{known.name} with labels", name, make, _data(name, labels="label")))
     return out

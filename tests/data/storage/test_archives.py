@@ -4,7 +4,9 @@ import contextlib
 import io
 import os
 import resource
+import shutil
 import struct
+import subprocess
 import tarfile
 import time
 import tracemalloc
@@ -16,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isthmus.data.storage import archives, streams
+from isthmus.data.storage import archives, streams, tar
 from isthmus.data.storage.archives import ArchiveTree, cleaned
 from isthmus.data.storage.compressed import on_disk
 from isthmus.data.storage.disk import DiskFile
@@ -75,7 +77,7 @@ def test_files_are_those_that_were_packed(tmp_path: Path, maker: str) -> None:
     tree = MAKERS[maker](tmp_path)
     assert tree.names(np.arange(len(tree))) == ORDER
     assert content(tree) == {name.removeprefix("top/"): data for name, data in FILES.items()}
-    assert tree.folder == "top/"
+    assert tree.common == "top/"
     row = ORDER.index("b/11.bin")
     with tree.open(row) as stream:
         stream.seek(-9, io.SEEK_END)
@@ -334,3 +336,33 @@ def test_headers_of_tar_that_lie_are_refused_at_once(tmp_path: Path, data: bytes
     assert seconds < 3
     assert peak < 20
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+
+
+@pytest.mark.parametrize("form", ["gnu", "posix", "ustar", "v7", "pax", ""])
+def test_archives_of_other_programs_hold_the_same_files(tmp_path: Path, form: str) -> None:
+    program = shutil.which("tar" if form else "zip")
+    if program is None:
+        pytest.skip("the program tar or zip is not installed")
+    for name, data in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    if form not in ("v7", "ustar"):
+        (tmp_path / "top/a" / f"{'long' * 30}é.bin").write_bytes(b"long")
+    call = [program, f"--format={form}", "-cf", "x.tar", "top"] if form else [program, "-qr", "x.zip", "top"]
+    subprocess.run(call, cwd=tmp_path, check=True)
+    found = content(TarTree(on_disk(tmp_path / "x.tar")) if form else ZipTree(DiskFile(tmp_path / "x.zip")))
+    wanted = {str(path.relative_to(tmp_path / "top")): path.read_bytes() for path in (tmp_path / "top").rglob("*.bin")}
+    assert found == wanted
+
+
+def test_the_usual_headers_of_tar_are_read_as_by_tarfile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    members: dict[str, bytes | tarfile.TarInfo] = {
+        f"{'d' * int(rng.integers(1, 140))}/{n}{'é' * int(rng.integers(0, 60))}": rng.bytes(int(rng.integers(0, 1100)))
+        for n in range(60)
+    }
+    for form in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+        fast = content(tarred(tmp_path / "x.tar", members, form=form))
+        with monkeypatch.context() as patch:
+            patch.setattr(tar, "_usual", lambda stream, at: None)
+            assert content(TarTree(DiskFile(tmp_path / "x.tar"))) == fast == members

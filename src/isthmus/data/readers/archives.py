@@ -42,7 +42,9 @@ def tree_of(file: File, known: Format | None) -> ArchiveTree | None:
     if name.endswith(".tar") or (known is None and head[START:] == b"ustar"):
         return TarTree(file)
     # a table that was zipped but kept its name
-    if name.endswith(".zip") or (head.startswith(MARKS) and (known is None or known.name == "CSV")):
+    if (name.endswith(".zip") and not _is_own_zip(name, known)) or (
+        head.startswith(MARKS) and (known is None or known.name == "CSV")
+    ):
         return ZipTree(file)
     return None
 
@@ -84,7 +86,7 @@ def _read(tree: Tree, options: DataOptions, schema: Schema | None) -> Dataset:
     if WORKBOOK in names and known is not None and isinstance(tree, ArchiveTree):
         return known.read(tree.archive, options, schema)
     _check_workbook(tree, names)
-    data = [row for row, name in enumerate(names) if _is_data(name)]
+    data = _data_rows(names)
     pictures = sum(name.lower().endswith(EXTENSIONS) for name in names)
     if pictures and (pictures > 1 or not data):
         return _noted(image_tree(tree, options, schema), [names[row] for row in data])
@@ -103,7 +105,7 @@ def _all_names(tree: Tree) -> list[str]:
 
 def _only(tree: Tree, names: list[str]) -> int | None:
     """The row of the only file of data; if there is but one file, its format may be that of the archive's name."""
-    data = [row for row, name in enumerate(names) if _is_data(name)]
+    data = _data_rows(names)
     if len(names) == 1 and not data and _format_in(tree, names[0]) is not None:
         return 0
     return data[0] if len(data) == 1 else None
@@ -111,16 +113,34 @@ def _only(tree: Tree, names: list[str]) -> int | None:
 
 def _format_in(tree: Tree, name: str) -> Format | None:
     """The format of a file of an archive: by its name, else by that of the archive, such as ``a.csv.zip``."""
-    return format_of(name) or format_of(tree.name.lower().removesuffix(".zip"))
+    return format_of(name) or format_of(_without_zip(tree.name))
 
 
 def _read_member(tree: Tree, row: int, options: DataOptions, schema: Schema | None) -> Dataset:
     """The data set in a file of an archive, which may be compressed itself."""
-    file = tree.file(row)
+    file = in_one_piece(plain(tree.file(row)))
     known = _format_in(tree, file.name)
     if known is None:
         raise BadData(f"{file.name!r} in {tree.name!r} has an unsupported extension. {known_words()}.")
-    return known.read(in_one_piece(plain(file)), options, schema)
+    if not known.matches(file.name):
+        file.ending = PurePosixPath(_without_zip(tree.name)).suffix
+    return known.read(file, options, schema)
+
+
+def _without_zip(name: str) -> str:
+    return name.lower().removesuffix(".zip")
+
+
+def _is_own_zip(name: str, known: Format | None) -> bool:
+    """Whether a format is a zip archive by its extension, such as ``.zarr.zip``."""
+    return known is not None and name.endswith(tuple(ending for ending in known.endings if ending.endswith(".zip")))
+
+
+def _data_rows(names: list[str]) -> list[int]:
+    """The files that are read as data; a ``.json`` file beside others says something about them."""
+    data = [row for row, name in enumerate(names) if _is_data(name)]
+    others = [row for row in data if not plain_name(names[row]).lower().endswith(".json")]
+    return others or data
 
 
 def _is_data(name: str) -> bool:
@@ -131,7 +151,7 @@ def _is_data(name: str) -> bool:
 def _chosen(tree: Tree, names: list[str], key: str) -> tuple[int, str] | None:
     """The row of the file that a key names, and the key of an array in it, if one follows after a ``/``."""
     for row, name in enumerate(names):
-        for path in (name, f"{tree.folder}{name}"):
+        for path in (name, f"{tree.common}{name}"):
             if key == path or key.startswith(f"{path}/"):
                 return row, key[len(path) + 1 :]
     return None

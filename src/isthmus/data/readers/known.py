@@ -48,16 +48,15 @@ def format_of(name: str) -> Format | None:
     return next((known for known in FORMATS if known.matches(name)), None)
 
 
-def format_by_start(head: bytes) -> Format | None:
-    """The format of a file by its first bytes, or ``None``: some formats cannot be recognized.
+def ending_by_start(head: bytes) -> str:
+    """The extension of a file by its first bytes, or an empty string: some formats cannot be recognized.
 
-    >>> format_by_start(b"PAR1....").name, format_by_start(b"a,b")
-    ('Parquet', None)
+    >>> ending_by_start(b"PAR1...."), ending_by_start(b"a,b")
+    ('.parquet', '')
     """
-    ending = next((ending for magic, ending in MAGIC.items() if head.startswith(magic)), "")
     if head[:2] == b"\0\0" and len(head) > 3 and head[2] in IDX_KINDS and 1 <= head[3] <= 4:
-        ending = f".idx{head[3]}"
-    return format_of(f"x{ending}") if ending else None
+        return f".idx{head[3]}"
+    return next((ending for magic, ending in MAGIC.items() if head.startswith(magic)), "")
 
 
 def known_words() -> str:

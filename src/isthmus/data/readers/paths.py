@@ -7,7 +7,7 @@ from isthmus.data.dataset import Dataset
 from isthmus.data.formats.files import reading
 from isthmus.data.readers.archives import read_tree, tree_of
 from isthmus.data.readers.folders import read_folder
-from isthmus.data.readers.known import advice_on, format_by_start, format_of, known_words
+from isthmus.data.readers.known import advice_on, ending_by_start, format_of, known_words
 from isthmus.data.storage.base import File, Tree
 from isthmus.data.storage.compressed import plain, start_of
 from isthmus.data.storage.disk import DiskFile
@@ -46,9 +46,7 @@ def read_file(file: File, options: DataOptions, schema: Schema | None = None) ->
         BadData: its format is not supported, or it cannot be read.
         MissingExtra: a library that reads it is not installed.
     """
-    known = format_of(file.name)
-    if known is None or known.name != "NumPy archive":
-        file = plain(file)
+    file, known = plain(file), format_of(file.name)
     tree = tree_of(file, known)
     if tree is not None:
         return read_tree(tree, options, schema)
@@ -56,7 +54,8 @@ def read_file(file: File, options: DataOptions, schema: Schema | None = None) ->
         return known.read(file, options, schema)
     if advice := advice_on(file.name):
         raise BadData(f"{file.name!r} has a format that is not read. {advice}")
-    known = format_by_start(start_of(file, 16))
+    file.ending = ending_by_start(start_of(file, 16))
+    known = format_of(file.ending)
     if known is None:
         raise BadData(
             f"{file.name!r} has an unsupported extension, and does not start like a known file. {known_words()}."

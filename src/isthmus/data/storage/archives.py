@@ -123,8 +123,8 @@ class ArchiveTree(Tree):
         found = {name: index for index, name in enumerate(members.names)}
         found |= {name: found[target] for name, target in resolved(links, found, where).items() if name not in found}
         names = sorted((name for name in found if not any(map(is_junk, name.split("/")))), key=natural)
-        self.folder = _common(names)
-        self._names = Names((name[len(self.folder) :] for name in names), where)
+        self.common = _common(names)
+        self._names = Names((name[len(self.common) :] for name in names), where)
         chosen = np.array([found[name] for name in names], np.int64)
         self._members: Array = np.array([np.frombuffer(column, np.int64)[chosen] for column in members.columns])
 

@@ -23,6 +23,7 @@ class File(ABC):
         packed: number of bytes that it takes on disk.
         path: where it lies, if it is a plain file on disk.
         compression: how it is compressed, such as ``gzip``, or an empty string.
+        ending: extension of its format, where its name has another one.
         origin: what is read again for the same bytes: a path, or an address; inside an archive, that of the archive.
     """
 
@@ -31,6 +32,7 @@ class File(ABC):
     packed: int
     path: Path | None = None
     compression: str = ""
+    ending: str = ""
     origin: str = ""
 
     @abstractmethod
@@ -56,7 +58,7 @@ class File(ABC):
     @property
     def suffix(self) -> str:
         """Extension in lower case, such as ``.npy``; that of a compression is left out."""
-        return PurePosixPath(plain_name(self.name)).suffix.lower()
+        return self.ending or PurePosixPath(plain_name(self.name)).suffix.lower()
 
 
 class Tree(ABC):
@@ -67,12 +69,12 @@ class Tree(ABC):
     Attributes:
         name: name of the folder or archive, for messages.
         origin: path or address that is opened again for the same files.
-        folder: folders that the names of all files of an archive start with there, which are left out of the names.
+        common: folders that the names of all files of an archive start with there, which are left out of the names.
     """
 
     name: str
     origin: str = ""
-    folder: str = ""
+    common: str = ""
 
     @abstractmethod
     def __len__(self) -> int:

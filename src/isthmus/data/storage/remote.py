@@ -254,7 +254,7 @@ def _asking(address: str) -> Iterator[None]:
     except (IsthmusError, ImportError):
         raise
     except Exception as fault:  # each file system raises its own
-        cause = fault.__cause__ or fault
+        cause = fault.__cause__ if isinstance(fault.__cause__, Exception) else fault
         if isinstance(fault, FileNotFoundError) and (cause is fault or getattr(cause, "status", 0) in (404, 410)):
             raise BadData(f"There is nothing at {shown(address)}. Check the spelling.") from fault
         why = one_line(cause) if str(cause).strip() else type(cause).__name__
