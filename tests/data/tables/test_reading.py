@@ -183,7 +183,7 @@ def test_attributes_and_long_texts_of_a_file_are_not_taken_over(
     back, _ = read_table(on_disk(tmp_path / "a.parquet"), DataOptions())
     assert back.attrs == {}
     assert not isinstance(back.k.dtype, pd.CategoricalDtype)
-    monkeypatch.setattr("isthmus.data.tables.parquet.MOST_TEXT", 2000)
+    monkeypatch.setattr("isthmus.data.tables.arrow.MOST_TEXT", 2000)
     back, _ = read_table(on_disk(tmp_path / "a.parquet"), DataOptions())
     assert isinstance(back.k.dtype, pd.CategoricalDtype)
 

@@ -36,6 +36,7 @@ WRITERS: dict[str, Callable[[Path, np.ndarray], None]] = {
     ".csv": write_csv,
     ".csv.gz": write_csv,
     ".parquet": lambda path, x: pd.DataFrame(x, columns=["a", "b"]).to_parquet(path),
+    ".feather": lambda path, x: pd.DataFrame(x, columns=["a", "b"]).to_feather(path),
     ".txt": lambda path, x: np.savetxt(path, x),
 }
 

@@ -29,6 +29,8 @@ LARGE_BYTES, MANY_FILES = 2**26, 2000
 MOST_BYTES, MOST_STORED, MOST_ROWS = 2**27, 2**22, 10_000
 """Most bytes that are looked at in memory; and most values and examples on disk."""
 READABLE_IN_PARTS = (".npy", ".parquet")
+KINDS = {"CSV": "text table", "NumPy": "NumPy array", "NumPy archive": "NumPy archive"}
+"""What files of some formats are called."""
 
 
 @dataclass(frozen=True)

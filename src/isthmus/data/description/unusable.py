@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from isthmus.data.opening import Data
 from isthmus.data.readers.archives import data_file
 from isthmus.data.storage.disk import DiskFile
@@ -10,6 +12,7 @@ from isthmus.data.tables.columns import located
 from isthmus.data.tables.frames import is_table, to_frame
 from isthmus.data.tables.names import column_names
 from isthmus.data.tables.reading import is_table_path, read_table
+from isthmus.data.tables.records import is_records_path, read_records
 from isthmus.data.tables.schema import infer_schema
 from isthmus.errors import BadData
 from isthmus.options import DataOptions
@@ -23,11 +26,18 @@ MOST_COLUMNS = 2000
 
 def unusable_columns(data: Data, options: DataOptions) -> dict[str, str]:
     """The columns without which a table could be used, each with the reason; empty if that is not what is wrong."""
-    if isinstance(data, str | Path) and is_table_path(Path(data)) and Path(data).expanduser().is_file():
+    if (
+        isinstance(data, str | Path)
+        and (is_table_path(Path(data)) or is_records_path(str(data)))
+        and Path(data).expanduser().is_file()
+    ):
         file = data_file(DiskFile(Path(data).expanduser()), options)
         if file is None:
             return {}
-        frame = read_table(file, options)[0]
+        table = (read_records if is_records_path(file.name) else read_table)(file, options)[0]
+        if isinstance(table, np.ndarray):
+            return {}
+        frame = table
     elif is_table(data):
         frame = to_frame(data)
     else:

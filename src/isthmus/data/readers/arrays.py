@@ -8,10 +8,12 @@ from isthmus.data.base import Array, Provenance, SourceFile
 from isthmus.data.dataset import Dataset
 from isthmus.data.formats.binary import npy_layout, read_idx, read_npy, read_npz
 from isthmus.data.formats.files import check_inside
+from isthmus.data.formats.sparse import is_sparse_archive
 from isthmus.data.memory import is_streamed, refuse_streaming
 from isthmus.data.objects import columns
 from isthmus.data.readers.datasets import check_keys, dataset_of_arrays, dataset_of_splits, provenance_of
 from isthmus.data.readers.format import Format, refuse_labels
+from isthmus.data.readers.sparse import dataset_of_archive
 from isthmus.data.sources.numpy_file import NumpyFile
 from isthmus.data.storage.base import COMPRESSED, File, plain_name
 from isthmus.data.storage.compressed import on_disk, plain
@@ -35,7 +37,9 @@ def read_npz_file(file: File, options: DataOptions, schema: Schema | None) -> Da
     """The data set of a ``.npz`` file in one of the supported layouts."""
     refuse_labels(file.name, options, schema)
     refuse_streaming(file.name, options)
-    arrays = read_npz(file, lambda keys: check_keys(keys, repr(file.name)))
+    arrays = read_npz(file, lambda keys: None if is_sparse_archive(keys) else check_keys(keys, repr(file.name)))
+    if is_sparse_archive(arrays):
+        return dataset_of_archive(arrays, file, options)
     return dataset_of_arrays(arrays, file.name, provenance_of(file), options.layout)
 
 

@@ -7,7 +7,7 @@ from isthmus.data.dataset import Dataset
 from isthmus.data.formats.files import reading
 from isthmus.data.readers.archives import read_tree, tree_of
 from isthmus.data.readers.folders import read_folder
-from isthmus.data.readers.known import ending_by_start, format_of, known_words
+from isthmus.data.readers.known import advice_on, ending_by_start, format_of, known_words
 from isthmus.data.storage.base import File, Tree
 from isthmus.data.storage.compressed import plain, start_of
 from isthmus.data.storage.disk import DiskFile
@@ -52,6 +52,8 @@ def read_file(file: File, options: DataOptions, schema: Schema | None = None) ->
         return read_tree(tree, options, schema)
     if known is not None:
         return known.read(file, options, schema)
+    if advice := advice_on(file.name):
+        raise BadData(f"{file.name!r} has a format that is not read. {advice}")
     file.ending = ending_by_start(start_of(file, 16))
     known = format_of(file.ending)
     if known is None:

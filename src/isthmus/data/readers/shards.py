@@ -30,14 +30,14 @@ from isthmus.options import DataOptions
 LISTED = 3
 """Sizes that are listed."""
 PARTS = {"train": "train", "training": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
-"""Names of folders that hold the files of a split."""
+"""Names of folders, and of files in an archive, that hold a split."""
 FEWEST_GROUPS = 3
 """Videos of which a split can keep each in one set."""
 LAZY = (".npy", ".parquet")
 """Endings of files whose rows are read when they are needed."""
 RECORDED = (".txt", ".dat", ".asc", ".data")
 """Endings that other texts have too: recordings if ``data.window`` is set, and left out otherwise."""
-KINDS: tuple[tuple[str, ...], ...] = (*((ending,) for ending in (*LAZY, *TEXT_ENDINGS)), VIDEO_ENDINGS)
+KINDS: tuple[tuple[str, ...], ...] = (*((ending,) for ending in (*LAZY, ".feather", *TEXT_ENDINGS)), VIDEO_ENDINGS)
 """Endings of files that are joined; those of the first kind that there is are used."""
 
 

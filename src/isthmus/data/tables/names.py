@@ -11,7 +11,7 @@ UNNAMED = re.compile(r"|None|nan|Unnamed: \d+(_level_\d+)?|__index_level_\d+__")
 """Names of columns without one, as they come from ``to_csv``, ``read_csv`` and ``to_parquet``."""
 
 COUNTING = re.compile(
-    r"id|index|idx|row|rows|no|no\.|nr|nr\.|number|#|rownames?|record|.*[_ .-]id|\w*id", re.IGNORECASE
+    r"id|index|idx|row|rows|no|no\.|nr|nr\.|number|#|row[._ -]?names?|record|.*[_ .-]id|\w*id", re.IGNORECASE
 )
 """Names of columns that may count the rows."""
 NAMING = re.compile(rf"{COUNTING.pattern}|name|key|uuid|guid|file|filename|path|sample", re.IGNORECASE)

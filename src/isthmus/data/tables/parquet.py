@@ -1,6 +1,5 @@
 """Parquet files as tables, in memory and batch by batch; their sizes are checked by their footers first."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 from isthmus.data.base import Array
 from isthmus.data.formats.files import LARGEST, check_growth, reading
 from isthmus.data.storage.base import File
-from isthmus.data.tables.names import quote_names
+from isthmus.data.tables.arrow import MOST_TEXT, check_names, frame_of, is_number, kinds, written_out
 from isthmus.data.tables.schema import Schema, infer_schema
 from isthmus.errors import BadData
 from isthmus.options import DataOptions
@@ -20,8 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-SAMPLE, MOST_TEXT = 10_000, 2**27
-"""Rows by which the columns of a file that is streamed are decided, and bytes that a column of texts may take."""
+SAMPLE = 10_000
+"""Rows by which the columns of a file that is streamed are decided."""
 
 
 def read_parquet(file: File, options: DataOptions) -> "pd.DataFrame":
@@ -38,10 +37,10 @@ def read_parquet(file: File, options: DataOptions) -> "pd.DataFrame":
             check_footer(found.metadata, file)
             schema = found.schema_arrow
         check_names(schema, file.name)
-        flat, texts, nested = _kinds(schema, set(options.exclude))
+        flat, texts, nested = kinds(schema, set(options.exclude))
         # a long string that many rows repeat is stored once
         with _opened(file, texts) as found:
-            return _frame(_written_out(found.read(columns=flat), texts), nested)
+            return frame_of(written_out(found.read(columns=flat), texts), nested)
 
 
 @contextmanager
@@ -56,50 +55,6 @@ def _opened(file: File, texts: Sequence[str] = ()) -> "Iterator[Any]":
         yield found
 
 
-def _kinds(schema: "pa.Schema", without: set[str]) -> tuple[list[str], list[str], dict[str, Any]]:
-    """The columns of single values, those of texts among them, and the others with an empty value of each."""
-    from pyarrow import types
-
-    flat: list[str] = []
-    nested: dict[str, Any] = {}
-    for field in schema:
-        if field.name in without:
-            nested[field.name] = None
-        elif types.is_struct(field.type) or types.is_map(field.type):
-            nested[field.name] = {}
-        elif types.is_nested(field.type):
-            nested[field.name] = []
-        elif types.is_binary(field.type) or types.is_large_binary(field.type) or types.is_fixed_size_binary(field.type):
-            nested[field.name] = b""
-        else:
-            flat.append(field.name)
-    return flat, [name for name in flat if _is_text(schema.field(name).type)], nested
-
-
-def _written_out(table: "pa.Table", texts: list[str]) -> "pa.Table":
-    """The table with the dictionaries of texts as texts again, unless these would take too much memory."""
-    from pyarrow import compute
-
-    for name in texts:
-        place = table.schema.get_field_index(name)
-        kind, column = table.schema.field(place).type, table.column(place)
-        if hasattr(kind, "value_type"):
-            lengths = [compute.max(compute.binary_length(chunk.dictionary)).as_py() or 0 for chunk in column.chunks]
-            if max(lengths, default=0) * len(column) <= MOST_TEXT:
-                table = table.set_column(place, name, column.cast(kind.value_type))
-    return table
-
-
-def _frame(table: "pa.Table", nested: dict[str, Any]) -> "pd.DataFrame":
-    """An Arrow table as a data frame, and columns of empty values for what is not read."""
-    frame: pd.DataFrame = table.to_pandas(split_blocks=True, self_destruct=True)
-    frame.attrs.clear()
-    for name, value in nested.items():
-        # the number of rows in the footer of a damaged file may be any
-        frame[name] = [value] * (len(frame) if frame.shape[1] else 1)
-    return frame
-
-
 def check_footer(footer: Any, file: File) -> None:
     """Refuse a Parquet file by the size in its footer, before any of it is decompressed.
 
@@ -109,17 +64,6 @@ def check_footer(footer: Any, file: File) -> None:
     groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
     unpacked = sum(group.total_byte_size for group in groups)
     check_growth(max(unpacked, 8 * footer.num_rows * footer.num_columns), file.packed, repr(file.name))
-
-
-def check_names(schema: "pa.Schema", name: str) -> None:
-    """Refuse repeated names of columns.
-
-    Raises:
-        BadData: two columns have the same name.
-    """
-    twice = sorted(name for name, count in Counter(schema.names).items() if count > 1)
-    if twice:
-        raise BadData(f"{name!r} has several columns called {quote_names(twice)}. Use unique names.")
 
 
 def schema_of_parquet(path: Path, options: DataOptions) -> Schema:
@@ -134,7 +78,7 @@ def schema_of_parquet(path: Path, options: DataOptions) -> Schema:
     with reading(path, "a .parquet table"), parquet.ParquetFile(path) as file:
         schema = file.schema_arrow
         check_names(schema, path.name)
-        flat, texts, nested = _kinds(schema, set(options.exclude))
+        flat, texts, nested = kinds(schema, set(options.exclude))
         size = max(1, min(SAMPLE, MOST_TEXT // (8 * max(1, len(schema)))))
         groups = _first_groups(file.metadata, size, path)
     with (
@@ -142,11 +86,11 @@ def schema_of_parquet(path: Path, options: DataOptions) -> Schema:
         parquet.ParquetFile(path, read_dictionary=texts, pre_buffer=False) as file,
     ):
         batches = file.iter_batches(size, row_groups=groups, columns=flat, use_threads=False)
-        table = _written_out(pa.Table.from_batches(_taken(batches, size)), texts)
-        frame = _frame(table, nested)
+        table = written_out(pa.Table.from_batches(_taken(batches, size)), texts)
+        frame = frame_of(table, nested)
     for field in schema:
         # what has no value in the first rows may have one later
-        if _is_number(field.type) and field.name in frame.columns and frame[field.name].isna().all():
+        if is_number(field.type) and field.name in frame.columns and frame[field.name].isna().all():
             frame[field.name] = 0.0
     return infer_schema(frame, options, repr(path.name))
 
@@ -190,7 +134,7 @@ def matrix_of_batch(batch: "pa.RecordBatch", schema: Schema, where: str, missing
     from pyarrow import compute
 
     types = {field.name: field.type for field in batch.schema}
-    fits = {"number": _is_number, "boolean": pa.types.is_boolean, "category": lambda kind: False}
+    fits = {"number": is_number, "boolean": pa.types.is_boolean, "category": lambda kind: False}
     if not all(column.name in types and fits[column.kind](types[column.name]) for column in schema.columns):
         return schema.matrix(batch.to_pandas(), where, missing)
     # by column first: writing every n-th number of the rows costs five times as much
@@ -216,15 +160,3 @@ def columns_to_read(path: Path, schema: Schema) -> list[str]:
     with reading(path, "a .parquet table"):
         found = set(parquet.read_schema(path).names)
     return [column.name for column in schema.columns if column.name in found]
-
-
-def _is_number(kind: "pa.DataType") -> bool:
-    from pyarrow import types
-
-    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind))
-
-
-def _is_text(kind: "pa.DataType") -> bool:
-    from pyarrow import types
-
-    return bool(types.is_string(kind) or types.is_large_string(kind))

@@ -3,6 +3,7 @@
 import csv
 import warnings
 from collections.abc import Iterator
+from importlib import import_module
 from io import StringIO
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -62,18 +63,20 @@ def read_table(file: File, options: DataOptions, prefer: str = "") -> "tuple[pd.
     return frame, (*dialect.notes, *frame.attrs.pop(NOTES, ()))
 
 
-def check_extra(name: str) -> None:
-    """Check that the libraries that read tables are installed.
+def check_extra(name: str, *libraries: str) -> None:
+    """Check that the libraries that read tables, and further ones, are installed.
 
     Raises:
-        MissingExtra: pandas or pyarrow is not.
+        MissingExtra: one is not.
     """
+    needed = ("pandas", "pyarrow", *libraries)
     try:
-        import pandas  # noqa: F401
-        import pyarrow  # noqa: F401
+        for library in needed:
+            import_module(library)
     except ImportError as fault:
+        listed = f"{', '.join(needed[:-1])} and {needed[-1]}"
         raise MissingExtra(
-            f"Reading {name!r} requires pandas and pyarrow, which are not installed. Install them with "
+            f"Reading {name!r} requires {listed}, which are not installed. Install them with "
             "pip install 'isthmus[tabular]'."
         ) from fault
 
