@@ -86,6 +86,8 @@ def test_the_first_folder_is_the_label(ending: str, tmp_path: Path) -> None:
     made = opened(data, window=10)
     assert made.train.labels_of(np.arange(5)).tolist() == ["sick"] * 3 + ["well"] * 2
     assert made.train.names_of(np.array([4])).tolist() == [f"well/deep/a{ending}:10"]
+    paths = ["sick/a", "sick/b", "well/deep/a"]
+    assert [file.name for file in made.provenance.files] == [f"{path}{ending}" for path in paths]
     assert opened(data, window=10, label_level=0).train.labels_of(np.arange(5)) is None
     assert opened(data, window=10, label_level=2).train.labels_of(np.arange(5)) is None
 

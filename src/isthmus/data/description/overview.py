@@ -195,8 +195,7 @@ def _content(view: _View, data: Data, unusable: Mapping[str, str]) -> dict[str, 
     }
     if unit_axis(layout.shape) is not None:
         schema = dataset.schema if layout.kind == "table" else None
-        columns = describe_columns(_table(view), schema)
-        columns = [column for column in columns if column["name"] not in unusable]
+        columns = [c for c in describe_columns(_table(view), schema) if c["name"] not in unusable]
         content["columns"] = columns + [{"name": n, "kind": "unusable", "why": why} for n, why in unusable.items()]
     if layout.kind == "table":
         content["first_rows"] = first_rows(_table(view), dataset.schema, FIRST_ROWS)
