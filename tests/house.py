@@ -151,7 +151,32 @@ def _summary(path: Path) -> str:
     return found[:1].upper() + found[1:]
 
 
+HOLDS = {"table": "tables", "arrays": "arrays", "images": "pictures", "frames": "videos"}
+MOST_ENDINGS = 6
+"""Extensions of a format that the table of formats shows."""
+
+
+def formats_table() -> str:
+    """The formats of files: extensions, library, guesses with the options that override them, and limits."""
+    from isthmus.data.readers.known import FORMATS
+
+    lines = ["| | format | extensions | read with | guessed, and the options that override it | not read |"]
+    lines.append("|---|---|---|---|---|---|")
+    for holds, what in HOLDS.items():
+        first = what
+        for known in (known for known in FORMATS if known.holds == holds):
+            more = " ..." if len(known.endings) > MOST_ENDINGS else ""
+            endings = " ".join(f"`{ending}`" for ending in known.endings[:MOST_ENDINGS]) + more
+            library = known.library + (f" (`isthmus[{known.extra}]`)" if known.extra else "")
+            options = ", ".join(f"`data.{option}`" for option in known.options)
+            guessed = f"{known.guessed} ({options})" if known.guessed and options else known.guessed or options
+            lines.append(f"| {first} | {known.name} | {endings} | {library} | {guessed} | {known.limits} |")
+            first = ""
+    return "\n".join(lines)
+
+
 GENERATED = {
+    "docs/guide/data.md": {"formats": formats_table},
     "CONTRIBUTING.md": {"map": lambda: f"```\n{house_map()}\n```"},
 }
 """Documents, and what is generated in each between ``<!-- NAME: make map -->`` and ``<!-- end of NAME -->``."""

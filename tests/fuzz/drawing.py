@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, given, settings
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from fuzz.judge import judge
 from fuzz.targets import Target, lowered
+from isthmus.errors import IsthmusError
 
 
 def answer(target: Target, content: bytes) -> str | None:
@@ -17,9 +19,22 @@ def answer(target: Target, content: bytes) -> str | None:
     Raises:
         Unclean: it did anything else.
     """
+    _warm(target)
     with tempfile.TemporaryDirectory() as place, lowered():
         folder = target.laid(Path(place), content)
         return judge(lambda: target.read(folder), folder)
+
+
+_warmed: set[str] = set()
+
+
+def _warm(target: Target) -> None:
+    """Read valid files once without the judge, since libraries may run code of their own at their first use."""
+    if target.name not in _warmed:
+        _warmed.add(target.name)
+        for content in target.valid():
+            with tempfile.TemporaryDirectory() as place, suppress(IsthmusError):
+                target.read(target.laid(Path(place), content))
 
 
 def draw(target: Target, examples: int, take: Callable[[bytes], object]) -> None:

@@ -17,9 +17,10 @@ from unittest import mock
 import numpy as np
 import torch
 
-from fuzz import formats, makers
+from fuzz import files, formats, makers
 from fuzz.makers import Choose, Maker, damaged, pick
 from isthmus import zoo
+from isthmus.data.readers.known import FORMATS
 from isthmus.errors import IsthmusError
 from isthmus.models.overrides import parse_pairs
 from isthmus.models.recipe import PARTS, Recipe
@@ -46,7 +47,8 @@ Read = Callable[[Path], object]
 class Target:
     """A reader: ``make`` writes the bytes of the file called ``file``, and ``read`` reads the folder it is put in.
 
-    ``read_all`` holds the other files that belong there; ``after`` makes them vouch for it.
+    ``whole`` gives the other files that belong there; ``after`` makes them vouch for it. ``valid`` gives valid files,
+    with which libraries load what they load at their first use.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Target:
     make: Maker
     read: Read
     whole: Callable[[], dict[str, bytes]] = dict
+    valid: Callable[[], list[bytes]] = list
     after: Callable[[Path], None] | None = None
 
     def laid(self, folder: Path, data: bytes) -> Path:
@@ -262,9 +265,22 @@ def _picture_beside() -> dict[str, bytes]:
     return {"pictures/0.png": formats._picture("PNG", "L", 4)}
 
 
+def _file_targets() -> list[Target]:
+    """A target for each format of a file that has small valid ones; of tables also with labels."""
+    out = [Target("sparse npz", "x.npz", files.spoiled(files.sparse_npz), _data("x.npz"))]
+    for known in FORMATS:
+        if known.name in files.FILES:
+            name, make = f"x{known.endings[0]}", files.spoiled(files.FILES[known.name])
+            out.append(Target(f"{known.name} file", name, make, _data(name), valid=files.FILES[known.name]))
+            if known.holds == "table":
+                out.append(Target(f"{known.name} with labels", name, make, _data(name, labels="label")))
+    return out
+
+
 TARGETS: dict[str, Target] = {
     target.name: target
     for target in (
+        *_file_targets(),
         Target("recipe", "recipe.json", lambda choose: makers.json_maker(recipes(), NEAR)(choose), _read_recipe),
         Target("overrides", "set.txt", _overrides, _read_overrides),
         Target("run record", "run.json", _run_json("run.json"), _read_run, whole_run),

@@ -1,6 +1,7 @@
 """The command that lists the named data sets, or shows what is understood of one or of a file: data."""
 
 import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,7 +33,7 @@ def data(
     on_bad_data: OnBadData = None,
     as_json: Json = False,
 ) -> None:
-    """Show what is understood of data: columns, splits, guesses; or list the named data sets.
+    """Show what is understood of data: columns, splits, guesses; or list the named data sets and the kinds of files.
 
     Of a large file only a part is read. The exit code is 2 if a training would refuse the data.
     """
@@ -62,7 +63,7 @@ def data(
 
 
 def _list(*, as_json: bool) -> None:
-    """Print the named data sets."""
+    """Print the named data sets and the kinds of files."""
     from isthmus.data.catalogue.table import rows
 
     if as_json:
@@ -72,10 +73,19 @@ def _list(*, as_json: bool) -> None:
     print_table(dict.fromkeys(("name", "shape", "examples", "available"), "left"), table)
     typer.echo(
         "Files are searched in $ISTHMUS_DATA/NAME, then in the cache, then downloaded if the license permits.\n"
-        "Paths are accepted too: .npy, .npz, IDX, .csv, .parquet, or a folder of images, .npy or .parquet files;\n"
-        "data larger than memory is streamed from disk.\n"
+        f"{kinds_of_files()}\n"
+        "Data larger than memory is streamed from disk where its format permits.\n"
         "Show one, with its license and credit: isthmus data NAME or PATH"
     )
+
+
+def kinds_of_files() -> str:
+    """The formats of files that are read, each with its usual extension, in lines of 100 characters."""
+    from isthmus.data.readers.known import FORMATS
+
+    names = ", ".join(f"{known.name} ({known.endings[0]})" for known in FORMATS)
+    text = f"Files are accepted too: {names}; compressed or in an archive; and folders of them or of images."
+    return textwrap.fill(text, 100, break_on_hyphens=False)
 
 
 def _draw(found: "Description", path: Path) -> Path:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from fuzz.judge import judge
 from scipy import sparse
+from scipy.io import mmwrite
 
 import isthmus as it
 from isthmus.data.dataset import Dataset
@@ -109,12 +110,24 @@ def test_matrix_market_is_read(tmp_path: Path, name: str) -> None:
     np.testing.assert_array_equal(values(opened(tmp_path / name)), DENSE)
 
 
+@pytest.mark.parametrize("symmetry", ["general", "symmetric", "skew-symmetric"])
+def test_what_scipy_writes_is_read(tmp_path: Path, symmetry: str) -> None:
+    other = {"general": 0 * DENSE[:8].T, "symmetric": DENSE[:8].T, "skew-symmetric": -DENSE[:8].T}[symmetry]
+    square = DENSE[:8] + other
+    for matrix in (sparse.csr_array(square), square):
+        mmwrite(tmp_path / "x.mtx", matrix, symmetry=symmetry, precision=17)
+        np.testing.assert_array_equal(values(opened(tmp_path / "x.mtx")), square)
+
+
 def test_the_other_kinds_of_matrix_market_are_read(tmp_path: Path) -> None:
     for kind, lines, right in (
         ("array real general", ["2 2", "1.5", "2", "3", "4"], [[1.5, 3], [2, 4]]),
         ("coordinate pattern general", ["2 3 2", "1 2", "2 3"], [[0, 1, 0], [0, 0, 1]]),
         ("coordinate integer symmetric", ["2 2 2", "1 1 5", "2 1 7"], [[5, 7], [7, 0]]),
         ("array real symmetric", ["2 2", "1", "2", "3"], [[1, 2], [2, 3]]),
+        ("array real skew-symmetric", ["3 3", "1", "2", "3"], [[0, -1, -2], [1, 0, -3], [2, 3, 0]]),
+        ("coordinate real skew-symmetric", ["3 3 1", "2 1 4"], [[0, -4, 0], [4, 0, 0], [0, 0, 0]]),
+        ("coordinate real general", ["2 2 0"], [[0, 0], [0, 0]]),
     ):
         (tmp_path / "x.mtx").write_text(mtx(kind, lines))
         assert values(opened(tmp_path / "x.mtx")).tolist() == right
@@ -124,21 +137,26 @@ def test_the_other_kinds_of_matrix_market_are_read(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("1 2 3\n", "does not start as a Matrix Market file does"),
-        (mtx("coordinate complex general", ["1 1 1", "1 1 1 0"]), "of the kind 'complex', not real"),
-        (mtx("coordinate real general", ["2 2 99999999999", "1 1 1"]), "needs 1,490.1 GiB"),
+        (mtx("coordinate complex general", ["1 1 1", "1 1 1 0"]), "of the kind 'complex general', but real"),
+        (mtx("coordinate real general", ["2 2 99999999999", "1 1 1"]), "states 2 x 2 and 99,999,999,999 entries"),
         (
             mtx("coordinate real general", ["2 2 99999999", "1 1 1"]),
-            "states 99,999,999 entries, more than its 82 bytes",
+            "99,999,999 entries (general), which its 82 bytes cannot",
         ),
-        (mtx("array real general", ["20000 20000", "1"]), "states 400,000,000 entries, more than its"),
+        (mtx("array real general", ["20000 20000", "1"]), "400,000,000 entries (general), which its"),
         (mtx("coordinate real general", ["9999999999 2 1", "1 1 1"]), "GiB in memory"),
         (mtx("coordinate real general", ["99999999 2 1", "1 1 1"]), "would expand from"),
         (mtx("coordinate real general", ["2 9999999 1", "1 1 1"]), "has 9,999,999 columns, but at most 1,048,576"),
         (mtx("coordinate real general", ["-2 2 1", "1 1 1"]), "does not state its sizes"),
-        (mtx("coordinate real general", ["2 2 1", "3 1 1"]), "cannot be read as a Matrix Market file"),
-        (mtx("coordinate real general", ["2 2 1", "0 1 1"]), "cannot be read as a Matrix Market file"),
-        (mtx("coordinate real general", ["2 2 2", "1 1 1"]), "cannot be read as a Matrix Market file"),
+        (mtx("coordinate real general", ["2 2 1", "3 1 1"]), "an entry outside its shape (2, 2)"),
+        (mtx("coordinate real general", ["2 2 1", "0 1 1"]), "an entry outside its shape (2, 2)"),
+        (mtx("coordinate real general", ["2 2 2", "1 1 1"]), "states 2 entries, but has 1 lines of 3"),
         (mtx("coordinate real general", ["2 2 1", "1 1 x"]), "cannot be read as a Matrix Market file"),
+        (
+            mtx("coordinate integer general", ["2 2 1", "2 2 999" + "\0" * 2000]),
+            "cannot be read as a Matrix Market file",
+        ),
+        (mtx("coordinate real symmetric", ["2 3 1", "2 2 1"]), "2 x 3 and 1 entries (symmetric)"),
         ("%%MatrixMarket matrix coordinate real general\n" + "%\n" * 20_000 + "1 1 1\n1 1 1\n", "does not state its"),
     ],
 )

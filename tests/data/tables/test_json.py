@@ -173,6 +173,12 @@ def test_many_rows_each_with_a_field_of_its_own_are_refused(tmp_path: Path) -> N
     assert "would expand from" in (judge(lambda: open_data(tmp_path / "t.jsonl", DataOptions()), tmp_path) or "")
 
 
+def test_many_rows_without_any_of_many_fields_are_refused(tmp_path: Path) -> None:
+    fields = ",".join(f'"{n}":1' for n in range(5000))
+    (tmp_path / "t.jsonl").write_text("{" + fields + "}\n" + "{}\n" * 60_000)
+    assert "would expand from" in (judge(lambda: open_data(tmp_path / "t.jsonl", DataOptions()), tmp_path) or "")
+
+
 def test_a_column_of_mostly_missing_long_lists_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t.jsonl").write_text('{"a":[' + "1," * 60_000 + "1]}\n" + '{"a":null}\n' * 60_000)
     assert "needs 80.5 GiB" in (judge(lambda: open_data(tmp_path / "t.jsonl", DataOptions()), tmp_path) or "")

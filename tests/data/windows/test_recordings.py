@@ -1,5 +1,6 @@
 """Folders of recordings: files of different lengths, names, labels and splits by folders; tables in several files."""
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,6 +36,7 @@ WRITERS: dict[str, Callable[[Path, np.ndarray], None]] = {
     ".csv": write_csv,
     ".csv.gz": write_csv,
     ".parquet": lambda path, x: pd.DataFrame(x, columns=["a", "b"]).to_parquet(path),
+    ".feather": lambda path, x: pd.DataFrame(x, columns=["a", "b"]).to_feather(path),
     ".txt": lambda path, x: np.savetxt(path, x),
 }
 
@@ -84,6 +86,8 @@ def test_the_first_folder_is_the_label(ending: str, tmp_path: Path) -> None:
     made = opened(data, window=10)
     assert made.train.labels_of(np.arange(5)).tolist() == ["sick"] * 3 + ["well"] * 2
     assert made.train.names_of(np.array([4])).tolist() == [f"well/deep/a{ending}:10"]
+    paths = ["sick/a", "sick/b", "well/deep/a"]
+    assert [file.name for file in made.provenance.files] == [f"{path}{ending}" for path in paths]
     assert opened(data, window=10, label_level=0).train.labels_of(np.arange(5)) is None
     assert opened(data, window=10, label_level=2).train.labels_of(np.arange(5)) is None
 
@@ -122,6 +126,19 @@ def test_tables_without_windows_are_joined(tmp_path: Path) -> None:
     assert made.train.locate(26).file.endswith("a10.csv")
 
 
+@pytest.mark.parametrize("ending", [".npy", ".csv"])
+def test_recordings_in_an_archive_are_those_of_the_folder(ending: str, tmp_path: Path) -> None:
+    data = folder(tmp_path / "f", ending, {"sick/a.x": 25, "well/b.x": 21})
+    with zipfile.ZipFile(tmp_path / "f.zip", "w") as archive:
+        for path in sorted(data.rglob(f"*{ending}")):
+            archive.write(path, path.relative_to(data))
+    packed, plain = opened(tmp_path / "f.zip", window=10).train, opened(data, window=10).train
+    np.testing.assert_array_equal(packed.read(0, 4).values, plain.read(0, 4).values)
+    for known in (packed.names_of, packed.labels_of):
+        own = plain.names_of if known == packed.names_of else plain.labels_of
+        assert known(np.arange(4)).tolist() == own(np.arange(4)).tolist()
+
+
 def test_files_of_other_columns_are_refused(tmp_path: Path) -> None:
     folder(tmp_path, ".csv", {"a.x": 5})
     pd.DataFrame({"a": [1.0, 2.0], "c": [1.0, 2.0]}).to_csv(tmp_path / "b.csv", index=False)
@@ -133,6 +150,10 @@ def test_a_folder_of_pictures_with_a_table_beside_them_is_one_of_pictures(tmp_pa
     folder(tmp_path, ".csv", {"labels.x": 5})
     Image.new("L", (4, 4)).save(tmp_path / "1.png")
     assert opened(tmp_path).train.shape == (4, 4)
+    folder(tmp_path / "masks", ".npy", {"a.x": 5})
+    assert opened(tmp_path).train.shape == (4, 4)
+    folder(tmp_path, ".npy", {"a.x": 5})
+    assert opened(tmp_path).train.shape == (2,)
 
 
 def test_texts_are_no_tables_unless_windows_are_cut(tmp_path: Path) -> None:
@@ -142,7 +163,7 @@ def test_texts_are_no_tables_unless_windows_are_cut(tmp_path: Path) -> None:
     folder(tmp_path, ".csv", {"a.x": 30})
     made = opened(tmp_path, window=10)
     assert len(made.train) == 3
-    assert any("1 files" in note and "not .csv" in note for note in made.notes)
+    assert "1 other file is left out beside those of .csv." in made.notes
 
 
 def pictures(root: Path, counts: dict[str, int]) -> Path:

@@ -145,3 +145,20 @@ def test_the_sizes_that_are_described_are_those_of_a_training(memory: str, tmp_p
     assert sizes == {name: len(part) for name, part in made.splits.items()}
     described = describe(tmp_path / "r.npy", options, 4).content["splits"]
     assert {name: part["examples"] for name, part in described.items()} == sizes
+
+
+def test_a_block_that_is_held_out_is_not_read_with_its_neighbors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.save(tmp_path / "r.npy", ramp(4000))
+    made = prepare(tmp_path / "r.npy", DataOptions(window=10, stride=1, memory="stream", validation=0), 1)
+    x = made.train.x
+    file, reads = x.source.source, []
+    read = file.read
+    monkeypatch.setattr(file, "read", lambda start, stop, into=None: reads.append(stop - start) or read(start, stop))
+    edges = np.flatnonzero(np.diff(x.rows(np.arange(len(x)))) > 100)
+    assert len(edges)
+    values = x[int(edges[0]) - 4 : int(edges[0]) + 6]
+    assert len(values) == 10
+    assert len(rows_of(values)) > 20
+    assert max(reads) < 30

@@ -3,8 +3,6 @@
 Code that works on a sparse matrix trusts its indices, so all are checked before anything else is done with it.
 """
 
-import io
-import math
 from collections.abc import Collection, Mapping
 from typing import IO, Any, NamedTuple
 
@@ -82,7 +80,7 @@ def sparse_of_arrays(arrays: Mapping[str, Array], file: File) -> SparseRows:
         make = {"csr": sparse.csr_array, "csc": sparse.csc_array, "bsr": sparse.bsr_array}[name]
         matrix = make((data, arrays["indices"], arrays["indptr"]), shape=shape)
         matrix.check_format(full_check=True)
-    return SparseRows(_rows(matrix))
+    return SparseRows(matrix.tocsr())
 
 
 def _check_shape(shape: tuple[int, ...], file: File) -> None:
@@ -102,42 +100,54 @@ def _check_shape(shape: tuple[int, ...], file: File) -> None:
     check_growth(8 * rows, file.packed, repr(file.name))
 
 
-def _rows(matrix: Any) -> Any:
-    """The matrix by rows, each index once."""
-    rows = matrix.tocsr()
-    rows.sum_duplicates()
-    return rows
+class _Header(NamedTuple):
+    """What a Matrix Market file states: whether all entries are stored, with values, in which symmetry, and sizes."""
+
+    dense: bool
+    pattern: bool
+    symmetry: str
+    shape: tuple[int, int]
+    stored: int
 
 
 def read_matrix_market(file: File) -> SparseRows:
-    """The matrix of a Matrix Market file (``.mtx``), or the array (N, D), if it has all its entries.
+    """The matrix of a Matrix Market file (``.mtx``), or the array (N, D), if it stores all entries.
+
+    The reader of scipy is faster, but crashes on some damaged files.
 
     Raises:
         BadData: it is damaged or too large, or holds complex numbers.
     """
-    from scipy.io import mmread
-
     check_growth(file.size, file.packed, repr(file.name))
     with file.open() as stream:
-        _check_header(stream, file)
-        stream.seek(0)
-        # scipy gives the stream to several threads otherwise
-        matrix = mmread(io.BytesIO(stream.read()), spmatrix=False)
-    return SparseRows(_rows(matrix) if hasattr(matrix, "tocsr") else np.asarray(matrix))
+        header = _header(stream, file)
+        width = 1 if header.dense else 3 - header.pattern
+        check_size(8 * width * header.stored, repr(file.name))
+        entries = np.empty((0, width))
+        if header.stored:
+            entries = np.loadtxt(stream, np.float64, comments="%", ndmin=2, encoding="latin-1")
+    if entries.shape != (header.stored, width):
+        raise BadData(
+            f"{file.name!r} states {header.stored:,} entries, but has {len(entries):,} lines of {entries.shape[1]}. It "
+            "is truncated or damaged; create it again."
+        )
+    return SparseRows((_array if header.dense else _matrix)(entries, header, file))
 
 
-def _check_header(stream: IO[bytes], file: File) -> None:
-    """Compare the sizes that a Matrix Market file states with its own.
+def _header(stream: IO[bytes], file: File) -> _Header:
+    """The first lines of a Matrix Market file; the sizes in them are compared with that of the file.
 
     Raises:
-        BadData: there are fewer bytes than entries need.
+        BadData: there are fewer bytes than entries need, or it holds no real numbers.
     """
     title = stream.readline(LONGEST_HEADER).lower().split()
     if len(title) != 5 or title[0] != b"%%matrixmarket" or title[1] != b"matrix":
         raise BadData(f"{file.name!r} does not start as a Matrix Market file does: '%%MatrixMarket matrix ...'.")
-    dense, kind, symmetry = title[2] == b"array", title[3], title[4]
-    if kind not in (b"real", b"double", b"integer", b"unsigned-integer", b"pattern"):
-        raise BadData(f"{file.name!r} holds numbers of the kind {kind.decode('latin-1')[:20]!r}, not real ones.")
+    dense, kind, symmetry = title[2] == b"array", title[3], title[4].decode("latin-1")
+    kinds = (b"real", b"double", b"integer", b"unsigned-integer", b"pattern")
+    if kind not in kinds or symmetry not in ("general", "symmetric", "skew-symmetric"):
+        words = b" ".join(title[3:]).decode("latin-1")[:40]
+        raise BadData(f"{file.name!r} holds numbers of the kind {words!r}, but real ones are required.")
     sizes: list[bytes] = []
     for _ in range(MOST_COMMENTS):
         line = stream.readline(LONGEST_HEADER)
@@ -146,16 +156,44 @@ def _check_header(stream: IO[bytes], file: File) -> None:
             break
     if len(sizes) != 3 - dense or not all(size.isdigit() and len(size) < 19 for size in sizes):
         raise BadData(f"{file.name!r} does not state its sizes below its first line. Create it again.")
-    rows, columns, entries = (*map(int, sizes), math.prod(map(int, sizes)))[:3]
+    rows, columns = map(int, sizes[:2])
     _check_shape((rows, columns), file)
-    check_size(16 * entries * (1 if symmetry == b"general" else 2), repr(file.name))
+    half = rows * (rows + (1 if symmetry == "symmetric" else -1)) // 2
+    stored = int(sizes[2]) if not dense else rows * columns if symmetry == "general" else half
     # an entry takes at least a digit and an end of line, and two more of both for its place
-    stored = entries if symmetry == b"general" or not dense else entries // 2 - max(rows, columns)
-    if stored * (2 if dense else 4) > file.size + 1:
+    if (symmetry != "general" and rows != columns) or stored * (2 if dense else 4) > file.size + 1:
         raise BadData(
-            f"The header of {file.name!r} states {entries:,} entries, more than its {file.size:,} bytes can hold. It "
-            "is truncated or damaged; create it again."
+            f"The header of {file.name!r} states {rows:,} x {columns:,} and {stored:,} entries ({symmetry}), which its "
+            f"{file.size:,} bytes cannot hold. It is truncated or damaged; create it again."
         )
+    return _Header(dense, kind == b"pattern", symmetry, (rows, columns), stored)
+
+
+def _array(entries: Array, header: _Header, file: File) -> Array:
+    """The array (N, D) of all entries, column by column; of a symmetric one, those below the diagonal."""
+    if header.symmetry == "general":
+        return entries.reshape(header.shape[::-1]).T.copy()
+    above = np.triu_indices(header.shape[0], 0 if header.symmetry == "symmetric" else 1)
+    out = np.zeros(header.shape)
+    out[above] = entries[:, 0] if header.symmetry == "symmetric" else -entries[:, 0]
+    out[above[::-1]] = entries[:, 0]
+    return out
+
+
+def _matrix(entries: Array, header: _Header, file: File) -> Any:
+    """The sparse matrix of entries with their places, which count from 1."""
+    from scipy import sparse
+
+    places = entries[:, :2]
+    if not ((places == np.floor(places)) & (places >= 1) & (places <= header.shape)).all():
+        raise BadData(f"{file.name!r} has an entry outside its shape {header.shape}. Create the file again.")
+    row, column = places.T.astype(np.int64) - 1
+    values = np.ones(len(entries)) if header.pattern else entries[:, 2]
+    matrix = sparse.coo_array((values, (row, column)), shape=header.shape).tocsr()
+    if header.symmetry == "general":
+        return matrix
+    below = sparse.coo_array((values * (row != column), (column, row)), shape=header.shape).tocsr()
+    return matrix + below if header.symmetry == "symmetric" else matrix - below
 
 
 def read_svmlight(file: File) -> SparseRows:
@@ -180,4 +218,4 @@ def read_svmlight(file: File) -> SparseRows:
     grouped = len(queries) == len(y) and bool((queries != queries[:1]).any())
     if grouped:
         notes.append("Rows of one query (qid) stay in one set when the data is split.")
-    return SparseRows(_rows(x), y if whole else None, queries if grouped else None, tuple(notes))
+    return SparseRows(x.tocsr(), y if whole else None, queries if grouped else None, tuple(notes))

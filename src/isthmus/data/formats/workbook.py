@@ -196,7 +196,7 @@ class _Guarded:
     def __init__(self, source: Any, name: str) -> None:
         self._source, self._name, self._far, self._last = source, name, 0, b""
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int = -1, /) -> bytes:
         data: bytes = self._source.read(size)
         _check_entities(self._last + data, self._name)
         self._last = data[-20:]
@@ -302,7 +302,9 @@ def _add_row(found: Sheet, number: int, row: list[dict[str, Any]]) -> list[tuple
     Returns:
         Row and place there of each formula whose value is 0.
     """
-    columns, values, zeros, known = array("H"), [], [], False
+    columns, known = array("H"), False
+    values: list[Any] = []
+    zeros: list[tuple[int, int]] = []
     for cell in row:
         value, column = cell["value"], cell["column"]
         error = cell["data_type"] == "e" and value is not None

@@ -12,6 +12,7 @@ from isthmus.data.readers.arrays import dataset_of_idx
 from isthmus.data.readers.folders import image_tree
 from isthmus.data.readers.format import Format, refuse_labels
 from isthmus.data.readers.known import format_of, known_words
+from isthmus.data.readers.shards import PARTS, read_shards
 from isthmus.data.sources.arrays import Examples
 from isthmus.data.sources.base import Source, sampled_file
 from isthmus.data.storage.archives import ArchiveTree
@@ -24,8 +25,6 @@ from isthmus.data.tables.schema import Schema
 from isthmus.errors import BadData
 from isthmus.options import DataOptions
 
-PARTS = {"train": "train", "training": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
-"""Names of files that are parts of a data set."""
 MNIST = {"train-images-idx3-ubyte": "train", "t10k-images-idx3-ubyte": "test"}
 ABOUT = ("readme", "license", "licence", "copying", "changelog", "citation", "notice", "authors")
 """Starts of the names of files that say something about the data."""
@@ -42,7 +41,9 @@ def tree_of(file: File, known: Format | None) -> ArchiveTree | None:
     if name.endswith(".tar") or (known is None and head[START:] == b"ustar"):
         return TarTree(file)
     # a table that was zipped but kept its name
-    if name.endswith(".zip") or (head.startswith(MARKS) and (known is None or known.name == "CSV")):
+    if (name.endswith(".zip") and not _is_own_zip(name, known)) or (
+        head.startswith(MARKS) and (known is None or known.name == "CSV")
+    ):
         return ZipTree(file)
     return None
 
@@ -84,7 +85,7 @@ def _read(tree: Tree, options: DataOptions, schema: Schema | None) -> Dataset:
     if WORKBOOK in names and known is not None and isinstance(tree, ArchiveTree):
         return known.read(tree.archive, options, schema)
     _check_workbook(tree, names)
-    data = [row for row, name in enumerate(names) if _is_data(name)]
+    data = _data_rows(names)
     pictures = [row for row, name in enumerate(names) if name.lower().endswith(EXTENSIONS)]
     if len(pictures) == 1 and not data:
         return _read_member(tree, pictures[0], options, schema)
@@ -96,6 +97,9 @@ def _read(tree: Tree, options: DataOptions, schema: Schema | None) -> Dataset:
     parts = _parts([names[row] for row in data], data)
     if parts:
         return _read_parts(tree, parts, options, schema)
+    shards = None if options.window is None else read_shards(tree, options, schema)
+    if shards is not None:
+        return shards
     raise BadData(_several(tree, [names[row] for row in data], names))
 
 
@@ -105,7 +109,7 @@ def _all_names(tree: Tree) -> list[str]:
 
 def _only(tree: Tree, names: list[str]) -> int | None:
     """The row of the only file of data; if there is but one file, its format may be that of the archive's name."""
-    data = [row for row, name in enumerate(names) if _is_data(name)]
+    data = _data_rows(names)
     if len(names) == 1 and not data and _format_in(tree, names[0]) is not None:
         return 0
     return data[0] if len(data) == 1 else None
@@ -129,6 +133,18 @@ def _read_member(tree: Tree, row: int, options: DataOptions, schema: Schema | No
 
 def _without_zip(name: str) -> str:
     return name.lower().removesuffix(".zip")
+
+
+def _is_own_zip(name: str, known: Format | None) -> bool:
+    """Whether a format is a zip archive by its extension, such as ``.zarr.zip``."""
+    return known is not None and name.endswith(tuple(ending for ending in known.endings if ending.endswith(".zip")))
+
+
+def _data_rows(names: list[str]) -> list[int]:
+    """The files that are read as data; a ``.json`` file beside others says something about them."""
+    data = [row for row, name in enumerate(names) if _is_data(name)]
+    others = [row for row in data if not plain_name(names[row]).lower().endswith(".json")]
+    return others or data
 
 
 def _is_data(name: str) -> bool:

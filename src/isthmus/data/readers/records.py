@@ -49,7 +49,7 @@ FORMATS = (
         JSON,
         read_records_file,
         "table",
-        "json",
+        "pandas",
         "tabular",
         guessed="entries of an object: columns, or rows",
         options=("key", "index", "encoding"),

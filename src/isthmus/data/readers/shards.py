@@ -30,14 +30,14 @@ from isthmus.options import DataOptions
 LISTED = 3
 """Sizes that are listed."""
 PARTS = {"train": "train", "training": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
-"""Names of folders that hold the files of a split."""
+"""Names of folders, and of files in an archive, that hold a split."""
 FEWEST_GROUPS = 3
 """Videos of which a split can keep each in one set."""
 LAZY = (".npy", ".parquet")
 """Endings of files whose rows are read when they are needed."""
 RECORDED = (".txt", ".dat", ".asc", ".data")
 """Endings that other texts have too: recordings if ``data.window`` is set, and left out otherwise."""
-KINDS: tuple[tuple[str, ...], ...] = (*((ending,) for ending in (*LAZY, *TEXT_ENDINGS)), VIDEO_ENDINGS)
+KINDS: tuple[tuple[str, ...], ...] = (*((ending,) for ending in (*LAZY, ".feather", *TEXT_ENDINGS)), VIDEO_ENDINGS)
 """Endings of files that are joined; those of the first kind that there is are used."""
 
 
@@ -103,18 +103,21 @@ def _joined(
 
 
 def _chosen(tree: Tree, options: DataOptions) -> tuple[Array, tuple[str, ...]]:
-    """The rows of the files to join, none if there are pictures, unless beside arrays; and a note on the others."""
-    found = _by_ending(tree)
+    """The rows of the files to join, and a note on the others; beside pictures, only arrays in the folder itself."""
+    found, table = _by_ending(tree), tree.table()
     pictures = any(ending in EXTENSIONS for ending in found)
     for kind in KINDS:
         rows = np.sort(np.concatenate([found.get(ending, np.zeros(0, np.int64)) for ending in kind]))
-        if not len(rows) or (pictures and kind[0] not in LAZY):
+        if pictures:
+            above = np.array([folder == "" and kind[0] in LAZY for folder in table.folders], bool)
+            rows = rows[above[table.folder_of[rows]]]
+        if not len(rows):
             continue
         if (kind[0] in RECORDED and options.window is None) or (kind[0] == ".npy" and options.labels is not None):
             continue
         left = len(tree) - len(rows)
-        files = "file that is" if left == 1 else "files that are"
-        return rows, (f"{left:,} {files} not {kind[0]} left out of {tree.name!r}.",) if left else ()
+        files = "file is" if left == 1 else "files are"
+        return rows, (f"{left:,} other {files} left out beside those of {kind[0]}.",) if left else ()
     return np.zeros(0, np.int64), ()
 
 
@@ -123,11 +126,11 @@ def _by_ending(tree: Tree) -> dict[str, Array]:
     table, found = tree.table(), dict[str, Array]()
     for number, ending in enumerate(table.endings):
         rows = np.flatnonzero(table.ending_of == number)
-        plain = np.array([ending] * len(rows))
+        endings = np.full(len(rows), ending)
         if ending in COMPRESSED:
-            plain = np.array([PurePosixPath(plain_name(name)).suffix.lower() for name in tree.names(rows)])
-        for own in np.unique(plain).tolist():
-            found[own] = np.concatenate([found.get(own, np.zeros(0, np.int64)), rows[plain == own]])
+            endings = np.array([PurePosixPath(plain_name(name)).suffix.lower() for name in tree.names(rows)])
+        for own in np.unique(endings).tolist():
+            found[own] = np.concatenate([found.get(own, np.zeros(0, np.int64)), rows[endings == own]])
     return found
 
 

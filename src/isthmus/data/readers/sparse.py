@@ -50,7 +50,7 @@ def _reader(read: Callable[[File], SparseRows], kind: str) -> Callable[[File, Da
 
 FORMATS = (
     Format(
-        "Matrix Market", (".mtx",), _reader(read_matrix_market, "a Matrix Market file"), "arrays", "scipy",
+        "Matrix Market", (".mtx",), _reader(read_matrix_market, "a Matrix Market file"), "arrays", "numpy",
         limits="complex numbers",
     ),
     Format(

@@ -3,6 +3,7 @@
 import numpy as np
 
 from isthmus.data.base import Array, Location, SourceFile
+from isthmus.data.sources.arrays import Examples
 from isthmus.data.sources.base import RawChunk, Source
 from isthmus.data.sources.recordings import Recordings
 
@@ -39,6 +40,21 @@ class Unrolled(Source):
         every = {n * self.steps + row: why for n, why in chunk.faults.items() for row in range(self.steps)}
         faults = {row - shift: why for row, why in every.items() if 0 <= row - shift < stop - start}
         return RawChunk(self._unrolled(chunk.values)[shift : shift + stop - start], faults)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether single rows are as inexpensive to read, in any order, as ranges."""
+        return isinstance(self.source, Examples) and isinstance(self.source.x, np.ndarray)
+
+    def at(self, rows: Array) -> RawChunk:
+        """The rows at ``rows``; in any order if the recordings are in memory."""
+        if not isinstance(self.source, Examples) or not self.in_memory:
+            return super().at(rows)
+        numbers, steps = np.divmod(rows, self.steps)
+        # a view, of which only the wanted values are copied
+        every = np.moveaxis(self.source.x, self.axis + 1, 1)
+        faults = {i: self.source.faults[n] for i, n in enumerate(numbers.tolist()) if n in self.source.faults}
+        return RawChunk(every[numbers, steps].reshape(len(rows), *self.shape), faults)
 
     def cuts(self) -> Array:
         """Cuts between recordings."""

@@ -11,6 +11,7 @@ from isthmus.data.base import Array, Location, SourceFile
 from isthmus.data.sources.arrays import Examples
 from isthmus.data.sources.base import RawChunk, Source, row_bytes
 from isthmus.data.sources.recordings import BLOCKS, Sections
+from isthmus.data.sources.unrolled import Unrolled
 
 FEW = 2**22
 """Labels that are counted at a time."""
@@ -156,7 +157,8 @@ class Windows(Source):
 
     def at(self, rows: Array) -> RawChunk:
         """The windows at ``rows``; in any order if the recordings are in memory."""
-        if not isinstance(self.source, Examples):
+        source = self.source
+        if not (isinstance(source, Examples) or (isinstance(source, Unrolled) and source.in_memory)):
             return super().at(rows)
         every = self.starts(rows)[:, None] + np.arange(self.length)
         chunk = self.source.at(every.reshape(-1))
