@@ -16,6 +16,7 @@ from isthmus.data.storage.disk import DiskFile
 from isthmus.data.storage.remote import RemoteTree, open_address, shown
 from isthmus.errors import BadData, MissingExtra
 from isthmus.options import DataOptions
+from isthmus.runs.origin import may_open, signature
 
 fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed")
 X = np.arange(60.0).reshape(20, 3)
@@ -233,3 +234,10 @@ def test_records_name_the_file_and_not_the_copy(web: str) -> None:
 
 def test_addresses_in_messages_have_no_secrets() -> None:
     assert shown("s3://key:secret@bucket/a/b.csv?x=1#y") == "'s3://bucket/a/b.csv'"
+
+
+def test_a_run_of_somebody_else_must_not_ask_for_an_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert may_open("x.csv", "", tmp_path / "run")
+    assert not may_open("http://host/x.csv", "", tmp_path / "run")
+    assert may_open("http://host/x.csv", signature("http://host/x.csv"), tmp_path / "run")
