@@ -256,7 +256,7 @@ def deflated_zeros(count: int) -> bytes:
     return b"".join(packer.compress(bytes(2**20)) for _ in range(count)) + packer.flush()
 
 
-def measured(task: Callable[[], object], why: str = "") -> tuple[float, float]:
+def measured(task: Callable[[], object], why: str = ".") -> tuple[float, float]:
     """Seconds that a refusal takes, and its peak of memory in MiB."""
     tracemalloc.start()
     start = time.perf_counter()
