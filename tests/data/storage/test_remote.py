@@ -241,3 +241,12 @@ def test_a_run_of_somebody_else_must_not_ask_for_an_address(tmp_path: Path, monk
     assert may_open("x.csv", "", tmp_path / "run")
     assert not may_open("http://host/x.csv", "", tmp_path / "run")
     assert may_open("http://host/x.csv", signature("http://host/x.csv"), tmp_path / "run")
+
+
+@pytest.mark.parametrize("size", [5, 500])
+def test_a_store_that_lies_about_a_size_is_refused(memory: object, size: int, cache: Path) -> None:
+    memory.pipe("/x.csv", TABLE)
+    lying = remote._Remote("memory://x.csv", memory, "/x.csv", {"size": size, "etag": "1"})
+    with pytest.raises(BadData, match=rf"'memory://x.csv' has {size} bytes, but {len(TABLE)} were sent"):
+        lying.copied("x.csv")
+    assert not [file for folder in cache.glob("*") for file in folder.iterdir()]
