@@ -224,7 +224,7 @@ def test_a_refusal_names_every_format(tmp_path: Path) -> None:
     assert known_words() in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["x.npy.gz", "x.csv.bz2", "x.parquet.xz", "x.npy.zst", "x.tar.gz", "x.zip"])
+@pytest.mark.parametrize("name", ["x.npy.gz", "x.csv.bz2", "x.csv.xz", "x.npy.zst", "x.tar.gz", "x.zip"])
 def test_every_cut_is_refused(tmp_path: Path, name: str) -> None:
     inner = name.rpartition(".")[0] if name.count(".") > 1 and ".tar" not in name else "x.npy"
     ending = name.removeprefix(inner) if inner in name else name.removeprefix("x")

@@ -16,6 +16,7 @@ from isthmus.data.storage.disk import DiskFile
 from isthmus.data.storage.remote import RemoteTree, open_address, shown
 from isthmus.errors import BadData, MissingExtra
 from isthmus.options import DataOptions
+from isthmus.runs.origin import may_open, signature
 
 fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed")
 X = np.arange(60.0).reshape(20, 3)
@@ -233,3 +234,19 @@ def test_records_name_the_file_and_not_the_copy(web: str) -> None:
 
 def test_addresses_in_messages_have_no_secrets() -> None:
     assert shown("s3://key:secret@bucket/a/b.csv?x=1#y") == "'s3://bucket/a/b.csv'"
+
+
+def test_a_run_of_somebody_else_must_not_ask_for_an_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert may_open("x.csv", "", tmp_path / "run")
+    assert not may_open("http://host/x.csv", "", tmp_path / "run")
+    assert may_open("http://host/x.csv", signature("http://host/x.csv"), tmp_path / "run")
+
+
+@pytest.mark.parametrize("size", [5, 500])
+def test_a_store_that_lies_about_a_size_is_refused(memory: object, size: int, cache: Path) -> None:
+    memory.pipe("/x.csv", TABLE)
+    lying = remote._Remote("memory://x.csv", memory, "/x.csv", {"size": size, "etag": "1"})
+    with pytest.raises(BadData, match=rf"'memory://x.csv' has {size} bytes, but {len(TABLE)} were sent"):
+        lying.copied("x.csv")
+    assert not [file for folder in cache.glob("*") for file in folder.iterdir()]
