@@ -132,9 +132,9 @@ def hdf5() -> list[bytes]:
 
     def write(path: Path, **more: Any) -> None:
         with h5py.File(path, "w") as file:
-            file.create_dataset("x", data=X, **more)
-            file.create_dataset("in/images", data=IMAGES, chunks=(1, 6, 5), compression="gzip")
-            file["label"] = LABELS
+            name, values = ("x", X) if more else ("in/images", IMAGES)
+            file.create_dataset(name, data=values, **(more or {"chunks": (1, 6, 5), "compression": "gzip"}))
+            file["label"] = LABELS[: len(values)]
             file["names"] = [b"a"] * 6
 
     return [written(write, ".h5"), written(lambda path: write(path, chunks=(2, 4), shuffle=True), ".h5")]

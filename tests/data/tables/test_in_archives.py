@@ -44,6 +44,15 @@ def test_a_table_in_an_archive_is_read_also_beside_a_description_of_it(tmp_path:
     np.testing.assert_array_equal(found.train.x, FRAME)
 
 
+def test_a_table_is_known_by_its_first_bytes_too(tmp_path: Path) -> None:
+    for kind, name in (("feather", "x.bin"), ("xlsx", "x.bin"), ("xlsx", "x.zip"), ("feather", "x")):
+        (tmp_path / name).write_bytes(written(kind))
+        found = open_data(tmp_path / name, DataOptions())
+        assert isinstance(found, Dataset)
+        assert isinstance(found.train, Examples)
+        np.testing.assert_array_equal(found.train.x, FRAME)
+
+
 def test_a_format_that_is_a_zip_archive_by_its_extension_is_no_archive_of_files(tmp_path: Path) -> None:
     for name in ("x.own.zip", "x.zip"):
         with zipfile.ZipFile(tmp_path / name, "w") as archive:

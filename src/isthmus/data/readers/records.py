@@ -5,28 +5,33 @@ import numpy as np
 from isthmus.data.dataset import Dataset
 from isthmus.data.memory import refuse_streaming
 from isthmus.data.readers.datasets import dataset_of_frame, dataset_of_splits, provenance_of
-from isthmus.data.readers.format import Format, refuse_labels
+from isthmus.data.readers.format import Format, Reader, refuse_labels
 from isthmus.data.storage.base import File
 from isthmus.data.tables.records import ARROW, EXCEL, JSON, read_records
 from isthmus.data.tables.schema import Schema
 from isthmus.options import DataOptions
 
 
-def read_records_file(file: File, options: DataOptions, schema: Schema | None) -> Dataset:
-    """A table in memory; lists of lists of numbers in JSON are an array (N, ...)."""
-    refuse_streaming(file.name, options)
-    table, notes = read_records(file, options, "" if schema is None else schema.decimal)
-    if isinstance(table, np.ndarray):
-        refuse_labels(file.name, options, schema)
-        return dataset_of_splits(file.name, {"train": table}, {}, provenance_of(file))
-    return dataset_of_frame(table, options, file.name, schema, file=file, notes=notes)
+def _reader(kind: str) -> Reader:
+    """The reader of a kind of file, by the usual extension of that; the file may have another one."""
+
+    def read_file(file: File, options: DataOptions, schema: Schema | None) -> Dataset:
+        refuse_streaming(file.name, options)
+        table, notes = read_records(file, options, "" if schema is None else schema.decimal, kind)
+        if isinstance(table, np.ndarray):
+            # lists of lists of numbers
+            refuse_labels(file.name, options, schema)
+            return dataset_of_splits(file.name, {"train": table}, {}, provenance_of(file))
+        return dataset_of_frame(table, options, file.name, schema, file=file, notes=notes)
+
+    return read_file
 
 
 FORMATS = (
     Format(
         "Excel",
         EXCEL,
-        read_records_file,
+        _reader(EXCEL[0]),
         "table",
         "openpyxl",
         "tabular",
@@ -37,7 +42,7 @@ FORMATS = (
     Format(
         "Arrow",
         ARROW,
-        read_records_file,
+        _reader(ARROW[0]),
         "table",
         "pyarrow",
         "tabular",
@@ -47,7 +52,7 @@ FORMATS = (
     Format(
         "JSON lines",
         JSON,
-        read_records_file,
+        _reader(JSON[0]),
         "table",
         "pandas",
         "tabular",

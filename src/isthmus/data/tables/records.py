@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ARROW, EXCEL = (".feather", ".arrow", ".ipc"), (".xlsx", ".xlsm")
-JSON = (".jsonl", ".ndjson", ".json")
+LINES = (".jsonl", ".ndjson")
+JSON = (*LINES, ".json")
 """Extensions."""
 
 
@@ -29,25 +30,28 @@ def is_records_path(name: str) -> bool:
     return plain_name(name).lower().endswith((*ARROW, *EXCEL, *JSON))
 
 
-def read_records(file: File, options: DataOptions, prefer: str = "") -> "tuple[pd.DataFrame | Array, tuple[str, ...]]":
+def read_records(
+    file: File, options: DataOptions, prefer: str = "", kind: str = ""
+) -> "tuple[pd.DataFrame | Array, tuple[str, ...]]":
     """The table in a file, and what was decided about it, one sentence each; JSON may also hold an array (N, ...).
 
     Args:
         file: a file of one of these kinds.
         options: options of the data.
         prefer: decimal mark of the training table, for texts that could be numbers with either.
+        kind: extension of its format, if it is not that of the file.
 
     Raises:
         BadData: the file is damaged or too large, or is not a table.
         MissingExtra: a library that reads it is not installed.
     """
     check_extra(file.name)
-    name = plain_name(file.name).lower()
-    if name.endswith(EXCEL):
+    kind = kind or file.suffix
+    if kind in EXCEL:
         check_extra(file.name, "openpyxl")
         return read_excel(file, options, prefer)
-    if name.endswith(ARROW):
+    if kind in ARROW:
         return read_ipc(file, options), ()
     with reading(file.name, "a table of JSON"):
         content = load(file, options.encoding)
-    return read_json(content, options, lines=not name.endswith(".json"))
+    return read_json(content, options, lines=file.suffix in LINES)
