@@ -170,13 +170,19 @@ def score(
     with it all examples of the data, in order.
     """
     from isthmus.cli.progress import shown
+    from isthmus.data.storage.remote import is_address
     from isthmus.runs import inference, writing
     from isthmus.runs.outputs import EXTENSIONS, check_extension
 
     given, target = places("score RUN [INPUT] [OUTPUT]", source, out, data, to)
     if target is not None:
         check_extension(target)
-    elif given is not None and Path(given).suffix.lower() in EXTENSIONS and not Path(given).exists():
+    elif (
+        given is not None
+        and not is_address(given)
+        and Path(given).suffix.lower() in EXTENSIONS
+        and not Path(given).exists()
+    ):
         raise BadOption(f"There is no file {given!r} to score. Use --out {given} to write the scores of the test set.")
     run = loaded(folder, on_bad_data, device, allow_import=allow_import)
     with shown("importance samples") if importance_samples else nullcontext() as callback:

@@ -33,6 +33,7 @@ from isthmus.data.samplers.streams import Stream, in_order
 from isthmus.data.sources.arrays import Examples
 from isthmus.data.sources.base import Source
 from isthmus.data.sources.items import Items
+from isthmus.data.storage.remote import is_address
 from isthmus.data.tables.frames import is_table, to_frame
 from isthmus.data.tables.reading import check_extra
 from isthmus.data.tables.schema import Schema
@@ -101,10 +102,9 @@ def open_data(
 
 def _path(data: str | Path, options: DataOptions, schema: Schema | None, seed: int) -> Dataset:
     """The data set of a path; a misspelled name of a data set is refused as such."""
-    path = Path(data).expanduser()
-    if isinstance(data, str) and not path.exists():
+    if isinstance(data, str) and not is_address(data) and not Path(data).expanduser().exists():
         return load_dataset(data, options, seed=seed)
-    return read_path(path, options, schema)
+    return read_path(data, options, schema)
 
 
 def _records(data: Any, options: DataOptions, schema: Schema | None) -> Dataset:
@@ -240,7 +240,7 @@ def _held(source: Source, options: DataOptions) -> Dataset:
 
 
 def source_name(data: object) -> str:
-    """The name or absolute path that loads ``data`` again; empty for data in memory."""
-    if isinstance(data, str) and is_named(data):
+    """The name, address or absolute path that loads ``data`` again; empty for data in memory."""
+    if isinstance(data, str) and (is_named(data) or is_address(data)):
         return data
     return str(Path(data).expanduser().resolve()) if isinstance(data, str | Path) else ""

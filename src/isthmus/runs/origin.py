@@ -12,6 +12,7 @@ from pathlib import Path
 
 from isthmus.data.catalogue.download import cache_folder
 from isthmus.data.catalogue.table import is_named
+from isthmus.data.storage.remote import is_address
 from isthmus.errors import BadOption
 from isthmus.files.atomic import write_text
 
@@ -44,11 +45,16 @@ def _sign(source: str, key: bytes) -> str:
 
 
 def _is_local(source: str, folder: Path) -> bool:
-    """Whether ``source`` lies in the parent folder of the run, in the current folder or in ``$ISTHMUS_DATA``."""
+    """Whether ``source`` lies in the parent folder of the run, in the current folder or in ``$ISTHMUS_DATA``.
+
+    An address never does: a run of somebody else must not make this machine ask for one.
+    """
     own = os.environ.get("ISTHMUS_DATA")
     named = [folder.resolve().parent, Path.cwd(), *([Path(own).expanduser()] if own else [])]
     # symbolic links are resolved: one beside the run may point anywhere
-    return any(Path(os.path.realpath(source)).is_relative_to(place.resolve()) for place in named)
+    return not is_address(source) and any(
+        Path(os.path.realpath(source)).is_relative_to(place.resolve()) for place in named
+    )
 
 
 def _key(*, create: bool) -> bytes:

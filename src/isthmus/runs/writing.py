@@ -15,6 +15,7 @@ from isthmus import functional as F
 from isthmus import plots
 from isthmus.data.base import Array
 from isthmus.data.formats.binary import read_npy, read_npz
+from isthmus.data.storage.compressed import on_disk
 from isthmus.data.tables.names import quote_names
 from isthmus.errors import BadData, check_range
 from isthmus.metrics.denoising import corrupted
@@ -130,7 +131,7 @@ def read_codes(path: Path) -> tuple[Array, RowNames]:
     """
     if not path.is_file():
         raise BadData(f"There is no file {str(path)!r}. Write codes with: isthmus encode RUN DATA {path.name}.")
-    readers = {".npy": lambda file: (read_npy(file), RowNames()), ".npz": _codes_of_archive}
+    readers = {".npy": lambda file: (read_npy(on_disk(file)), RowNames()), ".npz": _codes_of_archive}
     z, names = readers.get(path.suffix.lower(), _codes_of_table)(path)
     if z.dtype.kind in "biuf" and z.size:
         with np.errstate(over="ignore", invalid="ignore"):
@@ -148,7 +149,7 @@ def read_codes(path: Path) -> tuple[Array, RowNames]:
 
 def _codes_of_archive(path: Path) -> tuple[Array, RowNames]:
     """The array ``z`` of an archive, and the names and labels beside it that fit."""
-    arrays = read_npz(path)
+    arrays = read_npz(on_disk(path))
     if "z" not in arrays:
         raise BadData(
             f"{str(path)!r} holds {quote_names(sorted(arrays)) or 'no arrays'}, but codes are stored as 'z'. "
@@ -164,7 +165,7 @@ def _codes_of_table(path: Path) -> tuple[Array, RowNames]:
     """The columns z1, z2 ... of a table, and what precedes them; all of its numbers if it has none of these."""
     from isthmus.data.tables.reading import read_table
 
-    frame, _ = read_table(path, DataOptions())
+    frame, _ = read_table(on_disk(path), DataOptions())
     named = [name for name in frame.columns if re.fullmatch(CODES, str(name))]
     if not named:
         return frame.select_dtypes("number").to_numpy(), RowNames()

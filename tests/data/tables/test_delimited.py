@@ -15,6 +15,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from isthmus.data.readers.archives import data_file
+from isthmus.data.readers.paths import read_path
+from isthmus.data.storage.base import File
+from isthmus.data.storage.compressed import on_disk
+from isthmus.data.storage.disk import DiskFile
 from isthmus.data.tables.reading import read_table
 from isthmus.data.tables.schema import infer_schema
 from isthmus.errors import BadData, BadOption
@@ -29,10 +34,18 @@ VALUES = TABLE.to_numpy()
 PLAIN = TABLE.to_csv(index=False)
 
 
+def table_in(path: Path) -> File:
+    file = data_file(DiskFile(path), DataOptions())
+    if file is None:
+        read_path(path, DataOptions())
+    assert file is not None
+    return file
+
+
 def read(path: Path, data: str | bytes, **options: Any) -> tuple[np.ndarray, tuple[str, ...]]:
     path.write_bytes(data.encode() if isinstance(data, str) else data)
     chosen = DataOptions(**options)
-    frame, notes = read_table(path, chosen)
+    frame, notes = read_table(table_in(path), chosen)
     schema = infer_schema(frame, chosen, repr(path.name))
     return schema.matrix(frame, repr(path.name)), (*notes, *schema.notes)
 
@@ -255,14 +268,14 @@ def test_a_word_in_a_column_of_numbers_is_named(tmp_path: Path) -> None:
 )
 def test_a_first_row_of_numbers_is_data_unless_it_counts(tmp_path: Path, text: str, names: str | None) -> None:
     (tmp_path / "a.csv").write_text(text)
-    frame, _ = read_table(tmp_path / "a.csv", DataOptions())
+    frame, _ = read_table(on_disk(tmp_path / "a.csv"), DataOptions())
     found = [name for name in map(str, frame.columns) if not name.startswith("Unnamed")]
     assert found == (names.split() if names else [str(n) for n in range(frame.shape[1])])
     lines = len(text.splitlines())
     assert len(frame) == lines - (names is not None)
-    headed, _ = read_table(tmp_path / "a.csv", DataOptions(header="first"))
+    headed, _ = read_table(on_disk(tmp_path / "a.csv"), DataOptions(header="first"))
     assert len(headed) == lines - 1
-    bare, _ = read_table(tmp_path / "a.csv", DataOptions(header="none"))
+    bare, _ = read_table(on_disk(tmp_path / "a.csv"), DataOptions(header="none"))
     assert len(bare) == lines
 
 
@@ -285,9 +298,9 @@ REFUSED: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "pointer": ("version https://git-lfs.github.com/spec/v1\noid 3\n", {}, "it is a file of Git LFS"),
     "workbook": (zipped(b"x", "[Content_Types].xml"), {}, "is a workbook of Excel"),
     "open quote": ('a,b\n1,"2\n' + "3,4\n" * 50_000, {}, "cannot be read as a .csv table"),
-    "two files": (zipped(b"x") + b"", {"two": True}, "holds 2 files, but one"),
-    "gzip cut short": (gzip.compress(PLAIN.encode())[:-9], {}, "cannot be read as a .csv table"),
-    "xz cut short": (lzma.compress(PLAIN.encode())[:-9], {}, "cannot be read as a .csv table"),
+    "two files": (zipped(b"x") + b"", {"two": True}, "holds no file of a known format, but 'a', 'b'"),
+    "gzip cut short": (gzip.compress(PLAIN.encode())[:-9], {}, "cannot be read as a file of gzip"),
+    "xz cut short": (lzma.compress(PLAIN.encode())[:-9], {}, "cannot be read as a file of xz"),
     "wrong encoding": ("a\n\u00e9\n".encode("cp1252"), {"encoding": "utf-8"}, "cannot be read as a .csv table"),
 }
 
@@ -358,8 +371,8 @@ def test_a_cell_beyond_the_last_column_is_found_after_the_sample(tmp_path: Path)
 
 
 def test_the_memory_of_a_decoder_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("isthmus.data.tables.content.DECODER_MEMORY", 2**16)
-    with pytest.raises(BadData, match=r"cannot be read as a .csv table: Memory usage limit"):
+    monkeypatch.setattr("isthmus.data.storage.compressed.DECODER_MEMORY", 2**16)
+    with pytest.raises(BadData, match=r"cannot be read as a file of xz: Memory usage limit"):
         read(tmp_path / "a.csv", lzma.compress(PLAIN.encode()))
 
 

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from isthmus.data.storage.compressed import on_disk
 from isthmus.data.tables.frames import to_frame
 from isthmus.data.tables.parquet import columns_to_read, matrix_of_batch, schema_of_parquet
 from isthmus.data.tables.reading import is_table_path, read_table
@@ -26,7 +27,7 @@ PLAIN = pd.DataFrame(X, columns=list("abc"))
 
 def read(path: Path, **options: Any) -> np.ndarray:
     chosen = DataOptions(**options)
-    frame, _ = read_table(path, chosen)
+    frame, _ = read_table(on_disk(path), chosen)
     schema = infer_schema(frame, chosen, repr(path.name))
     schema.labels_of(frame, repr(path.name), training=True)
     return schema.matrix(frame, repr(path.name))
@@ -67,7 +68,7 @@ def test_more_cells_than_fit_are_refused_before_they_are_parsed(
 
 def test_repeated_names_are_numbered(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("a,a,b,a.1\n1,2,3,4\n5,6,7,8\n")
-    frame, notes = read_table(tmp_path / "a.csv", DataOptions())
+    frame, notes = read_table(on_disk(tmp_path / "a.csv"), DataOptions())
     assert len(set(frame.columns)) == 4
     assert any("same name were numbered" in note for note in notes)
 
@@ -80,7 +81,7 @@ def test_a_missing_library_is_named_with_its_extra(
     (tmp_path / file).write_text("a\n1\n")
     monkeypatch.setitem(__import__("sys").modules, name, None)
     with pytest.raises(MissingExtra, match=r"pip install 'isthmus\[tabular\]'"):
-        read_table(tmp_path / file, DataOptions())
+        read_table(on_disk(tmp_path / file), DataOptions())
 
 
 def test_paths_of_tables_are_known_by_their_names() -> None:
@@ -96,7 +97,7 @@ def test_parquet_gives_the_numbers_labels_and_names(tmp_path: Path) -> None:
     )
     frame.index = pd.Index([f"row {n}" for n in range(60)], name="key")
     frame.to_parquet(tmp_path / "a.parquet")
-    back, notes = read_table(tmp_path / "a.parquet", DataOptions())
+    back, notes = read_table(on_disk(tmp_path / "a.parquet"), DataOptions())
     schema = infer_schema(back, DataOptions(), "")
     assert schema.names_of(back).tolist() == frame.index.tolist()
     assert schema.features == ("a", "b", "c", "k=blue", "k=red", "t", "n")
@@ -179,11 +180,11 @@ def test_attributes_and_long_texts_of_a_file_are_not_taken_over(
     frame = PLAIN.assign(k=["a" * 50, "b" * 50] * 30)
     frame.attrs["isthmus.numerals"] = [",", "."]
     frame.to_parquet(tmp_path / "a.parquet")
-    back, _ = read_table(tmp_path / "a.parquet", DataOptions())
+    back, _ = read_table(on_disk(tmp_path / "a.parquet"), DataOptions())
     assert back.attrs == {}
     assert not isinstance(back.k.dtype, pd.CategoricalDtype)
     monkeypatch.setattr("isthmus.data.tables.parquet.MOST_TEXT", 2000)
-    back, _ = read_table(tmp_path / "a.parquet", DataOptions())
+    back, _ = read_table(on_disk(tmp_path / "a.parquet"), DataOptions())
     assert isinstance(back.k.dtype, pd.CategoricalDtype)
 
 
@@ -221,7 +222,7 @@ def test_every_container_of_the_same_rows_gives_the_same_matrix(
     decimal = "," if sep == ";" else "."
     other.to_csv(tmp_path / "a.csv", index=False, sep=sep, decimal=decimal)
     other.to_parquet(tmp_path / "a.parquet")
-    files = [read_table(tmp_path / name, DataOptions())[0] for name in ("a.csv", "a.parquet")]
+    files = [read_table(on_disk(tmp_path / name), DataOptions())[0] for name in ("a.csv", "a.parquet")]
     tables = [other, other.convert_dtypes(), other.astype(object), to_frame(pa.table(other)), *files]
     tables.append(other.astype({"k": "category"}))
     for made in tables:
@@ -239,7 +240,7 @@ def test_a_row_alone_in_a_file_gives_the_numbers_that_it_gives_beside_others(
     header, *lines = PLAIN.assign(n=range(60)).to_csv(index=False, sep=sep, decimal=decimal).splitlines()
     head = [header, sep.join(["mV", "mV", "s", "EUR"])] if units else [header]
     (tmp_path / "a.csv").write_text("\n".join([*head, lines[row]]))
-    frame, _ = read_table(tmp_path / "a.csv", DataOptions(), prefer=decimal)
+    frame, _ = read_table(on_disk(tmp_path / "a.csv"), DataOptions(), prefer=decimal)
     np.testing.assert_array_equal(frame.to_numpy(), [[*X[row], row]])
 
 
@@ -248,7 +249,7 @@ def test_the_mark_of_the_training_table_decides_what_a_row_leaves_open(
     tmp_path: Path, prefer: str, value: float
 ) -> None:
     (tmp_path / "a.csv").write_text("a;b\n1,234;5\n")
-    frame, notes = read_table(tmp_path / "a.csv", DataOptions(), prefer=prefer)
+    frame, notes = read_table(on_disk(tmp_path / "a.csv"), DataOptions(), prefer=prefer)
     assert frame.to_numpy().tolist() == [[value, 5.0]]
     assert f"1,234 is {value:g} (data.decimal, data.thousands)" in notes[-1]
 
@@ -256,6 +257,6 @@ def test_the_mark_of_the_training_table_decides_what_a_row_leaves_open(
 def test_a_column_with_a_word_keeps_the_marks_of_its_file(tmp_path: Path) -> None:
     schema = infer_schema(pd.DataFrame({"a": [0.5, 1.5], "b": [1, 2]}), DataOptions(), "")
     (tmp_path / "a.csv").write_text("a;b\n1.234;1,5\n1.5;2,5\n")
-    frame, _ = read_table(tmp_path / "a.csv", DataOptions(decimal=","))
+    frame, _ = read_table(on_disk(tmp_path / "a.csv"), DataOptions(decimal=","))
     with pytest.raises(BadData, match=r"row 1, column 'a': '1.5' is not a number"):
         schema.matrix(frame, "'a.csv'")

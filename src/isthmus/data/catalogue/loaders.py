@@ -20,6 +20,7 @@ from isthmus.data.formats.binary import read_idx, read_npz
 from isthmus.data.formats.files import check_size
 from isthmus.data.formats.pictures import PictureFormat, read_header, read_picture
 from isthmus.data.sources.arrays import Examples
+from isthmus.data.storage.compressed import on_disk
 from isthmus.errors import BadData
 from isthmus.options import DataOptions
 
@@ -52,8 +53,8 @@ def mnist(folder: Path, options: DataOptions, seed: int) -> Dataset:
     """MNIST, from its four IDX files."""
     train, test = (
         Examples(
-            read_idx(folder / f"{prefix}-images-idx3-ubyte.gz"),
-            read_idx(folder / f"{prefix}-labels-idx1-ubyte.gz").astype(np.int64),
+            read_idx(on_disk(folder / f"{prefix}-images-idx3-ubyte.gz")),
+            read_idx(on_disk(folder / f"{prefix}-labels-idx1-ubyte.gz")).astype(np.int64),
         )
         for prefix in ("train", "t10k")
     )
@@ -108,7 +109,7 @@ def fashion_mnist(folder: Path, options: DataOptions, seed: int) -> Dataset:
 
 def binarized_mnist(folder: Path, options: DataOptions, seed: int) -> Dataset:
     """Larochelle's fixed binary sample of MNIST, with a validation set."""
-    arrays = read_npz(folder / "binarized_mnist.npz")
+    arrays = read_npz(on_disk(folder / "binarized_mnist.npz"))
     train, valid, test = (
         Examples(arrays[split].reshape(-1, 28, 28), arrays[f"{split}_labels"].astype(np.int64))
         for split in ("train", "valid", "test")
@@ -118,7 +119,7 @@ def binarized_mnist(folder: Path, options: DataOptions, seed: int) -> Dataset:
 
 def olivetti(folder: Path, options: DataOptions, seed: int) -> Dataset:
     """Faces of 40 persons."""
-    return _grouped("olivetti", read_npz(folder / "olivetti_faces.npz"), "person")
+    return _grouped("olivetti", read_npz(on_disk(folder / "olivetti_faces.npz")), "person")
 
 
 def olivetti_patches(folder: Path, options: DataOptions, seed: int) -> Dataset:
@@ -140,12 +141,12 @@ def olivetti_patches(folder: Path, options: DataOptions, seed: int) -> Dataset:
 
 def coil20(folder: Path, options: DataOptions, seed: int) -> Dataset:
     """Twenty objects on a turntable."""
-    return _grouped("coil20", read_npz(folder / "coil20_32x32.npz"), "object")
+    return _grouped("coil20", read_npz(on_disk(folder / "coil20_32x32.npz")), "object")
 
 
 def cmu_faces(folder: Path, options: DataOptions, seed: int) -> Dataset:
     """Twenty persons, each in several poses, expressions and with sunglasses."""
-    return _grouped("cmu_faces", read_npz(folder / "cmu_faces.npz"), "person")
+    return _grouped("cmu_faces", read_npz(on_disk(folder / "cmu_faces.npz")), "person")
 
 
 def _grouped(name: str, arrays: dict[str, Array], key: str) -> Dataset:
@@ -176,7 +177,7 @@ def bsds500(folder: Path, options: DataOptions, seed: int) -> Dataset:
         raise BadData(
             f"The images of 'bsds500' are 128x128 pixels, but data.patch_size is {options.patch_size}. Set at most 128."
         )
-    arrays = read_npz(folder / "bsds500_trainval_center128.npz")
+    arrays = read_npz(on_disk(folder / "bsds500_trainval_center128.npz"))
     rng = np.random.default_rng(seed)
     train, test = (_patches(list(arrays[key]), options, rng, arrays[f"{key}_ids"]) for key in ("train", "val"))
     return Dataset("bsds500", train, test=test, pixels=True)
@@ -198,7 +199,7 @@ def _patches(photos: list[Array], options: DataOptions, rng: np.random.Generator
 
 def adbench(file: str, folder: Path, options: DataOptions, seed: int) -> Dataset:
     """An anomaly set of ADBench: a table with label 1 for anomalies. Its 8-bit values are not pixels."""
-    arrays = read_npz(folder / file)
+    arrays = read_npz(on_disk(folder / file))
     train = Examples(arrays["X"], arrays["y"].astype(np.int64))
     return Dataset(file, train, pixels=False, label_names=("normal", "anomaly"))
 

@@ -250,10 +250,9 @@ def load_dataset(name: str | Path, options: DataOptions = DataOptions(), *, seed
     """
     found = None if isinstance(name, Path) else _entry(name)
     if found is None:
-        path = Path(name).expanduser()
-        if isinstance(name, str) and _looks_like_a_name(name) and not path.exists():
+        if isinstance(name, str) and _looks_like_a_name(name) and not Path(name).expanduser().exists():
             raise UnknownName(f"{unknown('data set', name, CATALOGUE)} A path to a file or folder is also allowed.")
-        return read_path(path, options)
+        return read_path(name, options)
     key, entry = found
     if options.labels is not None:
         raise BadData(

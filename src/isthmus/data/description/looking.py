@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from isthmus.data.readers.known import format_of
 from isthmus.data.samplers.streams import Stream
 from isthmus.data.sources.arrays import Examples
 from isthmus.data.sources.base import Source, row_bytes
+from isthmus.data.storage.base import plain_name
+from isthmus.data.storage.remote import is_address
 from isthmus.errors import BadData
 from isthmus.options import DataOptions
 
@@ -69,7 +72,8 @@ def open_briefly(data: Data, options: DataOptions, seed: int) -> tuple[Dataset, 
     Raises:
         BadData: data that cannot be read, or a stream.
     """
-    if isinstance(data, str | Path) and options.memory != "stream" and _is_large(Path(data).expanduser()):
+    on_disk = isinstance(data, str | Path) and not is_address(data)
+    if on_disk and options.memory != "stream" and _is_large(Path(data).expanduser()):
         try:
             opened = open_data(data, options.model_copy(update={"memory": "stream"}), seed=seed)
             assert isinstance(opened, Dataset)
@@ -117,22 +121,19 @@ def looked_at(source: Source) -> Sample:
 
 def kind_of_source(data: Any, dataset: Dataset, named: bool) -> str:
     """What was opened, in words, such as ``folder of images``."""
-    from isthmus.data.tables.reading import is_table_path
-
     if named:
         return "named data set"
     if not isinstance(data, str | Path):
         return type(data).__name__
-    path = Path(data).expanduser()
-    if path.is_dir() and is_zarr(path):
-        return "Zarr store"
-    if path.is_dir():
+    located = type(getattr(dataset.train, "located", None) or dataset.train).__name__
+    if not is_address(data) and Path(data).expanduser().is_dir():
+        if is_zarr(Path(data).expanduser()):
+            return "Zarr store"
         kinds = {"ImageFolder": "folder of images", "Joined": "folder of .npy or .parquet files"}
-        located = getattr(dataset.train, "located", None) or dataset.train
-        return kinds.get(type(located).__name__, "folder of IDX files")
-    known = {".npy": "NumPy array", ".npz": "NumPy archive", ".parquet": "Parquet table"}
-    suffix = path.suffix.lower()
-    if suffix in known or is_table_path(path):
-        return known.get(suffix, "text table")
-    found = format_of(path.name)
-    return "IDX file" if found is None or found.name == "IDX" else f"{found.name} file"
+        return kinds.get(located, "folder of IDX files")
+    name = re.split("[?#]", str(data))[0] if is_address(data) else str(data)
+    known, archive = format_of(name), plain_name(name).lower().endswith((".zip", ".tar"))
+    kind = "archive" if archive else "text table" if known is not None and known.name == "CSV" else ""
+    kind = kind or ("file" if known is None else f"{known.name} {'table' if known.holds == 'table' else 'file'}")
+    kind = f"{kind if archive else 'folder'} of images" if located == "ImageFolder" else kind
+    return f"remote {kind}" if is_address(data) else kind

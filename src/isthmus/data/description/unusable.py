@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isthmus.data.opening import Data
+from isthmus.data.readers.archives import data_file
+from isthmus.data.storage.disk import DiskFile
 from isthmus.data.tables.columns import located
 from isthmus.data.tables.frames import is_table, to_frame
 from isthmus.data.tables.names import column_names
@@ -22,7 +24,10 @@ MOST_COLUMNS = 2000
 def unusable_columns(data: Data, options: DataOptions) -> dict[str, str]:
     """The columns without which a table could be used, each with the reason; empty if that is not what is wrong."""
     if isinstance(data, str | Path) and is_table_path(Path(data)) and Path(data).expanduser().is_file():
-        frame = read_table(Path(data).expanduser(), options)[0]
+        file = data_file(DiskFile(Path(data).expanduser()), options)
+        if file is None:
+            return {}
+        frame = read_table(file, options)[0]
     elif is_table(data):
         frame = to_frame(data)
     else:

@@ -1,21 +1,20 @@
-"""Readers of binary arrays: ``.npy``, ``.npz`` and IDX, plain or gzipped.
+"""Readers of binary arrays: ``.npy``, ``.npz`` and IDX.
 
 Every size in a header is compared with the size of the file before memory is allocated, and nothing is unpickled.
 Arrays are interpreted (images, tables, labels) in ``arrays.py``.
 """
 
-import gzip
 import math
 import struct
 import warnings
 import zipfile
-from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import numpy as np
 
 from isthmus.data.base import Array
 from isthmus.data.formats.files import check_growth, check_size, reading
+from isthmus.data.storage.base import File
 from isthmus.errors import BadData
 
 IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -32,42 +31,42 @@ class NotNumbers(BadData):
     """An array of Python objects, dates or records, which is not damaged but cannot be used."""
 
 
-def read_npy(path: Path) -> Array:
+def read_npy(file: File) -> Array:
     """The array of a ``.npy`` file.
 
     Raises:
         BadData: the file is damaged, holds a pickle, or is too large.
     """
-    with reading(path, "a .npy array"), path.open("rb") as stream:
-        _check_header(stream, path.stat().st_size, repr(path.name))
+    with reading(file.name, "a .npy array"), file.open() as stream:
+        _check_header(stream, file.size, repr(file.name))
         stream.seek(0)
         return _values(stream)
 
 
-def npy_layout(path: Path) -> tuple[tuple[int, ...], np.dtype[Any], int, bool]:
+def npy_layout(file: File) -> tuple[tuple[int, ...], np.dtype[Any], int, bool]:
     """Shape, data type, offset of the values in bytes, and whether the order is Fortran, of a ``.npy`` file.
 
     Raises:
         BadData: the file is damaged or holds a pickle.
     """
-    with reading(path, "a .npy array"), path.open("rb") as stream:
-        shape, by_column, dtype = _header(stream, path.stat().st_size, repr(path.name), bounded=False)
+    with reading(file.name, "a .npy array"), file.open() as stream:
+        shape, by_column, dtype = _header(stream, file.size, repr(file.name), bounded=False)
         return shape, dtype, stream.tell(), by_column
 
 
-def read_npz(path: Path) -> dict[str, Array]:
+def read_npz(file: File) -> dict[str, Array]:
     """All arrays of a ``.npz`` file by key.
 
     Raises:
         BadData: the file is damaged, holds a pickle or a member that is not an array, or is too large.
     """
-    with reading(path, "a .npz archive"), zipfile.ZipFile(path) as archive:
-        found, refused = npz_layout(archive, path.name)
+    with reading(file.name, "a .npz archive"), file.open() as raw, zipfile.ZipFile(raw) as archive:
+        found, refused = npz_layout(archive, file.name)
         for why in refused.values():
             raise BadData(why)
         # compared with the whole file, because all members of a zip bomb may share the same few bytes
         total = sum(math.prod(shape) * dtype.itemsize for shape, dtype in found.values())
-        check_growth(total, path.stat().st_size, repr(path.name))
+        check_growth(total, file.packed, repr(file.name))
         return {key: read_npz_member(archive, key) for key in found}
 
 
@@ -151,8 +150,8 @@ def _header(stream: IO[bytes], size: int, where: str, *, bounded: bool) -> tuple
     return shape, by_column, dtype
 
 
-def read_idx(path: Path) -> Array:
-    """The array of an IDX file, plain or gzipped (detected by its first bytes).
+def read_idx(file: File) -> Array:
+    """The array of an IDX file.
 
     Format: two zero bytes, a type code, the number of axes, the length of each axis as a 32-bit integer, then the
     values, all big-endian.
@@ -160,15 +159,12 @@ def read_idx(path: Path) -> Array:
     Raises:
         BadData: the magic number, type code or sizes are wrong, or bytes are missing or in excess.
     """
-    with reading(path, "an IDX file"), path.open("rb") as raw:
-        zipped = raw.read(2) == b"\x1f\x8b"
-        raw.seek(0)
-        stream = cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if zipped else raw
-        return _idx_values(stream, path.name, path.stat().st_size if zipped else None)
+    with reading(file.name, "an IDX file"), file.open() as stream:
+        return _idx_values(stream, file.name, file.packed if file.compression else None)
 
 
 def _idx_values(stream: IO[bytes], name: str, packed: int | None) -> Array:
-    """The array in a stream; ``packed`` is the size of its file in bytes if it is gzipped."""
+    """The array in a stream; ``packed`` is the size of its file in bytes if it is compressed."""
     magic = _exactly(stream, 4, name)
     if magic[:2] != b"\0\0" or magic[2] not in IDX_TYPES or magic[3] == 0:
         raise BadData(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 import numpy as np
 
 from isthmus.data.base import Array
-from isthmus.data.formats.files import check_inside, reading
+from isthmus.data.formats.files import reading
 from isthmus.errors import BadData
 from isthmus.options import DataOptions
 
@@ -122,33 +122,6 @@ def _opened(stream: BinaryIO, name: str) -> "Iterator[Image]":
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(stream, formats=FORMATS) as image:
             yield image
-
-
-def list_images(folder: Path) -> tuple[list[Path], list[str] | None]:
-    """The images of a folder in natural order, and the name of the sub-folder of each if they are in sub-folders."""
-    here = _images(folder)
-    subs = sorted((sub for sub in folder.iterdir() if sub.is_dir()), key=natural)
-    for sub in subs:
-        check_inside(sub, folder)
-    below = [p for sub in subs for p in _images(sub)]
-    for path in here or below:
-        check_inside(path, folder)
-    if here and below:
-        raise BadData(
-            f"The folder {folder.name!r} holds images both directly and in sub-folders. "
-            "Put all images in the folder, or all in sub-folders named after their labels."
-        )
-    if not here and not below:
-        raise BadData(
-            f"The folder {folder.name!r} holds no image. Use a folder of {', '.join(EXTENSIONS)} files (or of "
-            "sub-folders named after their labels), or of MNIST-type IDX files."
-        )
-    return (here, None) if here else (below, [p.parent.name for p in below])
-
-
-def _images(folder: Path) -> list[Path]:
-    found = (p for p in folder.iterdir() if p.suffix.lower() in EXTENSIONS and not p.name.startswith("."))
-    return sorted((p for p in found if p.is_file()), key=natural)
 
 
 def natural(path: Path) -> tuple[list[tuple[int, int | str]], str]:

@@ -2,16 +2,15 @@
 
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from isthmus.data.base import Array, Provenance
 from isthmus.data.dataset import Dataset
-from isthmus.data.formats.files import source_file
 from isthmus.data.sources.arrays import Examples
 from isthmus.data.sources.parquet import row_title
+from isthmus.data.storage.base import File
 from isthmus.data.tables.names import column_names, quote_names
 from isthmus.data.tables.schema import Schema, infer_schema
 from isthmus.data.transforms.labels import are_labels, encode_labels
@@ -21,6 +20,11 @@ from isthmus.options import DataOptions
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+def provenance_of(file: File) -> Provenance:
+    """Where the data of one file comes from."""
+    return Provenance(file.origin, (file.record(),))
 
 
 def shaped_like(x: Array, y: Array) -> Array:
@@ -77,7 +81,7 @@ def dataset_of_frame(
     name: str,
     schema: Schema | None = None,
     *,
-    path: Path | None = None,
+    file: File | None = None,
     notes: tuple[str, ...] = (),
 ) -> Dataset:
     """A table in memory: its numbers, and names and labels of its rows.
@@ -85,7 +89,7 @@ def dataset_of_frame(
     Raises:
         BadData: columns that cannot be used, or that the training table had and this one has not.
     """
-    where = "The table" if path is None else repr(name)
+    where = "The table" if file is None else repr(name)
     known = infer_schema(frame, options, where) if schema is None else schema
     x = known.matrix(frame, where, options.missing)
     if schema is not None:
@@ -100,12 +104,11 @@ def dataset_of_frame(
         encoded.get("train"),
         names=None if names is None else np.asarray(names),
         name=name,
-        file="" if path is None else name,
+        file="" if file is None else name,
         row_title="" if names is None else row_title(names.name),
     )
-    files = () if path is None else (source_file(path),)
     notes = notes if schema is not None else (*notes, *known.notes)
-    provenance = Provenance(str(path or "table"), files)
+    provenance = Provenance("table") if file is None else provenance_of(file)
     return Dataset(name, examples, label_names=label_names, provenance=provenance, schema=known, notes=notes)
 
 

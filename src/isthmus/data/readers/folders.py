@@ -14,6 +14,7 @@ from isthmus.data.sources.image_folder import ImageFolder
 from isthmus.data.sources.joined import Joined
 from isthmus.data.sources.numpy_file import NumpyFile
 from isthmus.data.sources.parquet import ParquetFile
+from isthmus.data.storage.base import Tree
 from isthmus.data.tables.parquet import schema_of_parquet
 from isthmus.data.tables.schema import Schema
 from isthmus.options import DataOptions
@@ -37,6 +38,14 @@ def read_folder(path: Path, options: DataOptions, schema: Schema | None) -> Data
     files = (found.whole_record(),) if isinstance(found, ImageFolder) and not streamed else found.files()
     provenance = Provenance(str(path), files)
     return Dataset(path.name, source, provenance=provenance, schema=known, streamed=streamed)
+
+
+def image_tree(tree: Tree, options: DataOptions, schema: Schema | None) -> Dataset:
+    """The data set of the pictures in a tree of files."""
+    refuse_labels(tree.name, options, schema)
+    images = ImageFolder(tree, options)
+    source, streamed = held(images, options)
+    return Dataset(tree.name, source, provenance=Provenance(tree.origin), streamed=streamed)
 
 
 def _shards(path: Path, options: DataOptions, schema: Schema | None) -> Joined | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from isthmus.data.dataset import Dataset
-from isthmus.data.storage.base import File
+from isthmus.data.storage.base import File, plain_name
 from isthmus.data.tables.schema import Schema
 from isthmus.errors import BadData
 from isthmus.options import DataOptions
@@ -23,7 +23,7 @@ class Format:
 
     Args:
         name: what its users call it, such as ``HDF5``.
-        endings: extensions in lower case, the usual one first; longer ones such as ``.csv.gz`` are possible.
+        endings: extensions in lower case, the usual one first, without those of compressions.
         read: its reader.
         holds: what a file has: named arrays, a table, images, or sequences of frames.
         library: distribution that decodes it.
@@ -44,8 +44,8 @@ class Format:
     limits: str = ""
 
     def matches(self, name: str) -> bool:
-        """Whether a file is of this format, by its name."""
-        return name.lower().endswith(self.endings)
+        """Whether a file is of this format, by its name; the extension of a compression is left out."""
+        return plain_name(name).lower().endswith(self.endings)
 
 
 def refuse_labels(name: str, options: DataOptions, schema: Schema | None) -> None:

@@ -19,7 +19,7 @@ from isthmus.data.formats.stores.zarr_files import FolderFiles, FolderOfZarr, Zi
 from isthmus.data.formats.stores.zarr_store import ZarrStore
 from isthmus.data.memory import is_streamed, refuse_streaming
 from isthmus.data.readers.choosing import Choice, Shaped, choose, is_aligned, labels_of, listed
-from isthmus.data.readers.datasets import dataset_of_splits, shaped_like
+from isthmus.data.readers.datasets import dataset_of_splits, provenance_of, shaped_like
 from isthmus.data.readers.format import Format, Reader
 from isthmus.data.sources.stored_array import StoredArray
 from isthmus.data.storage.base import File
@@ -63,8 +63,7 @@ def dataset_of_store(store: ArrayStore, options: DataOptions) -> Dataset:
         return _streamed(store, chosen)
     store.check_arrays(*chosen.x.values(), *chosen.y.values())
     arrays = {key: store.read(key) for key in (*chosen.x.values(), *chosen.y.values())}
-    provenance = Provenance(str(store.file.path or store.name), (store.file.record(),))
-    return dataset_of_choice(arrays, chosen, store.name, provenance)
+    return dataset_of_choice(arrays, chosen, store.name, provenance_of(store.file))
 
 
 def dataset_of_arrays(arrays: Mapping[str, Array], name: str, provenance: Provenance, options: DataOptions) -> Dataset:
@@ -137,7 +136,7 @@ def _streamed(store: ArrayStore, chosen: Choice) -> Dataset:
         labeled.get("valid"),
         labeled.get("test"),
         label_names=names,
-        provenance=Provenance(str(store.file.path or store.name), labeled["train"].files()),
+        provenance=Provenance(store.file.origin, labeled["train"].files()),
         notes=tuple(notes),
         streamed=True,
     )

@@ -7,7 +7,7 @@ size or mode than those, is detected when it is read.
 import hashlib
 import os
 from collections import Counter
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,11 @@ import numpy as np
 from isthmus.data.base import Array, Location, SourceFile
 from isthmus.data.formats import files
 from isthmus.data.formats.files import check_growth, reading
-from isthmus.data.formats.pictures import PictureHeader, common_format, list_images, read_header, read_picture
+from isthmus.data.formats.pictures import EXTENSIONS, PictureHeader, common_format, read_header, read_picture
 from isthmus.data.sources.base import SAMPLES, RawChunk, Source, row_bytes
+from isthmus.data.storage.base import Tree, digest_of
+from isthmus.data.storage.disk import DiskTree
 from isthmus.errors import BadData, IsthmusError, one_line
-from isthmus.files.atomic import sha256
 from isthmus.options import DataOptions
 
 LOOKED_AT = 1000
@@ -38,20 +39,24 @@ class ImageFolder(Source):
     dtype: np.dtype[Any] = np.dtype(np.uint8)
     row_title = "file"
 
-    def __init__(self, folder: Path, options: DataOptions | None = None) -> None:
-        self.folder, self.name = folder, folder.name
-        with reading(folder, "a folder of images"):
-            paths, labels = list_images(folder)
-        # bytes instead of strings or paths take a tenth of the memory
-        self._names = np.array([os.fsencode(path.relative_to(folder)) for path in paths])
-        self._labels = None if labels is None else np.array(labels)
+    def __init__(self, folder: Path | Tree, options: DataOptions | None = None) -> None:
+        self.tree = DiskTree(folder) if isinstance(folder, Path) else folder
+        self.name = self.tree.name
+        names = self.tree.names(np.arange(len(self.tree)))
+        found = [row for row, name in enumerate(names) if name.lower().endswith(EXTENSIONS)]
+        names = [names[row] for row in found]
+        self._rows: Array = np.array(found, np.int64)
+        _check_levels(names, self.name)
+        # bytes instead of strings take a tenth of the memory
+        self._names = np.array([os.fsencode(name) for name in names])
+        self._labels = np.array([name.partition("/")[0] for name in names]) if "/" in names[0] else None
         formats, faults = self._formats()
         if not formats:
             raise BadData(
-                f"None of the images tried in the folder {folder.name!r} can be read; the first: "
+                f"None of the images tried in {self.name!r} can be read; the first: "
                 f"{one_line(faults[0])}. Check the files."
             )
-        self.format = common_format(formats, options or DataOptions(), f"The folder {folder.name!r}")
+        self.format = common_format(formats, options or DataOptions(), f"The folder {self.name!r}")
         self.shape, self.dtype, self.brightest = self.format.shape, self.format.dtype, self.format.brightest
 
     def __len__(self) -> int:
@@ -76,8 +81,8 @@ class ImageFolder(Source):
         return RawChunk(values, faults)
 
     def _check_growth(self, start: int, stop: int) -> None:
-        with reading(self.folder, "a folder of images"):
-            packed = sum(self._path(row).stat().st_size for row in range(start, stop))
+        with reading(self.name, "a folder of images"):
+            packed = sum(self.tree.packed(row) for row in self._rows[start:stop])
         check_growth((stop - start) * row_bytes(self), packed, repr(self.name))
 
     def _decoded(self, row: int) -> Array:
@@ -86,9 +91,8 @@ class ImageFolder(Source):
         Raises:
             BadData: it is damaged, of another size, or colored although the others are gray.
         """
-        path = self._path(row)
-        with path.open("rb") as stream:
-            return read_picture(stream, path.name, self.format)
+        with self.tree.open(self._rows[row]) as stream:
+            return read_picture(stream, self._base(row), self.format)
 
     def locate(self, row: int) -> Location:
         """Location of an example: its file, and its index among the sorted names."""
@@ -106,28 +110,29 @@ class ImageFolder(Source):
         """One record for the folder: the SHA-256 of all names and sizes, and of the bytes of some images."""
         digest = hashlib.sha256()
         total = 0
-        with reading(self.folder, "a folder of images"):
+        with reading(self.name, "a folder of images"):
             for row, name in enumerate(self._names):
-                size = self._path(row).stat().st_size
+                size = self.tree.size(self._rows[row])
                 total += size
                 digest.update(name + f" {size}\n".encode())
             for row in self._evenly(SAMPLES):
-                digest.update(self._path(row).read_bytes())
-        return (SourceFile(self.folder.name, total, digest.hexdigest(), sampled=True),)
+                with self.tree.open(self._rows[row]) as stream:
+                    digest.update(stream.read())
+        return (SourceFile(self.name, total, digest.hexdigest(), sampled=True),)
 
     def whole_record(self) -> SourceFile:
         """The record of the folder with the SHA-256 of every image, for images that are all read into memory."""
         digest = hashlib.sha256()
         total = 0
-        with reading(self.folder, "a folder of images"):
+        with reading(self.name, "a folder of images"):
             for row, name in enumerate(self._names):
-                path = self._path(row)
-                total += path.stat().st_size
-                digest.update(name + f" {sha256(path)}\n".encode())
-        return SourceFile(self.folder.name, total, digest.hexdigest())
+                total += self.tree.size(self._rows[row])
+                with self.tree.open(self._rows[row]) as stream:
+                    digest.update(name + f" {digest_of(stream)}\n".encode())
+        return SourceFile(self.name, total, digest.hexdigest())
 
-    def _path(self, row: int) -> Path:
-        return self.folder / os.fsdecode(self._names[row])
+    def _base(self, row: int) -> str:
+        return PurePosixPath(os.fsdecode(self._names[row])).name
 
     def _evenly(self, count: int) -> list[int]:
         """Rows of ``count`` images spread evenly over the folder."""
@@ -140,9 +145,26 @@ class ImageFolder(Source):
         faults = []
         for row in self._evenly(LOOKED_AT):
             try:
-                path = self._path(row)
-                with path.open("rb") as stream:
-                    formats[read_header(stream, path.name)] += 1
+                with self.tree.open(self._rows[row]) as stream:
+                    formats[read_header(stream, self._base(row))] += 1
             except BadData as fault:
                 faults.append(fault)
         return formats, faults
+
+
+def _check_levels(names: list[str], where: str) -> None:
+    """Refuse a folder without images, or with images at several levels.
+
+    Raises:
+        BadData: there is none, or some are in sub-folders and some are not.
+    """
+    if not names:
+        raise BadData(
+            f"The folder {where!r} holds no image. Use a folder of {', '.join(EXTENSIONS)} files (or of "
+            "sub-folders named after their labels), or of MNIST-type IDX files."
+        )
+    if len({"/" in name for name in names}) > 1:
+        raise BadData(
+            f"The folder {where!r} holds images both directly and in sub-folders. "
+            "Put all images in the folder, or all in sub-folders named after their labels."
+        )

@@ -8,6 +8,7 @@ from isthmus.data.base import Array, SourceFile
 from isthmus.data.formats.binary import npy_layout
 from isthmus.data.formats.files import reading
 from isthmus.data.sources.base import RawChunk, Source, row_bytes, sampled_file
+from isthmus.data.storage.disk import DiskFile
 from isthmus.errors import BadData
 
 
@@ -21,7 +22,7 @@ class NumpyFile(Source):
     """
 
     def __init__(self, path: Path) -> None:
-        shape, self.dtype, self.offset, by_column = npy_layout(path)
+        shape, self.dtype, self.offset, by_column = npy_layout(DiskFile(path))
         if len(shape) < 2 or 0 in shape:
             raise BadData(f"{path.name!r} has shape {shape}, but one row per example and at least one are required.")
         if by_column and sum(length > 1 for length in shape) > 1:

@@ -14,6 +14,7 @@ import numpy as np
 from isthmus.data.base import Array, SourceFile
 from isthmus.data.formats.files import reading
 from isthmus.data.sources.base import RawChunk, Source, sampled_file
+from isthmus.data.storage.disk import DiskFile
 from isthmus.data.tables.names import is_unnamed
 from isthmus.data.tables.parquet import check_footer, columns_to_read, matrix_of_batch
 from isthmus.data.tables.schema import Schema
@@ -130,7 +131,7 @@ class ParquetFile(Source):
             from pyarrow import parquet
 
             with reading(self.path, "a .parquet table"), parquet.ParquetFile(self.path, read_dictionary=[name]) as file:
-                check_footer(file.metadata, self.path)
+                check_footer(file.metadata, DiskFile(self.path))
                 frame = file.read(columns=[name]).to_pandas(ignore_metadata=True)
             self._known[name] = self._labels(frame) if name == self.schema.labels else frame[name].to_numpy()
         values = self._known[name]

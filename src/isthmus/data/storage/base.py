@@ -4,9 +4,12 @@ A reader opens a file as a stream, so that it need not know whether it lies on d
 a path too, for readers by position.
 """
 
+import hashlib
 from abc import ABC, abstractmethod
-from pathlib import Path
-from typing import BinaryIO
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, cast
+
+import numpy as np
 
 from isthmus.data.base import Array, SourceFile
 
@@ -16,15 +19,21 @@ class File(ABC):
 
     Attributes:
         name: its name, for messages; inside an archive, its path there.
-        size: number of bytes that a reader gets, as declared.
+        size: number of bytes that a reader gets; of a file in an archive, as declared.
         packed: number of bytes that it takes on disk.
         path: where it lies, if it is a plain file on disk.
+        compression: how it is compressed, such as ``gzip``, or an empty string.
+        ending: extension of its format, where its name has another one.
+        origin: what is read again for the same bytes: a path, or an address; inside an archive, that of the archive.
     """
 
     name: str
     size: int
     packed: int
     path: Path | None = None
+    compression: str = ""
+    ending: str = ""
+    origin: str = ""
 
     @abstractmethod
     def open(self) -> BinaryIO:
@@ -36,22 +45,36 @@ class File(ABC):
 
     @abstractmethod
     def record(self) -> SourceFile:
-        """Name, size and checksum."""
+        """Name, size and checksum of the file on disk: of an archive, if it lies in one."""
+
+    def beside(self, name: str) -> "File | None":
+        """Another file in the same folder, by its name there; ``None`` if there is none, or no folder.
+
+        Raises:
+            BadData: it leads out of the folder.
+        """
+        return None
 
     @property
     def suffix(self) -> str:
-        """Extension in lower case, such as ``.npy``."""
-        return Path(self.name).suffix.lower()
+        """Extension in lower case, such as ``.npy``; that of a compression is left out."""
+        return self.ending or PurePosixPath(plain_name(self.name)).suffix.lower()
 
 
 class Tree(ABC):
     """Files by relative path, sorted in natural order: those of a folder with all its sub-folders, or of an archive.
 
+    Hidden files and those that systems add to folders are left out.
+
     Attributes:
         name: name of the folder or archive, for messages.
+        origin: path or address that is opened again for the same files.
+        common: folders that the names of all files of an archive start with there, which are left out of the names.
     """
 
     name: str
+    origin: str = ""
+    common: str = ""
 
     @abstractmethod
     def __len__(self) -> int:
@@ -80,3 +103,35 @@ class Tree(ABC):
     @abstractmethod
     def file(self, row: int) -> File:
         """One of the files."""
+
+    def record(self) -> SourceFile:
+        """Name, size and checksum of all files: by their names and sizes."""
+        digest, total = hashlib.sha256(), 0
+        for row in range(len(self)):
+            size = self.size(row)
+            total += size
+            digest.update(f"{self.names(np.array([row]))[0]} {size}\n".encode(errors="surrogateescape"))
+        return SourceFile(self.name, total, digest.hexdigest(), sampled=True)
+
+
+def digest_of(stream: BinaryIO) -> str:
+    """SHA-256 of the bytes of a stream, 64 hexadecimal digits."""
+    return hashlib.file_digest(cast(Any, stream), "sha256").hexdigest()
+
+
+COMPRESSED = {".gz": "", ".bz2": "", ".xz": "", ".zst": ""}
+"""Extensions of compressed files, with what they stand for."""
+SHORT = {".tgz": ".tar", ".tbz": ".tar", ".tbz2": ".tar", ".txz": ".tar", ".tzst": ".tar"}
+"""Extensions of compressed archives in one word."""
+
+
+def plain_name(name: str) -> str:
+    """The name of a file without the extension of its compression.
+
+    >>> plain_name("a.csv.GZ"), plain_name("a.tgz"), plain_name("a.csv")
+    ('a.csv', 'a.tar', 'a.csv')
+    """
+    for ending, stands_for in (COMPRESSED | SHORT).items():
+        if name.lower().endswith(ending):
+            return name[: -len(ending)] + stands_for
+    return name

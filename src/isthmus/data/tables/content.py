@@ -1,24 +1,18 @@
 """A text file as characters: decompressed by its first bytes, within bounds, and decoded."""
 
-import bz2
 import codecs
-import gzip
 import io
-import lzma
-import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import IO
 
-from isthmus.data.formats.files import check_growth
+from isthmus.data.storage.base import File, plain_name
+from isthmus.data.storage.compressed import plain, start_of
 from isthmus.errors import BadData, BadOption
 
 LONGEST_LINE, PIECE = 2**26, 2**24
-DECODER_MEMORY = 2**28
-"""Largest memory of an LZMA decoder: the header of its stream says how much it takes."""
-COMPRESSIONS = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"PK\x03\x04": "zip"}
-OTHERS = {b"\x28\xb5\x2f\xfd": "Zstandard", b"7z\xbc\xaf": "7-Zip", b"PAR1": "Parquet", b"\xd0\xcf\x11\xe0": "Excel"}
+OTHERS = {b"PK\x03\x04": "zip", b"7z\xbc\xaf": "7-Zip", b"PAR1": "Parquet", b"\xd0\xcf\x11\xe0": "Excel"}
 BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32"}
 BOMS |= {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 UNDEFINED = b"\x81\x8d\x8f\x90\x9d"
@@ -30,135 +24,67 @@ class Content:
     """The characters of a text file.
 
     Args:
-        path: the file.
+        file: the file.
         encoding: name of its encoding.
-        compression: how it is compressed, or an empty string.
-        data: its bytes, if it was compressed.
     """
 
-    path: Path
+    file: File
     encoding: str
-    compression: str = ""
-    data: bytes | None = field(default=None, repr=False)
 
     def open(self) -> IO[str]:
         """The characters as a stream, with line ends as in the file."""
-        raw: IO[bytes] = self.path.open("rb") if self.data is None else io.BytesIO(self.data)
-        return io.TextIOWrapper(raw, encoding=self.encoding, newline="")
+        return io.TextIOWrapper(self.file.open(), encoding=self.encoding, newline="")
 
     @property
     def size(self) -> int:
         """Size in bytes, decompressed."""
-        return self.path.stat().st_size if self.data is None else len(self.data)
+        return self.file.size
+
+    @property
+    def compression(self) -> str:
+        """How the file is compressed, or an empty string."""
+        return self.file.compression
 
     def count(self, marks: str) -> int:
         """How often any of these characters of ASCII occurs, or more often."""
-        pieces = _pieces(self.path) if self.data is None else iter([self.data])
-        return sum(piece.count(mark.encode()) for piece in pieces for mark in marks)
+        return sum(piece.count(mark.encode()) for piece in _pieces(self.file) for mark in marks)
 
 
-def kind_of(path: Path) -> str:
+def kind_of(name: str) -> str:
     """The kind of table for messages, such as ``a .csv table``.
 
-    >>> kind_of(Path("a.csv.gz"))
+    >>> kind_of("a.csv.gz")
     'a .csv table'
     """
-    endings = [ending for ending in path.suffixes if ending.lower() not in (".gz", ".bz2", ".xz", ".zip")]
-    return f"a {endings[-1].lower()[:12]} table" if endings else "a text table"
+    ending = PurePosixPath(plain_name(name).removesuffix(".zip")).suffix
+    return f"a {ending.lower()[:12]} table" if ending else "a text table"
 
 
-def load(path: Path, encoding: str = "auto") -> Content:
-    """The content of a text file; of a compressed one, the bytes.
+def load(file: File, encoding: str = "auto") -> Content:
+    """The content of a text file, decompressed if its first bytes say that it is compressed.
 
     Raises:
         BadData: it would expand too far, or is not text.
         BadOption: there is no such encoding.
     """
-    with path.open("rb") as stream:
-        head = stream.read(8)
+    file = plain(file)
+    head = start_of(file, 8)
     for magic, name in OTHERS.items():
         if head.startswith(magic):
             raise BadData(
-                f"{path.name!r} cannot be read as {kind_of(path)}: it is a file of {name}. Save it as text, or with "
-                "the extension of its format."
+                f"{file.name!r} cannot be read as {kind_of(file.name)}: it is a file of {name}. Save it as text, or "
+                "with the extension of its format."
             )
-    compression = next((name for magic, name in COMPRESSIONS.items() if head.startswith(magic)), "")
-    data = _decompressed(path, compression) if compression else None
-    pieces = iter([data]) if data is not None else _pieces(path)
-    return Content(path, _encoding(pieces, path, encoding), compression, data)
+    return Content(file, _encoding(_pieces(file), file.name, encoding))
 
 
-def _pieces(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as stream:
+def _pieces(file: File) -> Iterator[bytes]:
+    with file.open() as stream:
         while piece := stream.read(PIECE):
             yield piece
 
 
-def _decompressed(path: Path, compression: str) -> bytes:
-    """All bytes of a compressed file.
-
-    Raises:
-        BadData: they are too many, or an archive does not hold exactly one file.
-    """
-    packed, out = path.stat().st_size, bytearray()
-    openers = {"gzip": _ungzipped, "bzip2": _unpacked_bz2, "xz": _unpacked_xz, "zip": _unzipped}
-    for piece in openers[compression](path):
-        out += piece
-        check_growth(len(out), packed, repr(path.name))
-    return bytes(out)
-
-
-def _ungzipped(path: Path) -> Iterator[bytes]:
-    with gzip.open(path, "rb") as stream:
-        while piece := stream.read(PIECE):
-            yield piece
-
-
-def _unpacked_bz2(path: Path) -> Iterator[bytes]:
-    with bz2.open(path, "rb") as stream:
-        while piece := stream.read(PIECE):
-            yield piece
-
-
-def _unpacked_xz(path: Path) -> Iterator[bytes]:
-    """The pieces of an xz file, of one or several streams."""
-    with path.open("rb") as stream:
-        decoder, chunk = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=DECODER_MEMORY), stream.read(2**20)
-        while chunk or not decoder.needs_input:
-            yield decoder.decompress(chunk, PIECE)
-            chunk = b""
-            if decoder.eof:
-                chunk = decoder.unused_data.lstrip(b"\0") or stream.read(2**20)
-                if not chunk:
-                    return
-                decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=DECODER_MEMORY)
-            elif decoder.needs_input:
-                chunk = stream.read(2**20)
-        if not decoder.eof:
-            raise EOFError("the compressed data ends too early")
-
-
-def _unzipped(path: Path) -> Iterator[bytes]:
-    """The pieces of the only file in a zip archive."""
-    with zipfile.ZipFile(path) as archive:
-        members = [m for m in archive.infolist() if not m.is_dir() and not m.filename.startswith(("__MACOSX/", "."))]
-        if any(member.filename == "[Content_Types].xml" for member in members):
-            raise BadData(f"{path.name!r} is a workbook of Excel. Save its sheet as a .csv file.")
-        if len(members) != 1:
-            raise BadData(
-                f"{path.name!r} holds {len(members)} files, but one table is expected. Extract it, and pass one."
-            )
-        if members[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise BadData(
-                f"{path.name!r} is compressed in a way that is not supported. Extract the table, and pass it."
-            )
-        check_growth(members[0].file_size, path.stat().st_size, repr(path.name))
-        with archive.open(members[0]) as stream:
-            while piece := stream.read(PIECE):
-                yield piece
-
-
-def _encoding(pieces: Iterator[bytes], path: Path, encoding: str) -> str:
+def _encoding(pieces: Iterator[bytes], name: str, encoding: str) -> str:
     """The encoding of a file: that of its first bytes, else UTF-8 if all of it is valid, else one of single bytes.
 
     Raises:
@@ -181,7 +107,7 @@ def _encoding(pieces: Iterator[bytes], path: Path, encoding: str) -> str:
         piece = next(pieces, None)
     if zeros and not (chosen or "").startswith(("utf-16", "utf-32", "utf_16", "utf_32")):
         raise BadData(
-            f"{path.name!r} cannot be read as {kind_of(path)}: it holds zero bytes, which a text does not have. "
+            f"{name!r} cannot be read as {kind_of(name)}: it holds zero bytes, which a text does not have. "
             "Check the file, or set its encoding with data.encoding."
         )
     if valid and not chosen:

@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from isthmus.data.formats.files import reading
+from isthmus.data.storage.base import File
 from isthmus.data.tables.cells import MARKERS, Numerals
 from isthmus.data.tables.content import LONGEST_LINE, Content, kind_of, load
 from isthmus.data.tables.guessing import DATE
@@ -79,23 +79,24 @@ class _Lines:
     whole: bool = True
 
 
-def sniff(path: Path, options: DataOptions, prefer: str = "") -> Dialect:
+def sniff(file: File, options: DataOptions, prefer: str = "") -> Dialect:
     """What a text table looks like.
 
     Args:
-        path: the file, which may be compressed.
+        file: the file, which may be compressed.
         options: ``delimiter``, ``decimal``, ``thousands``, ``encoding``, ``comment`` and ``header`` take precedence.
         prefer: decimal mark of the training table, for a table that could be read with either.
 
     Raises:
         BadData: it is not a table; the message says what it looks like.
     """
-    with reading(path, kind_of(path)), _short_cells(path):
-        content = load(path, options.encoding)
+    name = file.name
+    with reading(name, kind_of(name)), _short_cells(name):
+        content = load(file, options.encoding)
         lines = _sampled(content, options)
         if not lines.kept:
-            raise BadData(f"{path.name!r} cannot be read as {kind_of(path)}: it is empty. Pass one row per example.")
-        _check_start(lines.kept[0][1].lstrip(), path)
+            raise BadData(f"{name!r} cannot be read as {kind_of(name)}: it is empty. Pass one row per example.")
+        _check_start(lines.kept[0][1].lstrip(), name)
         quote = _quote(lines)
         delimiter = NAMED.get(options.delimiter, options.delimiter)
         texts = [line for _, line in lines.kept]
@@ -104,18 +105,18 @@ def sniff(path: Path, options: DataOptions, prefer: str = "") -> Dialect:
         rows = split(lines.kept, delimiter, quote)
         widths = {len(row.cells) for row in rows}
         if options.delimiter != "auto" and (len(widths) > 1 or widths == {1}):
-            _check_delimiter(delimiter, _delimiter(texts, quote), path)
-        _check_width(rows, path)
+            _check_delimiter(delimiter, _delimiter(texts, quote), name)
+        _check_width(rows, name)
         numerals, note, told = _numerals(rows, delimiter, options, prefer)
         last = lines.comments[-1][1].lstrip()[len(lines.comment) :] if lines.comments else ""
         spoken = split([(lines.comments[-1][0], last)], delimiter, quote) if last.strip() else []
-        heading = find_heading(rows, spoken[-1].cells if spoken else [], numerals, options.header, repr(path.name))
+        heading = find_heading(rows, spoken[-1].cells if spoken else [], numerals, options.header, repr(name))
     notes = [*_notes(content, delimiter, lines, options), *([note] if note else []), *heading.notes]
     return Dialect(content, delimiter, numerals, lines.comment, quote, heading, tuple(notes), told)
 
 
 @contextmanager
-def _short_cells(path: Path) -> Iterator[None]:
+def _short_cells(name: str) -> Iterator[None]:
     """Convert the error of a cell without an end to one that says so.
 
     Raises:
@@ -125,7 +126,7 @@ def _short_cells(path: Path) -> Iterator[None]:
         yield
     except csv.Error as fault:
         raise BadData(
-            f"{path.name!r} cannot be read as {kind_of(path)}: it has a cell of over {csv.field_size_limit():,} "
+            f"{name!r} cannot be read as {kind_of(name)}: it has a cell of over {csv.field_size_limit():,} "
             "characters, perhaps after a quotation mark that is never closed. Correct it."
         ) from fault
 
@@ -225,29 +226,27 @@ def _is_one_column(lines: list[str]) -> bool:
     return any("," in cell for cell in cells) and [cell.partition(",")[0] for cell in cells] != counts
 
 
-def _check_start(text: str, path: Path) -> None:
+def _check_start(text: str, name: str) -> None:
     """Refuse a text that is not a table by its first characters."""
     for start, kind in NOT_TABLES.items():
         if text.startswith(start):
-            raise BadData(
-                f"{path.name!r} cannot be read as {kind_of(path)}: it is a file of {kind}. Convert it to a table."
-            )
+            raise BadData(f"{name!r} cannot be read as {kind_of(name)}: it is a file of {kind}. Convert it to a table.")
 
 
-def _check_delimiter(chosen: str, best: str, path: Path) -> None:
+def _check_delimiter(chosen: str, best: str, name: str) -> None:
     """Refuse a delimiter that does not split all rows alike where another one does better."""
     if chosen != best:
         named = "tab" if best == "\t" else "space" if best == WHITE else best
         raise BadData(
-            f"{path.name!r} looks separated by {WORDS[best]}, not by {WORDS.get(chosen, repr(chosen))}. Set "
+            f"{name!r} looks separated by {WORDS[best]}, not by {WORDS.get(chosen, repr(chosen))}. Set "
             f"data.delimiter={named}, or leave it out."
         )
 
 
-def _check_width(rows: list[Row], path: Path) -> None:
+def _check_width(rows: list[Row], name: str) -> None:
     width = max((len(row.cells) for row in rows), default=0)
     if width > MOST_COLUMNS:
-        raise BadData(f"{path.name!r} has {width:,} columns, but at most {MOST_COLUMNS:,} are read. Use a .npy file.")
+        raise BadData(f"{name!r} has {width:,} columns, but at most {MOST_COLUMNS:,} are read. Use a .npy file.")
 
 
 def _numerals(rows: list[Row], delimiter: str, options: DataOptions, prefer: str) -> tuple[Numerals, str, DataOptions]:

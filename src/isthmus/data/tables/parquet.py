@@ -1,7 +1,8 @@
 """Parquet files as tables, in memory and batch by batch; their sizes are checked by their footers first."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from isthmus.data.base import Array
 from isthmus.data.formats.files import LARGEST, check_growth, reading
+from isthmus.data.storage.base import File
 from isthmus.data.tables.names import quote_names
 from isthmus.data.tables.schema import Schema, infer_schema
 from isthmus.errors import BadData
@@ -22,7 +24,7 @@ SAMPLE, MOST_TEXT = 10_000, 2**27
 """Rows by which the columns of a file that is streamed are decided, and bytes that a column of texts may take."""
 
 
-def read_parquet(path: Path, options: DataOptions) -> "pd.DataFrame":
+def read_parquet(file: File, options: DataOptions) -> "pd.DataFrame":
     """The table of a Parquet file, with the index that pandas stored in it.
 
     Columns of lists, structures or bytes are not read: each holds empty ones, by which it is refused unless it is
@@ -31,17 +33,27 @@ def read_parquet(path: Path, options: DataOptions) -> "pd.DataFrame":
     Raises:
         BadData: the file is damaged or too large, or two columns have the same name.
     """
-    from pyarrow import parquet
-
-    with reading(path, "a .parquet table"):
-        with parquet.ParquetFile(path) as file:
-            check_footer(file.metadata, path)
-            schema = file.schema_arrow
-        check_names(schema, path)
+    with reading(file.name, "a .parquet table"):
+        with _opened(file) as found:
+            check_footer(found.metadata, file)
+            schema = found.schema_arrow
+        check_names(schema, file.name)
         flat, texts, nested = _kinds(schema, set(options.exclude))
         # a long string that many rows repeat is stored once
-        with parquet.ParquetFile(path, read_dictionary=texts) as file:
-            return _frame(_written_out(file.read(columns=flat), texts), nested)
+        with _opened(file, texts) as found:
+            return _frame(_written_out(found.read(columns=flat), texts), nested)
+
+
+@contextmanager
+def _opened(file: File, texts: Sequence[str] = ()) -> "Iterator[Any]":
+    """An open Parquet file, by its path if it has one."""
+    from pyarrow import parquet
+
+    with (
+        nullcontext(file.path) if file.path is not None else file.open() as where,
+        parquet.ParquetFile(where, read_dictionary=list(texts)) as found,
+    ):
+        yield found
 
 
 def _kinds(schema: "pa.Schema", without: set[str]) -> tuple[list[str], list[str], dict[str, Any]]:
@@ -88,7 +100,7 @@ def _frame(table: "pa.Table", nested: dict[str, Any]) -> "pd.DataFrame":
     return frame
 
 
-def check_footer(footer: Any, path: Path) -> None:
+def check_footer(footer: Any, file: File) -> None:
     """Refuse a Parquet file by the size in its footer, before any of it is decompressed.
 
     Raises:
@@ -96,10 +108,10 @@ def check_footer(footer: Any, path: Path) -> None:
     """
     groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
     unpacked = sum(group.total_byte_size for group in groups)
-    check_growth(max(unpacked, 8 * footer.num_rows * footer.num_columns), path.stat().st_size, repr(path.name))
+    check_growth(max(unpacked, 8 * footer.num_rows * footer.num_columns), file.packed, repr(file.name))
 
 
-def check_names(schema: "pa.Schema", path: Path) -> None:
+def check_names(schema: "pa.Schema", name: str) -> None:
     """Refuse repeated names of columns.
 
     Raises:
@@ -107,7 +119,7 @@ def check_names(schema: "pa.Schema", path: Path) -> None:
     """
     twice = sorted(name for name, count in Counter(schema.names).items() if count > 1)
     if twice:
-        raise BadData(f"{path.name!r} has several columns called {quote_names(twice)}. Use unique names.")
+        raise BadData(f"{name!r} has several columns called {quote_names(twice)}. Use unique names.")
 
 
 def schema_of_parquet(path: Path, options: DataOptions) -> Schema:
@@ -121,7 +133,7 @@ def schema_of_parquet(path: Path, options: DataOptions) -> Schema:
 
     with reading(path, "a .parquet table"), parquet.ParquetFile(path) as file:
         schema = file.schema_arrow
-        check_names(schema, path)
+        check_names(schema, path.name)
         flat, texts, nested = _kinds(schema, set(options.exclude))
         size = max(1, min(SAMPLE, MOST_TEXT // (8 * max(1, len(schema)))))
         groups = _first_groups(file.metadata, size, path)

@@ -11,6 +11,7 @@ import numpy as np
 
 from isthmus.data.formats import files
 from isthmus.data.formats.files import check_size, reading
+from isthmus.data.storage.base import File, plain_name
 from isthmus.data.tables.cells import FILE_NUMERALS, MARKERS, Numerals, objects, parsed
 from isthmus.data.tables.content import LONGEST_LINE, Content, kind_of
 from isthmus.data.tables.delimited import WHITE, WORDS, Dialect, sniff
@@ -24,11 +25,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TEXT_ENDINGS = (".csv", ".tsv", ".tab", ".txt", ".dat", ".asc", ".data")
-"""Extensions of text tables, which may be followed by that of a compression."""
+"""Extensions of text tables."""
 PARQUET_ENDINGS = (".parquet", ".pq")
 NOTES = "isthmus.notes"
 """Attribute of a data frame that was read from a text: what was decided about its cells."""
-COMPRESSED = (".gz", ".bz2", ".xz", ".zip")
 
 
 def is_table_path(path: Path) -> bool:
@@ -38,15 +38,14 @@ def is_table_path(path: Path) -> bool:
     (True, False)
     """
     name = path.name.lower()
-    plain = name.removesuffix(next((end for end in COMPRESSED if name.endswith(end)), ""))
-    return plain.endswith(TEXT_ENDINGS) or name.endswith(PARQUET_ENDINGS)
+    return plain_name(name).removesuffix(".zip").endswith(TEXT_ENDINGS) or name.endswith(PARQUET_ENDINGS)
 
 
-def read_table(path: Path, options: DataOptions, prefer: str = "") -> "tuple[pd.DataFrame, tuple[str, ...]]":
+def read_table(file: File, options: DataOptions, prefer: str = "") -> "tuple[pd.DataFrame, tuple[str, ...]]":
     """The table in a file, and what was decided about the file, one sentence each.
 
     Args:
-        path: a text table, compressed or not, or a Parquet file.
+        file: a text table, compressed or not, or a Parquet file.
         options: options of the data.
         prefer: decimal mark of the training table (:class:`~isthmus.data.tables.schema.Schema`), for a text table that
             could be read with either.
@@ -55,11 +54,11 @@ def read_table(path: Path, options: DataOptions, prefer: str = "") -> "tuple[pd.
         BadData: the file is damaged, or is not a table.
         MissingExtra: pandas or pyarrow is not installed.
     """
-    check_extra(path.name)
-    if path.name.lower().endswith(PARQUET_ENDINGS):
-        return read_parquet(path, options), ()
-    dialect = sniff(path, options, prefer)
-    frame = read_delimited(path, dialect)
+    check_extra(file.name)
+    if file.suffix in PARQUET_ENDINGS:
+        return read_parquet(file, options), ()
+    dialect = sniff(file, options, prefer)
+    frame = read_delimited(dialect)
     return frame, (*dialect.notes, *frame.attrs.pop(NOTES, ()))
 
 
@@ -79,29 +78,30 @@ def check_extra(name: str) -> None:
         ) from fault
 
 
-def read_delimited(path: Path, dialect: Dialect) -> "pd.DataFrame":
+def read_delimited(dialect: Dialect) -> "pd.DataFrame":
     """The table of a text file; numbers are exactly those that its texts write, columns without names are numbered.
 
     Raises:
         BadData: it is too large, or its rows have different lengths; the message names the row.
     """
-    with reading(path, kind_of(path)):
-        _check_cells(dialect.content, dialect.delimiter, repr(path.name))
-        frame = _parsed(path, dialect)
+    name = dialect.content.file.name
+    with reading(name, kind_of(name)):
+        _check_cells(dialect.content, dialect.delimiter, repr(name))
+        frame = _parsed(dialect)
         heading = dialect.heading
         if heading.trailing:
             if frame.iloc[:, -1].notna().any():
-                raise BadData(_ragged(path, dialect) or f"{path.name!r} has cells beyond its last column. Correct it.")
+                raise BadData(_ragged(dialect) or f"{name!r} has cells beyond its last column. Correct it.")
             frame = frame.iloc[:, :-1]
-        elif frame.shape[1] > 1 and frame.iloc[:, -1].isna().any() and (fault := _ragged(path, dialect)):
+        elif frame.shape[1] > 1 and frame.iloc[:, -1].isna().any() and (fault := _ragged(dialect)):
             raise BadData(fault)
         if heading.names is not None:
             frame.columns = list(heading.names[: frame.shape[1]])
-        written = _names_as_written(frame, path, dialect)
+        written = _names_as_written(frame, dialect)
         frame = _without_empty(frame)
         numerals, notes = _numbers(frame, dialect)
-        for name, texts in written.items():
-            frame[name] = texts
+        for column, texts in written.items():
+            frame[column] = texts
         frame.attrs[FILE_NUMERALS] = (numerals.decimal, numerals.thousands)
         frame.attrs[NOTES] = notes
     return frame
@@ -119,7 +119,7 @@ def _check_cells(content: Content, delimiter: str, where: str) -> None:
     check_size(content.size + 24 * cells, where)
 
 
-def _parsed(path: Path, dialect: Dialect, **more: Any) -> "pd.DataFrame":
+def _parsed(dialect: Dialect, **more: Any) -> "pd.DataFrame":
     """The cells as pandas reads them, with ``more`` arguments.
 
     Raises:
@@ -151,29 +151,30 @@ def _parsed(path: Path, dialect: Dialect, **more: Any) -> "pd.DataFrame":
         except pd.errors.EmptyDataError:
             return pd.DataFrame({column: [] for column in range(dialect.heading.width)})
         except (pd.errors.ParserError, pd.errors.ParserWarning) as fault:
-            message = _unclosed(path, str(fault)) or _ragged(path, dialect)
+            message = _unclosed(dialect, str(fault)) or _ragged(dialect)
             if message is None:
                 raise
             raise BadData(message) from fault
 
 
-def _names_as_written(frame: "pd.DataFrame", path: Path, dialect: Dialect) -> dict[str, Any]:
+def _names_as_written(frame: "pd.DataFrame", dialect: Dialect) -> dict[str, Any]:
     """The texts of columns that may name rows and whose numbers start with zeros, such as 00012."""
     found = {}
     for place, name in enumerate(map(str, frame.columns)):
         if NAMING.fullmatch(name.strip()) and frame.dtypes.iloc[place].kind in "iu":
-            texts = _parsed(path, dialect, usecols=[place], dtype=str).iloc[:, 0].str.strip()
+            texts = _parsed(dialect, usecols=[place], dtype=str).iloc[:, 0].str.strip()
             if texts.str.match("[0][0-9]").any():
                 found[name] = texts.to_numpy()
     return found
 
 
-def _unclosed(path: Path, fault: str) -> str | None:
+def _unclosed(dialect: Dialect, fault: str) -> str | None:
     """The message for a quotation mark that is never closed, if that is what pandas found."""
     if "EOF inside string" not in fault:
         return None
+    name = dialect.content.file.name
     return (
-        f"{path.name!r} cannot be read as {kind_of(path)}: a quotation mark is never closed "
+        f"{name!r} cannot be read as {kind_of(name)}: a quotation mark is never closed "
         f"({fault.rstrip('.')[-60:]}). Close or remove it."
     )
 
@@ -213,9 +214,9 @@ def _rows(dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
                 yield last, cells
 
 
-def _ragged(path: Path, dialect: Dialect) -> str | None:
+def _ragged(dialect: Dialect) -> str | None:
     """The message for the first row with too many or too few cells, or ``None`` if there is none."""
-    width = dialect.heading.width
+    name, width = dialect.content.file.name, dialect.heading.width
     allowed = {width, width - 1} if dialect.heading.trailing else {width}
     for row, (line, cells) in enumerate(_rows(dialect)):
         full = len(cells) in allowed or (len(cells) == width + 1 and not cells[-1])
@@ -225,7 +226,7 @@ def _ragged(path: Path, dialect: Dialect) -> str | None:
         other = next((mark for mark in (";", "\t", "|", ",") if mark != dialect.delimiter and mark in joined), None)
         looks = f" It looks separated by {WORDS[other]}: set data.delimiter={_spoken(other)}." if other else ""
         return (
-            f"{path.name!r} cannot be read as {kind_of(path)}: row {row} (line {line}) has "
+            f"{name!r} cannot be read as {kind_of(name)}: row {row} (line {line}) has "
             f"{len(cells)} {'cell' if len(cells) == 1 else 'cells'}, but "
             f"{width - dialect.heading.trailing} are expected: {joined[:60]!r}.{looks or ' Correct that line.'}"
         )
