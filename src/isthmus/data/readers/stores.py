@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from isthmus.data.base import Array, Provenance
 from isthmus.data.dataset import Dataset
 from isthmus.data.formats.stores.base import ArrayStore
@@ -57,12 +59,13 @@ def dataset_of_store(store: ArrayStore, options: DataOptions) -> Dataset:
     """
     chosen = choose(store.arrays, options, repr(store.name), store.left_out)
     values = sum(math.prod(store.arrays[key].shape) for key in chosen.x.values())
-    if not store.streams:
+    in_order = options.layout == "auto" or options.layout.startswith("N")
+    if not in_order or not all(map(store.can_stream, chosen.x.values())):
         refuse_streaming(store.name, options)
-    if store.streams and is_streamed(values, options):
+    elif is_streamed(values, options):
         return _streamed(store, chosen)
     store.check_arrays(*chosen.x.values(), *chosen.y.values())
-    arrays = {key: store.read(key) for key in (*chosen.x.values(), *chosen.y.values())}
+    arrays = {key: examples_first(store.read(key), options.layout) for key in (*chosen.x.values(), *chosen.y.values())}
     return dataset_of_choice(arrays, chosen, store.name, provenance_of(store.file))
 
 
@@ -72,7 +75,20 @@ def dataset_of_arrays(arrays: Mapping[str, Array], name: str, provenance: Proven
     Raises:
         BadData: it cannot be told which array to use, or the arrays do not match.
     """
-    return dataset_of_choice(arrays, choose(arrays, options, repr(name)), name, provenance)
+    chosen = choose(arrays, options, repr(name))
+    arrays = {key: examples_first(values, options.layout) for key, values in arrays.items()}
+    return dataset_of_choice(arrays, chosen, name, provenance)
+
+
+def examples_first(values: Array, order: str) -> Array:
+    """A view of an array whose axes are in the ``order`` of the option ``data.layout``, with the examples first.
+
+    >>> examples_first(np.zeros((28, 28, 5)), "HWN").shape
+    (5, 28, 28)
+    """
+    if "N" not in order or values.ndim != len(order):
+        return values
+    return np.moveaxis(values, order.index("N"), 0)
 
 
 def dataset_of_choice(arrays: Mapping[str, Array], chosen: Choice, name: str, provenance: Provenance) -> Dataset:
@@ -100,7 +116,7 @@ def _usable(values: Array, x: Shaped, key: str, chosen: Choice, name: str) -> Ar
     Raises:
         BadData: an option names them.
     """
-    found = labels_of(values, x) if is_aligned(values, x) else None
+    found = labels_of(values, x) if x.shape and is_aligned(values, x.shape[0]) else None
     if found is None and chosen.named:
         raise BadData(
             f"{key!r} in {name!r} cannot be the labels of {x.shape[0]:,} examples: its shape is {values.shape}, its "
