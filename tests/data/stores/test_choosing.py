@@ -146,3 +146,11 @@ def test_arrays_of_an_archive_that_is_not_compressed_are_streamed(tmp_path: Path
         with pytest.raises(BadData, match="cannot be streamed"):
             open_data(tmp_path / name, DataOptions(memory="stream"))
         np.testing.assert_array_equal(open_data(tmp_path / name, DataOptions()).train.x, X)
+
+
+def test_the_only_array_of_new_data_may_have_another_name(tmp_path: Path):
+    dataset = opened({"new": X, "n": DIGITS}, tmp_path, key="raw")
+    np.testing.assert_array_equal(dataset.train.x, X)
+    assert dataset.notes[0].startswith("x is 'new' (6, 4)")
+    with pytest.raises(BadData, match="has no array 'raw'"):
+        opened({"new": X, "other": X}, tmp_path, key="raw")

@@ -75,9 +75,13 @@ def choose(
     """
     left_out = left_out or {}
     named = None if options.labels is None else find(options.labels, arrays, "data.labels", where, left_out)
-    if options.key is not None:
-        x: Splits = {"train": find(options.key, arrays, "data.key", where, left_out)}
+    only = _only_array(arrays) if options.key is not None and not _ends(options.key, (*arrays, *left_out)) else None
+    if only is not None:
+        # new data of a run need not be stored under the same name
+        x: Splits = {"train": only}
         targets: Splits = {}
+    elif options.key is not None:
+        x, targets = {"train": find(options.key, arrays, "data.key", where, left_out)}, {}
     else:
         x, targets = _examples({key: info for key, info in arrays.items() if key != named}, where, left_out)
     y = targets or _labels(arrays, x, options.layout)
@@ -100,21 +104,36 @@ def find(
     '/scans/raw'
     """
     left_out = left_out or {}
-    for same in (str, str.lower):
-        wanted = same(name.strip("/"))
-        plain = [key for key in (*arrays, *left_out) if same(key.strip("/")) == wanted]
-        ends = plain or [key for key in (*arrays, *left_out) if same(key).endswith(f"/{wanted}")]
-        if len(ends) > 1:
-            raise BadData(
-                f"{option}={short(name)} is the end of {quote_names(ends)} in {where}. Set {option} to one of them."
-            )
-        if ends and ends[0] in left_out:
-            raise BadData(left_out[ends[0]])
-        if ends:
-            return ends[0]
+    ends = _ends(name, (*arrays, *left_out))
+    if len(ends) > 1:
+        raise BadData(
+            f"{option}={short(name)} is the end of {quote_names(ends)} in {where}. Set {option} to one of them."
+        )
+    if ends and ends[0] in left_out:
+        raise BadData(left_out[ends[0]])
+    if ends:
+        return ends[0]
     near = difflib.get_close_matches(name, {*arrays, *(key.rsplit("/", 1)[-1] for key in arrays)}, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else "."
     raise BadData(f"{where} has no array {short(name)!r} ({option}){hint} It holds {listed(arrays)}.")
+
+
+def _ends(name: str, keys: Iterable[str]) -> list[str]:
+    """The keys that are a name, or else that end in it, in any case of letters if need be."""
+    known = list(keys)
+    for same in (str, str.lower):
+        wanted = same(name.strip("/"))
+        plain = [key for key in known if same(key.strip("/")) == wanted]
+        found = plain or [key for key in known if same(key).endswith(f"/{wanted}")]
+        if found:
+            return found
+    return []
+
+
+def _only_array(arrays: Mapping[str, Shaped]) -> str | None:
+    """The only array of numbers with several axes, if there is one."""
+    wide = [key for key, info in arrays.items() if info.dtype.kind in "buif" and len(info.shape) > 1]
+    return wide[0] if len(wide) == 1 else None
 
 
 def listed(arrays: Mapping[str, Shaped], keys: Iterable[str] | None = None) -> str:
