@@ -165,7 +165,7 @@ def test_large_data_is_streamed_and_small_is_not(tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize("name", ["x.csv", "x.npz"])
 def test_what_cannot_be_streamed_is_refused_with_what_can(name: str, tmp_path: Path) -> None:
     np.savetxt(tmp_path / "x.csv", TABLE)
-    np.savez(tmp_path / "x.npz", TABLE)
+    np.savez_compressed(tmp_path / "x.npz", TABLE)
     with pytest.raises(BadData, match=r"cannot be streamed .* a \.npy or \.parquet file, a folder of either"):
         prepare(tmp_path / name, STREAM, 0)
 

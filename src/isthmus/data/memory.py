@@ -15,8 +15,8 @@ from isthmus.options import DataOptions
 MEMORY_DIVISOR = 4
 """Data larger than the machine's memory divided by this is streamed."""
 STREAMABLE = (
-    "a .npy or .parquet file, a folder of either, a folder of images, an HDF5, Zarr, NetCDF 4 or safetensors file, or "
-    "an array"
+    "a .npy or .parquet file, a folder of either, a folder of images, an HDF5, Zarr, NetCDF 4 or safetensors file, "
+    "a .npz file that is not compressed, or an array"
 )
 
 

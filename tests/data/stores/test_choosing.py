@@ -120,3 +120,37 @@ def test_an_array_of_objects_beside_the_examples_is_left_out(tmp_path: Path):
     np.testing.assert_array_equal(dataset.train.x, X)
     with pytest.raises(BadData, match=r"'info' in 'a\.npz' holds a pickle"):
         opened({"x": X, "info": np.array([{"a": 1}, None])}, tmp_path, key="info")
+
+
+def test_examples_along_the_last_axis_are_taken_when_the_layout_says_so(tmp_path: Path):
+    turned = np.moveaxis(IMAGES, 0, -1)
+    with pytest.raises(BadData, match=r"'y' in .* last axis of 'X' \(5, 7, 6\).* Set data.layout, such as HWN"):
+        opened({"X": turned, "y": DIGITS[:, None]}, tmp_path)
+    for where in (None, tmp_path):
+        dataset = opened({"X": turned, "y": DIGITS[:, None]}, where, layout="HWN")
+        np.testing.assert_array_equal(dataset.train.x, IMAGES)
+        np.testing.assert_array_equal(dataset.train.labels, DIGITS)
+    with pytest.raises(BadData, match="cannot be streamed"):
+        opened({"X": turned}, tmp_path, layout="HWN", memory="stream")
+
+
+def test_arrays_of_an_archive_that_is_not_compressed_are_streamed(tmp_path: Path):
+    dataset = opened({"x": X, "y": DIGITS}, tmp_path, memory="stream")
+    assert dataset.streamed
+    np.testing.assert_array_equal(dataset.train.read(0, 6).values, X)
+    np.testing.assert_array_equal(dataset.train.read(2, 5).values, X[2:5])
+    np.testing.assert_array_equal(dataset.train.labels_of(np.arange(6)), DIGITS)
+    np.savez_compressed(tmp_path / "b.npz", x=X)
+    np.savez(tmp_path / "c.npz", x=np.asfortranarray(X))
+    for name in ("b.npz", "c.npz"):
+        with pytest.raises(BadData, match="cannot be streamed"):
+            open_data(tmp_path / name, DataOptions(memory="stream"))
+        np.testing.assert_array_equal(open_data(tmp_path / name, DataOptions()).train.x, X)
+
+
+def test_the_only_array_of_new_data_may_have_another_name(tmp_path: Path):
+    dataset = opened({"new": X, "n": DIGITS}, tmp_path, key="raw")
+    np.testing.assert_array_equal(dataset.train.x, X)
+    assert dataset.notes[0].startswith("x is 'new' (6, 4)")
+    with pytest.raises(BadData, match="has no array 'raw'"):
+        opened({"new": X, "other": X}, tmp_path, key="raw")

@@ -222,6 +222,22 @@ def test_a_process_that_is_forked_reads_the_same(tmp_path: Path):
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
+def test_each_process_opens_the_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("x", data=X, chunks=(2, 4, 6))
+    store = open_data(tmp_path / "a.h5", DataOptions(memory="stream")).train.store
+    opened: list[int] = []
+    plain = store.file.open
+    monkeypatch.setattr(store.file, "open", lambda: opened.append(1) or plain())
+    store.rows("x", 0, 1)
+    assert not opened
+    other = os.getpid() + 1
+    monkeypatch.setattr(os, "getpid", lambda: other)
+    for _ in range(2):
+        np.testing.assert_array_equal(store.rows("x", 3, 5), X[3:5])
+    assert opened == [1]
+
+
 def test_a_missing_library_is_named_with_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "a.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + struct.pack("<Q", 0))
     monkeypatch.setitem(__import__("sys").modules, "h5py", None)

@@ -143,12 +143,19 @@ def test_damaged_and_lying_fits_files_are_refused_in_one_line(tmp_path: Path):
     assert huge != data
     cases = {"": b"", "no fits": b"PK\x03\x04" + data, "huge": huge, "no end": data[:160] * 40}
     cases |= {f"cut {length}": data[:length] for length in (*range(0, 2880, 97), 2880, 3000, 2880 + RAW.nbytes - 1)}
-    cases["gzip"] = gzip.compress(data)
     for name, changed in cases.items():
         (tmp_path / "a.fits").write_bytes(changed)
         with pytest.raises(BadData, match=r"a\.fits") as caught:
             open_data(tmp_path / "a.fits", PLAIN)
         assert "\n" not in str(caught.value), name
+
+
+def test_fits_in_gzip_is_decompressed_within_bounds_whatever_it_is_called(tmp_path: Path):
+    (tmp_path / "a.fits").write_bytes(gzip.compress(image(RAW)))
+    np.testing.assert_array_equal(open_data(tmp_path / "a.fits", PLAIN).train.x, RAW)
+    (tmp_path / "a.fits").write_bytes(gzip.compress(image(RAW) + bytes(2**29)))
+    with pytest.raises(BadData, match="decompression bomb"):
+        open_data(tmp_path / "a.fits", PLAIN)
 
 
 def test_missing_libraries_are_named_with_their_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

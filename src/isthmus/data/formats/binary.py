@@ -8,7 +8,7 @@ import math
 import struct
 import warnings
 import zipfile
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -65,20 +65,32 @@ def read_npz(file: File) -> dict[str, Array]:
         for why in refused.values():
             raise BadData(why)
         # compared with the whole file, because all members of a zip bomb may share the same few bytes
-        total = sum(math.prod(shape) * dtype.itemsize for shape, dtype in found.values())
+        total = sum(math.prod(shape) * dtype.itemsize for shape, dtype, _ in found.values())
         check_growth(total, file.packed, repr(file.name))
         return {key: read_npz_member(archive, key) for key in found}
 
 
-def npz_layout(
-    archive: zipfile.ZipFile, name: str
-) -> tuple[dict[str, tuple[tuple[int, ...], np.dtype[Any]]], dict[str, str]]:
-    """Shape and data type of each array of a ``.npz`` file, and why other members are no arrays of numbers or texts.
+class NpzMember(NamedTuple):
+    """An array of a ``.npz`` file.
+
+    Attributes:
+        shape: its shape.
+        dtype: its data type.
+        start: position of its values in its member, if they can be read by rows: neither compressed nor by column.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    start: int | None
+
+
+def npz_layout(archive: zipfile.ZipFile, name: str) -> tuple[dict[str, NpzMember], dict[str, str]]:
+    """The arrays of a ``.npz`` file by key, and why other members are no arrays of numbers or texts.
 
     Raises:
         BadData: the header of an array is damaged, or does not fit the size of its member.
     """
-    found: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
+    found: dict[str, NpzMember] = {}
     refused = {}
     for item in archive.infolist():
         key = item.filename.removesuffix(".npy")
@@ -87,11 +99,11 @@ def npz_layout(
             continue
         try:
             with archive.open(item) as stream:
-                shape, _, dtype = _header(stream, item.file_size, f"{key!r} in {name!r}", bounded=False)
+                shape, by_column, dtype = _header(stream, item.file_size, f"{key!r} in {name!r}", bounded=False)
+                plain = item.compress_type == zipfile.ZIP_STORED and not by_column
+                found[key] = NpzMember(shape, dtype, stream.tell() if plain else None)
         except NotNumbers as error:
             refused[key] = str(error)
-        else:
-            found[key] = shape, dtype
     return found, refused
 
 

@@ -75,12 +75,18 @@ def choose(
     """
     left_out = left_out or {}
     named = None if options.labels is None else find(options.labels, arrays, "data.labels", where, left_out)
-    if options.key is not None:
-        x: Splits = {"train": find(options.key, arrays, "data.key", where, left_out)}
+    only = _only_array(arrays) if options.key is not None and not _ends(options.key, (*arrays, *left_out)) else None
+    if only is not None:
+        # new data of a run need not be stored under the same name
+        x: Splits = {"train": only}
         targets: Splits = {}
+    elif options.key is not None:
+        x, targets = {"train": find(options.key, arrays, "data.key", where, left_out)}, {}
     else:
         x, targets = _examples({key: info for key, info in arrays.items() if key != named}, where, left_out)
-    y = targets or _labels(arrays, x)
+    y = targets or _labels(arrays, x, options.layout)
+    if options.layout == "auto" and named is None and not y:
+        _check_order(arrays, x["train"], where)
     if named is not None:
         y = {"train": named} | {split: key for split, key in y.items() if split != "train"}
     return Choice(x, y, named is not None, bool(targets), tuple(_notes(arrays, options, x, y)))
@@ -98,21 +104,36 @@ def find(
     '/scans/raw'
     """
     left_out = left_out or {}
-    for same in (str, str.lower):
-        wanted = same(name.strip("/"))
-        plain = [key for key in (*arrays, *left_out) if same(key.strip("/")) == wanted]
-        ends = plain or [key for key in (*arrays, *left_out) if same(key).endswith(f"/{wanted}")]
-        if len(ends) > 1:
-            raise BadData(
-                f"{option}={short(name)} is the end of {quote_names(ends)} in {where}. Set {option} to one of them."
-            )
-        if ends and ends[0] in left_out:
-            raise BadData(left_out[ends[0]])
-        if ends:
-            return ends[0]
+    ends = _ends(name, (*arrays, *left_out))
+    if len(ends) > 1:
+        raise BadData(
+            f"{option}={short(name)} is the end of {quote_names(ends)} in {where}. Set {option} to one of them."
+        )
+    if ends and ends[0] in left_out:
+        raise BadData(left_out[ends[0]])
+    if ends:
+        return ends[0]
     near = difflib.get_close_matches(name, {*arrays, *(key.rsplit("/", 1)[-1] for key in arrays)}, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else "."
     raise BadData(f"{where} has no array {short(name)!r} ({option}){hint} It holds {listed(arrays)}.")
+
+
+def _ends(name: str, keys: Iterable[str]) -> list[str]:
+    """The keys that are a name, or else that end in it, in any case of letters if need be."""
+    known = list(keys)
+    for same in (str, str.lower):
+        wanted = same(name.strip("/"))
+        plain = [key for key in known if same(key.strip("/")) == wanted]
+        found = plain or [key for key in known if same(key).endswith(f"/{wanted}")]
+        if found:
+            return found
+    return []
+
+
+def _only_array(arrays: Mapping[str, Shaped]) -> str | None:
+    """The only array of numbers with several axes, if there is one."""
+    wide = [key for key, info in arrays.items() if info.dtype.kind in "buif" and len(info.shape) > 1]
+    return wide[0] if len(wide) == 1 else None
 
 
 def listed(arrays: Mapping[str, Shaped], keys: Iterable[str] | None = None) -> str:
@@ -191,12 +212,31 @@ def _examples(arrays: Mapping[str, Shaped], where: str, left_out: Mapping[str, s
     raise BadData(f"{where} holds {listed(arrays)}, but an array of numbers with one row per example is required.")
 
 
-def _labels(arrays: Mapping[str, Shaped], x: Splits) -> Splits:
+def _check_order(arrays: Mapping[str, Shaped], x: str, where: str) -> None:
+    """Refuse examples whose labels say that they lie along the last axis, as is usual in MATLAB.
+
+    Raises:
+        BadData: the labels have the length of the last axis, not of the first.
+    """
+    shape = arrays[x].shape
+    for key, info in arrays.items():
+        count = max(info.shape, default=0)
+        if role(key)[1] == "y" and np.prod(info.shape) == count == shape[-1] != shape[0]:
+            letters = {2: "DN", 3: "HWN", 4: "HWCN"}.get(len(shape), "...N")
+            raise BadData(
+                f"{short(key)!r} in {where} has one label for each entry of the last axis of {short(x)!r} "
+                f"{_shape(arrays[x])}, so the examples are not along the first. Set data.layout, such as {letters}."
+            )
+
+
+def _labels(arrays: Mapping[str, Shaped], x: Splits, layout: str) -> Splits:
     """Arrays with the name and the length of labels or targets, by split; none where several are."""
     found = {}
     roles = {key: role(key) for key in arrays if key not in x.values()}
     for split, examples in x.items():
-        fits = [key for key, (_, part) in roles.items() if part == "y" and is_aligned(arrays[key], arrays[examples])]
+        shape = arrays[examples].shape
+        count = shape[layout.index("N") if "N" in layout and len(layout) == len(shape) else 0] if shape else 0
+        fits = [key for key, (_, part) in roles.items() if part == "y" and is_aligned(arrays[key], count)]
         fits = [key for key in fits if roles[key][0] in (split, "")]
         for better in (
             [key for key in fits if roles[key][0] == split],
@@ -209,9 +249,8 @@ def _labels(arrays: Mapping[str, Shaped], x: Splits) -> Splits:
     return found
 
 
-def is_aligned(labels: Shaped, x: Shaped) -> bool:
-    """Whether an array has one entry or one row for each example, or is a row of as many entries."""
-    count = x.shape[0] if x.shape else 0
+def is_aligned(labels: Shaped, count: int) -> bool:
+    """Whether an array has one entry or one row for each of ``count`` examples, or is a row of as many entries."""
     return labels.shape[:1] == (count,) or labels.shape == (1, count)
 
 

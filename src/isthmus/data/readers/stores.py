@@ -27,6 +27,7 @@ from isthmus.data.readers.sparse import dataset_of_archive
 from isthmus.data.sources.stored_array import StoredArray
 from isthmus.data.storage.base import File
 from isthmus.data.tables.schema import Schema
+from isthmus.data.transforms.axes import examples_first
 from isthmus.data.transforms.labels import encode_labels
 from isthmus.data.transforms.layout import check_numbers
 from isthmus.errors import BadData
@@ -72,14 +73,14 @@ def dataset_of_store(store: ArrayStore, options: DataOptions) -> Dataset:
     """
     chosen = choose(store.arrays, options, repr(store.name), store.left_out)
     values = sum(math.prod(store.arrays[key].shape) for key in chosen.x.values())
-    if not store.streams:
+    in_order = options.layout == "auto" or options.layout.startswith("N")
+    if not in_order or not all(map(store.can_stream, chosen.x.values())):
         refuse_streaming(store.name, options)
-    if store.streams and is_streamed(values, options):
+    elif is_streamed(values, options):
         return _streamed(store, chosen)
     store.check_arrays(*chosen.x.values(), *chosen.y.values())
     arrays = {key: store.read(key) for key in (*chosen.x.values(), *chosen.y.values())}
-    provenance = provenance_of(store.file)
-    return dataset_of_choice(arrays, chosen, store.name, provenance, options)
+    return dataset_of_choice(arrays, chosen, store.name, provenance_of(store.file), options)
 
 
 def dataset_of_arrays(arrays: Mapping[str, Array], name: str, provenance: Provenance, options: DataOptions) -> Dataset:
@@ -95,6 +96,7 @@ def dataset_of_choice(
     arrays: Mapping[str, Array], chosen: Choice, name: str, provenance: Provenance, options: DataOptions
 ) -> Dataset:
     """The data set of the chosen arrays, with what was chosen as its notes."""
+    arrays = {key: examples_first(values, options.layout) for key, values in arrays.items()}
     x = {split: columns(arrays[key], options.window) for split, key in chosen.x.items()}
     y, notes = {}, list(chosen.notes)
     for split, key in chosen.y.items():
@@ -109,7 +111,7 @@ def dataset_of_choice(
             notes.append(f"{key!r} is left out: its values are neither whole numbers nor texts.")
         else:
             y[split] = labels
-    return replace(dataset_of_splits(name, x, y, provenance, options.layout), notes=tuple(notes))
+    return replace(dataset_of_splits(name, x, y, provenance), notes=tuple(notes))
 
 
 def _usable(values: Array, x: Shaped, key: str, chosen: Choice, name: str) -> Array | None:
@@ -118,7 +120,7 @@ def _usable(values: Array, x: Shaped, key: str, chosen: Choice, name: str) -> Ar
     Raises:
         BadData: an option names them.
     """
-    found = labels_of(values, x) if is_aligned(values, x) else None
+    found = labels_of(values, x) if x.shape and is_aligned(values, x.shape[0]) else None
     if found is None and chosen.named:
         raise BadData(
             f"{key!r} in {name!r} cannot be the labels of {x.shape[0]:,} examples: its shape is {values.shape}, its "

@@ -48,7 +48,7 @@ class ArrayStore(ABC):
 
     Attributes:
         kind: what the file is called in messages, such as ``an HDF5 file``.
-        streams: whether ranges of rows can be read.
+        streams: whether ranges of rows of its arrays can be read.
         packs: whether arrays may be compressed, so that they are larger than the file.
         file: the file.
         name: its name, for messages.
@@ -73,8 +73,12 @@ class ArrayStore(ABC):
             BadData: it is damaged, is too large, or expands like a decompression bomb.
         """
 
+    def can_stream(self, key: str) -> bool:
+        """Whether ranges of rows of an array can be read."""
+        return self.streams
+
     def rows(self, key: str, start: int, stop: int) -> Array:
-        """The rows ``start`` to ``stop`` of an array, if the store ``streams``.
+        """The rows ``start`` to ``stop`` of an array that can be streamed.
 
         Raises:
             BadData: they cannot be read.

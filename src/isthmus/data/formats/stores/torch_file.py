@@ -3,7 +3,6 @@
 The tensors are loaded as fakes, without memory, and their values read from where they lie in the file.
 """
 
-import struct
 import zipfile
 from collections.abc import Mapping
 from io import BytesIO
@@ -13,14 +12,13 @@ import numpy as np
 
 from isthmus.data.formats.files import reading
 from isthmus.data.formats.stores.base import MOST_ARRAYS
+from isthmus.data.formats.stores.members import start_of_member
 from isthmus.data.formats.stores.regions import BFLOAT16, Region, RegionStore, c_strides
 from isthmus.data.storage.base import File
 from isthmus.errors import BadData
 
 LARGEST_STRUCTURE = 2**24
 """Largest description of the structure in bytes."""
-LOCAL_HEADER = 30
-"""Bytes of the header of a member of a zip file, without its name."""
 COPIED = ("data.pkl", "version")
 """Members with the structure."""
 DEEPEST, MOST_ENTRIES = 8, 10 * MOST_ARRAYS
@@ -76,14 +74,12 @@ class TorchStore(RegionStore):
                     self._order = ">"
                 elif folder.endswith("/data"):
                     skeleton.writestr(item.filename, b"")
-                    stream.seek(item.header_offset)
-                    start = item.header_offset + _header_length(stream.read(LOCAL_HEADER))
+                    start = start_of_member(stream, item)
                     places[item.filename] = start, start + item.file_size
         with zipfile.ZipFile(out) as skeleton:
             for item in skeleton.infolist():
                 if item.filename in places:
-                    out.seek(item.header_offset)
-                    self._storages[item.header_offset + _header_length(out.read(LOCAL_HEADER))] = places[item.filename]
+                    self._storages[start_of_member(out, item)] = places[item.filename]
         out.seek(0)
         return out
 
@@ -139,9 +135,3 @@ class TorchStore(RegionStore):
             return
         region = Region(offset, dtype, None if strides == c_strides(shape) else strides, truncated)
         self.add_region(key, shape, region, end)
-
-
-def _header_length(header: bytes) -> int:
-    """Length of the header in front of the bytes of a member of a zip file."""
-    name, extra = struct.unpack("<HH", header[26:30])
-    return LOCAL_HEADER + int(name) + int(extra)

@@ -131,7 +131,7 @@ class FolderOfZarr(File):
     path: Path
 
     def __init__(self, path: Path) -> None:
-        self.path, self.name = path, path.name
+        self.path, self.name, self.origin = path, path.name, str(path)
 
     @cached_property
     def _sizes(self) -> dict[str, int]:
