@@ -40,10 +40,9 @@ def tree_of(file: File, known: Format | None) -> ArchiveTree | None:
     name, head = plain_name(file.name).lower(), start_of(file, START + 5)
     if name.endswith(".tar") or (known is None and head[START:] == b"ustar"):
         return TarTree(file)
-    # such as .zarr.zip
-    own = known is not None and known.holds == "arrays" and name.endswith(known.endings)
     # a table that was zipped but kept its name
-    if (name.endswith(".zip") and not own) or (head.startswith(MARKS) and (known is None or known.name == "CSV")):
+    zipped_table = head.startswith(MARKS) and (known is None or known.name == "CSV")
+    if zipped_table or (name.endswith(".zip") and not _is_own_zip(name, known)):
         return ZipTree(file)
     return None
 
