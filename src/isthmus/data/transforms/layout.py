@@ -35,6 +35,9 @@ from isthmus.errors import BadData, ShapeError
 
 NOT_NUMBERS = {"O": "Python objects", "U": "strings", "S": "strings", "c": "complex numbers"}
 
+LUMA = (19595, 38470, 7471)
+"""Weights of red, green and blue in the luminance, as multiples of 2^-16."""
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -44,11 +47,13 @@ class Layout:
         row: shape to which the rows of a table are reshaped, if any.
         axes: letters of the axes of an example, then, such as ``HWC``.
         shape: shape of an example as model input, (D,), (C, T), (C, H, W) or (F, C, H, W).
+        recolor: whether pictures are gray for a model of colored ones, or the reverse.
     """
 
     row: tuple[int, ...] | None
     axes: str
     shape: tuple[int, ...]
+    recolor: bool = False
 
     @property
     def kind(self) -> Kind:
@@ -63,6 +68,7 @@ class Layout:
     def tensor(self, values: Array) -> Tensor:
         """Raw values (n, ...) as a tensor (n, *shape) of the same data type, if torch supports it."""
         values = values.reshape(len(values), *self.row) if self.row else values
+        values = recolored(values, self.axes) if self.recolor else values
         values = values.view(np.uint8) if values.dtype.kind == "b" else values
         if values.dtype.kind == "u" and values.dtype.itemsize > 1:
             values = values.astype(np.float64)
@@ -72,8 +78,8 @@ class Layout:
             # values that are too large become infinite and are refused when they are scaled
             with np.errstate(over="ignore", invalid="ignore"):
                 values = values.astype(np.float32 if values.dtype.itemsize == 2 else np.float64)
-        letters = CANONICAL[self.kind]
-        order = [1 + self.axes.index(letter) for letter in letters if letter in self.axes]
+        letters, axes = CANONICAL[self.kind], other_color(self.axes) if self.recolor else self.axes
+        order = [1 + axes.index(letter) for letter in letters if letter in axes]
         tensor = torch.from_numpy(values).permute(0, *order)
         return tensor if len(order) == len(letters) else tensor.unsqueeze(1 + letters.index("C"))
 
@@ -122,6 +128,8 @@ def layout_like(source: Source, shape: tuple[int, ...], row: tuple[int, ...] | N
     for letters in orders:
         if len(letters) == len(given) and canonical(letters, given) == shape:
             return Layout(None, letters, shape)
+    if source.brightest is not None and _is_recolored(source.axes, given, shape):
+        return Layout(None, source.axes, shape, recolor=True)
     if row is not None and given == (math.prod(shape),):
         channels_last = "HWC"[: len(row)] if row[-1] in CHANNELS or len(row) == 2 else "CHW"
         return Layout(row, axes or channels_last, shape)
@@ -130,6 +138,36 @@ def layout_like(source: Source, shape: tuple[int, ...], row: tuple[int, ...] | N
         f"The data has examples of shape {seen}, but the model was trained on examples of shape {tuple(shape)}. "
         "Pass data of that shape."
     )
+
+
+def _is_recolored(axes: str, given: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    """Whether pictures are gray and the model was trained on colored ones of the same size, or the reverse."""
+    if axes not in ("HW", "HWC", "FHW", "FHWC") or kind_of(shape) not in ("images", "frames"):
+        return False
+    if axes.endswith("C"):
+        return given[-1] == 3 and canonical(axes, (*given[:-1], 1)) == shape
+    return canonical(f"{axes}C", (*given, 3)) == shape
+
+
+def other_color(axes: str) -> str:
+    """The axes of colored pictures for those of gray ones, and the reverse."""
+    return axes.removesuffix("C") if axes.endswith("C") else f"{axes}C"
+
+
+def recolored(values: Array, axes: str) -> Array:
+    """Gray pictures with three equal channels, or the luminance of colored ones (ITU-R BT.601), as Pillow computes it.
+
+    Equal channels give that gray exactly: some formats, such as WebP, store gray pictures in three channels only.
+
+    >>> recolored(np.array([[[[7, 7, 7], [0, 255, 0]]]], np.uint8), "HWC").tolist()
+    [[[7, 150]]]
+    """
+    if not axes.endswith("C"):
+        return np.repeat(values[..., None], 3, axis=-1)
+    if values.dtype.kind == "f":
+        return np.asarray(values @ np.array(LUMA, np.float64) / 2**16).astype(values.dtype)
+    weighted = values.astype(np.int64) @ np.array(LUMA) + 2**15
+    return (weighted >> 16).astype(values.dtype)
 
 
 def check_order(dataset: Dataset, order: str) -> None:
