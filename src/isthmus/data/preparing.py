@@ -27,7 +27,14 @@ from isthmus.data.sources.base import BLOCK, Source, row_bytes
 from isthmus.data.transforms.bad_examples import BadExamples, find_nonfinite
 from isthmus.data.transforms.binary import check_unit, draw_bernoulli
 from isthmus.data.transforms.contract import DataContract
-from isthmus.data.transforms.fitting import brightness_of, fit_scaling, fitted, sample_size, undecided
+from isthmus.data.transforms.fitting import (
+    brightness_of,
+    fit_scaling,
+    fitted,
+    full_brightness,
+    sample_size,
+    undecided,
+)
 from isthmus.data.transforms.guesses import guesses
 from isthmus.data.transforms.labels import encode_labels
 from isthmus.data.transforms.layout import Layout, check_order, layout_of
@@ -324,9 +331,10 @@ def _fitted(pipeline: _Pipeline, rows: Array) -> DataContract:
     if options.on_bad_data == "skip":
         values = np.delete(values, list(find_nonfinite(values)), axis=0)
     raw = pipeline.layout.tensor(values)
-    brightest = brightness_of(pipeline.dataset, options.scale, pipeline.contract.kind)
+    contract = pipeline.contract
+    brightest = brightness_of(pipeline.dataset, options.scale, contract.kind)
     scaling = fit_scaling(raw, raw, options.scale, brightest=brightest)
-    return replace(pipeline.contract, scaling=scaling)
+    return replace(contract, scaling=scaling, brightest=full_brightness(pipeline.dataset, options.scale, contract.kind))
 
 
 def _fitted_on_disk(pipeline: _Pipeline, excluded: Array) -> tuple[DataContract, MissingCells]:
@@ -344,7 +352,9 @@ def _fitted_on_disk(pipeline: _Pipeline, excluded: Array) -> tuple[DataContract,
 
     brightest = brightness_of(pipeline.dataset, pipeline.options.scale, contract.kind)
     scaling = fit_scaling(chunks(), head, pipeline.options.scale, brightest=brightest)
-    return fitted(replace(contract, scaling=scaling), view.source, scaling.apply(head).float()), missing
+    full = full_brightness(pipeline.dataset, pipeline.options.scale, contract.kind)
+    contract = replace(contract, scaling=scaling, brightest=full)
+    return fitted(contract, view.source, scaling.apply(head).float()), missing
 
 
 def _warn_of_coarse_shuffle(source: Source) -> None:

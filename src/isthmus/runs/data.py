@@ -20,6 +20,7 @@ from isthmus.data.sources.base import Source
 from isthmus.data.sources.joined import Joined
 from isthmus.data.transforms.bad_examples import BadExamples
 from isthmus.data.transforms.binary import check_unit, draw_bernoulli
+from isthmus.data.transforms.fitting import ROUNDING
 from isthmus.data.transforms.labels import encode_labels
 from isthmus.data.transforms.splits import SPLITS
 from isthmus.errors import BadData, IncompatibleParts
@@ -32,6 +33,8 @@ NewData = Any
 """Data for a trained run, in the units of the training data: the name of a data set, a path, or an array, table or
 other object that :func:`isthmus.data.opening.open_data` takes."""
 Use = Literal["input", "noisy", "target", "scored"]
+MARGIN = 0.05
+"""How far from 0 and 1 a number must be to count as one between, after 32-bit numbers were scaled back."""
 NOISE = 8.0
 """How far outside [0, 1] noisy images may be, for a model that was trained on pixels."""
 
@@ -141,7 +144,7 @@ def _inputs(run: Run, dataset: Dataset, source: Source, use: Use) -> Inputs:
             _accept_missing(run, use)
         if use == "target":
             run.model.check(x)
-        _warn_of_other_units(run, x)
+        _warn_of_other_units(run, x, source)
     rows = np.arange(len(source))
     labels = source.labels_of(rows)
     encoded, label_names = ({}, ()) if labels is None else encode_labels({"train": labels}, repr(source.name))
@@ -162,8 +165,8 @@ def _view(run: Run, source: Source, use: Use) -> StoredTensor:
         bernoulli_seed=run.metadata.seed if binary else None,
     )
     if contract.in_unit_interval(source):
-        words = contract.pixel_words
-        view.add_check(partial(check_trained_on_pixels, words=words, slack=NOISE if use == "noisy" else 0.0))
+        words, slack = contract.pixel_words, NOISE if use == "noisy" else 0.0 if contract.on_pixels else ROUNDING
+        view.add_check(lambda x: check_trained_on_pixels(contract.brightness(x), words, slack))
     if contract.on_brightness and not contract.on_pixels and source.dtype.kind in "ui":
         view.add_check(_check_gray_levels)
     if binary and use != "scored" and contract.scaling.kind != "minmax":
@@ -217,8 +220,18 @@ def _in_range(run: Run, x: Tensor) -> Tensor:
     return inside
 
 
-def _warn_of_other_units(run: Run, x: Tensor) -> None:
-    """Warn of images far outside [0, 1], for a model that was trained on gray levels in [0, 1]."""
+def _warn_of_other_units(run: Run, x: Tensor, source: Source) -> None:
+    """Warn of images whose values are probably in other units than those that the model was trained on."""
+    contract = run.contract
+    if len(x) and contract.scale_of_pixels and source.dtype.kind == "f" and source.brightest is None:
+        values = contract.scaling.invert(x.nan_to_num(nan=0.0))
+        between = bool(((values > MARGIN) & (values < 1 - MARGIN)).any())
+        if between and not contract.in_unit_interval(source) and float(values.max()) <= 1 + MARGIN:
+            warnings.warn(
+                f"The data has values up to {float(values.max()):g}, but the model was trained on {contract.pixel_words} from 0 to "
+                f"{contract.brightest:,.0f}. Pass values in these units, or whole numbers of 8 or 16 bits.",
+                stacklevel=2,
+            )
     if run.contract.on_brightness and len(x):
         largest = float(x.nan_to_num(nan=0.0).max())
         if largest > 1 + NOISE:

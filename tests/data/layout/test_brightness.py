@@ -161,3 +161,59 @@ def test_words_on_disk_have_the_codes_of_memory(tmp_path: Path) -> None:
     np.testing.assert_array_equal(run.encode(tmp_path / "x.npy"), run.encode(WORDS))
     skipped = it.fit("simple", tmp_path / "x.npy", epochs=1, options={"data.on_bad_data": "skip"})
     np.testing.assert_array_equal(skipped.to_tensor(WORDS), run.to_tensor(WORDS))
+
+
+def saved(folder: Path, pictures: Array) -> Path:
+    """A folder of PNG files, of floating-point numbers as TIFF."""
+    from PIL import Image
+
+    folder.mkdir()
+    for number, picture in enumerate(pictures):
+        Image.fromarray(picture).save(folder / f"{number}.{'tif' if picture.dtype.kind == 'f' else 'png'}")
+    return folder
+
+
+FITTED = ["minmax", "standard"]
+
+
+@pytest.mark.parametrize("scale", FITTED)
+@pytest.mark.parametrize("trained", ["bytes", "words", "floats"])
+def test_a_fitted_scale_takes_pictures_of_any_depth(scale: str, trained: str, tmp_path: Path) -> None:
+    values = {"bytes": BYTES, "words": BYTES * np.uint16(257), "floats": (BYTES / 255).astype(np.float32)}
+    kinds = {name: saved(tmp_path / name, x) for name, x in values.items()}
+    run = it.fit("pca", kinds[trained], options={"data.scale": scale, "latent.size": 3})
+    codes = np.asarray(run.encode(kinds[trained]))
+    run.save(tmp_path / "run")
+    for each in (run, it.load(tmp_path / "run")):
+        for name, folder in kinds.items():
+            np.testing.assert_allclose(each.encode(folder), codes, rtol=1e-4, atol=1e-5, err_msg=name)
+            if name != "floats":
+                np.testing.assert_allclose(each.encode(values[name]), codes, rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+def test_a_picture_of_a_folder_of_two_depths_has_its_code_alone(tmp_path: Path) -> None:
+    folder = saved(tmp_path / "both", BYTES)
+    words = saved(tmp_path / "words", BYTES[::2] * np.uint16(257))
+    for number in range(0, 40, 2):
+        (words / f"{number // 2}.png").rename(folder / f"{number}.png")
+    run = it.fit("pca", folder, options={"data.scale": "standard", "latent.size": 3})
+    codes = np.asarray(run.encode(folder))
+    for number in (6, 7):
+        np.testing.assert_allclose(np.asarray(run.encode(folder / f"{number}.png"))[0], codes[number], atol=1e-4)
+
+
+@pytest.mark.parametrize("scale", FITTED)
+def test_real_numbers_keep_the_units_of_a_fitted_scale(scale: str, tmp_path: Path) -> None:
+    run = it.fit("pca", saved(tmp_path / "x", BYTES), options={"data.scale": scale, "latent.size": 3})
+    np.testing.assert_allclose(run.encode(BYTES.astype(float)), run.encode(BYTES), atol=1e-5)
+    with pytest.warns(UserWarning, match="values up to 1, but the model was trained on 8-bit pixels from 0 to 255"):
+        run.encode(BYTES / 255)
+    wide = saved(tmp_path / "wide", BYTES.astype(np.float32))
+    with pytest.raises(BadData, match=r"to 255 of .* trained on 8-bit pixels\."):
+        run.encode(wide)
+
+
+def test_numbers_without_a_scale_stay_as_they_are() -> None:
+    run = it.fit("pca", BYTES, options={"data.scale": "none", "latent.size": 3})
+    assert run.contract.brightest is None
+    np.testing.assert_allclose(run.encode(BYTES.astype(np.uint16)), run.encode(BYTES), atol=1e-5)

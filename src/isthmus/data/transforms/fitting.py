@@ -19,6 +19,8 @@ from isthmus.options import DataOptions
 
 READ = 2**23
 """Bytes in which bright pixels are looked for at a time: 8 MiB."""
+ROUNDING = 1e-5
+"""How far gray levels may lie outside of [0, 1] after 32-bit numbers were scaled back."""
 SAMPLED_VALUES, SAMPLED_ROWS = 2**22, 4096
 """Size of the sample in which large offsets are looked for, and of that which gives the means of data on disk."""
 
@@ -57,6 +59,15 @@ def brightness_of(dataset: Dataset, scale: Kind, kind: ExampleKind, values: Arra
     return stated if any(bool((chunk > 1).any()) for chunk in chunks) else None
 
 
+def full_brightness(dataset: Dataset, scale: Kind, kind: ExampleKind) -> float | None:
+    """The value of full brightness in the training data, also if the option ``data.scale`` fits a scale to it.
+
+    With ``data.scale=none``, arrays are numbers.
+    """
+    stated = dataset.train.brightest
+    return stated if scale == "none" or kind not in PICTURES else brightness_of(dataset, "auto", kind)
+
+
 def fit_scaling(x: Tensor | Iterator[Tensor], sample: Tensor, kind: Kind, *, brightest: float | None) -> Scaling:
     """The scaling of raw training data ``x``, (N, ...) or chunks of it.
 
@@ -74,7 +85,9 @@ def fitted(contract: DataContract, source: Source, x: Tensor) -> DataContract:
     means = x.mean().reshape(1) if one else values.mean(0)
     if bool(means.isnan().any()):
         means = x.nanmean().reshape(1) if one else values.nanmean(0)
-    return replace(contract, byte=_byte(contract, source, x), fill=tuple(means.nan_to_num(nan=0.0).tolist()))
+    brightest = 1.0 if contract.brightest is None and _on_gray_levels(contract, source, x) else contract.brightest
+    fill = tuple(means.nan_to_num(nan=0.0).tolist())
+    return replace(contract, byte=_byte(contract, source, x), brightest=brightest, fill=fill)
 
 
 def _byte(contract: DataContract, source: Source, x: Tensor) -> float:
@@ -83,6 +96,19 @@ def _byte(contract: DataContract, source: Source, x: Tensor) -> float:
         return 1.0
     if contract.on_pixels or source.dtype == np.uint8:
         return BRIGHTEST if contract.on_pixels else 1.0
+    return BRIGHTEST if _are_gray_levels(x) else 1.0
+
+
+def _on_gray_levels(contract: DataContract, source: Source, x: Tensor) -> bool:
+    """Whether a scale was fitted to images of gray levels in [0, 1]."""
+    fits = contract.kind in PICTURES and contract.scaling.kind in ("minmax", "standard")
+    if not fits or source.dtype.kind != "f":
+        return False
+    return _are_gray_levels(contract.scaling.invert(x[:SAMPLED_ROWS]), ROUNDING)
+
+
+def _are_gray_levels(x: Tensor, slack: float = 0.0) -> bool:
+    """Whether numbers lie in [0, 1], up to ``slack``, and some of them between 0 and 1."""
     head = x[:SAMPLED_ROWS]
-    gray = bool(((head > 0) & (head < 1)).any())
-    return BRIGHTEST if gray and float(head.min()) >= 0 and float(head.max()) <= 1 else 1.0
+    gray = bool(((head > slack) & (head < 1 - slack)).any())
+    return gray and float(head.min()) >= -slack and float(head.max()) <= 1 + slack

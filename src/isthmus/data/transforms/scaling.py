@@ -69,6 +69,15 @@ class Scaling:
         offset, scale = self._terms(x)
         return x * scale + offset
 
+    def in_units(self, factor: float) -> "Scaling":
+        """The same map for values that are ``factor`` times those that this one is for, as 255 / 65535 for 8 bits.
+
+        >>> Scaling("minmax", (100.0,), (200.0,)).in_units(0.5).apply(torch.tensor([100.0]))
+        tensor([0.5000])
+        """
+        offset, scale = (tuple(value * factor for value in values) for values in (self.offset, self.scale))
+        return Scaling(self.kind, offset, scale)
+
     @property
     def far(self) -> bool:
         """Whether an offset is so large that float32 would lose the variance of the values."""
