@@ -9,6 +9,7 @@ from PIL import Image
 
 from isthmus.data.dataset import Dataset
 from isthmus.data.opening import open_data
+from isthmus.data.preparing import prepare
 from isthmus.data.sources.base import Source
 from isthmus.data.sources.image_folder import ImageFolder
 from isthmus.errors import BadData
@@ -168,3 +169,16 @@ def test_links_out_of_the_folder_are_refused(made: Made, tmp_path: Path) -> None
     (folder / "a" / "2.png").symlink_to(tmp_path / "outside" / "secret.png")
     with pytest.raises(BadData, match=r"'2\.png' in 'folder' is a link that leads out of the folder"):
         opened(folder)
+
+
+def test_what_hospitals_put_beside_scans_is_left_out(made: Made) -> None:
+    dataset = opened(made([f"IM{number:03}" for number in range(9)], ["AUTHORS", "DICOMDIR", "LICENSE", "VERSION"]))
+    assert names_of(dataset.train) == [f"IM{number:03}" for number in range(9)]
+    assert any("Left out: 4 other files beside the pictures." in note for note in dataset.notes)
+
+
+def test_an_empty_picture_is_called_empty(made: Made) -> None:
+    folder = made([f"{number}.png" for number in range(9)])
+    (folder / "3.png").write_bytes(b"")
+    with pytest.raises(BadData, match=r"'3\.png', row 3 is invalid: it cannot be read as an image: it is empty"):
+        prepare(folder, DataOptions(), 0)

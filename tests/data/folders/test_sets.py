@@ -92,3 +92,41 @@ def test_a_set_with_a_damaged_picture_names_it(made: Made) -> None:
     (folder / "test" / "3.png").write_bytes((folder / "test" / "3.png").read_bytes()[:40])
     with pytest.raises(BadData, match=r"test/3\.png"):
         prepare(str(folder), DataOptions(validation=0), 0)
+
+
+@pytest.mark.parametrize(
+    ("train", "valid", "test", "beside"),
+    [
+        ("seg_train", "seg_val", "seg_test", "seg_pred"),
+        ("training_set", "validation_set", "test_set", "notes"),
+        ("train2017", "val2017", "test2017", "annotations"),
+        ("train", "valid1", "test1", "other"),
+        ("Train Images", "Val Images", "Test Images", "train"),
+    ],
+)
+def test_sets_by_a_word_of_their_folders(made: Made, train: str, valid: str, test: str, beside: str) -> None:
+    # the folder of a set may be repeated below, as Kaggle does
+    names = [f"{train}/{train}/cat/1.png", f"{train}/{train}/eel/2.png", f"{valid}/{valid}/eel/3.png"]
+    names += [f"{test}/{test}/cat/4.png", f"{beside}/5.png"]
+    dataset = opened(made(names))
+    assert dataset.valid is not None
+    assert [grays_of(source) for source in dataset.splits.values()] == [[0, 1], [2], [3]]
+    assert [words_of(dataset, source) for source in dataset.splits.values()] == [["cat", "eel"], ["eel"], ["cat"]]
+    assert any(f"The folders '{train}', '{valid}' and '{test}' are the sets" in note for note in dataset.notes)
+    assert any("1 pictures outside of the folders" in note for note in dataset.notes)
+
+
+def test_words_of_other_names_are_no_sets(made: Made) -> None:
+    dataset = opened(made(["train station/1.png", "test tube/2.png", "valley/3.png"]))
+    assert dataset.test is None
+    assert words_of(dataset) == ["test tube", "train station", "valley"]
+
+
+def test_a_test_set_in_one_folder_of_no_label_has_no_labels(made: Made) -> None:
+    dataset = opened(made(["train/cat/1.png", "train/dog/2.png", "test/test/1.png", "test/test/2.png"]))
+    assert dataset.label_names == ("cat", "dog")
+    assert (words_of(dataset), words_of(dataset, dataset.test)) == (["cat", "dog"], None)
+    assert any("The test set has no labels, as its only folder 'test' is not a label" in note for note in dataset.notes)
+    # classes that are new in the test set, as in few-shot learning
+    dataset = opened(made(["train/cat/1.png", "train/dog/2.png", "test/eel/1.png", "test/fly/2.png"], name="new"))
+    assert words_of(dataset, dataset.test) == ["eel", "fly"]

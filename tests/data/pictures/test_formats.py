@@ -141,6 +141,14 @@ def test_a_tiff_whose_zero_is_white_is_inverted(picture: Array, most: int) -> No
     np.testing.assert_array_equal(pixels_of(data), most - picture, strict=True)
 
 
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("picture", [GRAY, GRAY16, COLOR])
+def test_a_tiff_of_any_order_of_bytes_may_be_large(picture: Array, order: str, big: bool) -> None:
+    data = by_tifffile(picture, byteorder=order, bigtiff=big, photometric="rgb" if picture.ndim == 3 else "minisblack")
+    np.testing.assert_array_equal(pixels_of(data), picture, strict=True)
+
+
 def test_pages_of_a_tiff_differ_and_smaller_copies_are_none() -> None:
     import tifffile
 

@@ -20,14 +20,13 @@ from isthmus.data.storage.base import File, Tree, plain_name
 from isthmus.data.storage.compressed import in_one_piece, plain, start_of
 from isthmus.data.storage.tar import START, TarTree
 from isthmus.data.storage.zip import MARKS, ZipTree
+from isthmus.data.storage.names import is_about
 from isthmus.data.tables.names import quote_names
 from isthmus.data.tables.schema import Schema
 from isthmus.errors import BadData
 from isthmus.options import DataOptions
 
 MNIST = {"train-images-idx3-ubyte": "train", "t10k-images-idx3-ubyte": "test"}
-ABOUT = ("readme", "license", "licence", "copying", "changelog", "citation", "notice", "authors")
-"""Starts of the names of files that say something about the data."""
 WORKBOOK = "[Content_Types].xml"
 LISTED = 5
 
@@ -150,7 +149,7 @@ def _is_data(name: str) -> bool:
     """Whether a file is read as data: by its extension, and neither a picture nor one such as README.txt."""
     if name.lower().endswith(EXTENSIONS):
         return False
-    return format_of(name) is not None and not PurePosixPath(name).name.lower().startswith(ABOUT)
+    return format_of(name) is not None and not is_about(name)
 
 
 def _chosen(tree: Tree, names: list[str], key: str) -> tuple[int, str] | None:

@@ -1,5 +1,6 @@
 """Readers of folders and archives of pictures: which files are pictures, training and test sets, labels."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,14 +15,14 @@ from isthmus.data.readers.pictures import SINGLE
 from isthmus.data.sources.base import Source
 from isthmus.data.sources.image_folder import ImageFolder, Looked, evenly
 from isthmus.data.storage.base import Tree
-from isthmus.data.storage.names import natural
+from isthmus.data.storage.names import is_about, natural
 from isthmus.errors import BadData, one_line
 from isthmus.options import DataOptions
 
 LOOKED_AT = 1000
 """Headers that are read at first, spread evenly over the folder."""
 TRIED = 3
-"""Files of each unknown extension whose first bytes are tried."""
+"""Files of each unknown extension whose first bytes are tried, spread evenly."""
 LISTED = 6
 """Extensions and folders that a sentence names."""
 ONE_PAGE = frozenset(ending for name in SINGLE for ending in ENDINGS[name])
@@ -33,6 +34,8 @@ PARTS = {
 }
 """Names of the folders of a training, a validation and a test set, in lower case."""
 SETS = {"train": "training", "valid": "validation", "test": "test"}
+WORDS = re.compile(r"[^\W\d_]+")
+"""Words of the name of a folder: ``seg`` and ``train`` of seg_train, ``train`` of train2017."""
 PURPOSES = {"train": "training", "valid": "validation", "test": "testing"}
 
 
@@ -120,15 +123,20 @@ def _pictures(tree: Tree) -> _Found:
     Raises:
         BadData: there is none.
     """
-    table, notes = tree.table(), []
+    table, notes, about = tree.table(), list[str](), 0
     known = np.array([ending in EXTENSIONS for ending in table.endings], bool)
     if not known.any():
         known = np.array([_is_tried(tree, number) for number in range(len(table.endings))], bool)
         if known.any():
             kinds = [table.endings[number] or "no extension" for number in np.flatnonzero(known)[:LISTED]]
             notes.append(f"Files of {_listed(kinds)} are pictures by their first bytes (rename them if not).")
+    rows = np.flatnonzero(known[table.ending_of])
+    if notes:
+        kept = [not is_about(name) for name in tree.names(rows)]
+        rows, about = rows[kept], len(rows) - sum(kept)
     counts = dict(zip(table.endings, np.bincount(table.ending_of, minlength=len(known)).tolist(), strict=True))
     others = {ending: counts[ending] for ending, taken in zip(table.endings, known, strict=True) if not taken}
+    others |= {"": about} if about else {}
     if not known.any():
         held = f"{files_in_words(others)}, but no picture" if others else "no file"
         data = next((name for name in tree.names(np.arange(min(len(table), LOOKED_AT))) if format_of(name)), "")
@@ -138,13 +146,13 @@ def _pictures(tree: Tree) -> _Found:
         )
     if others:
         notes.append(f"Left out: {files_in_words(others)} beside the pictures.")
-    rows = np.flatnonzero(known[table.ending_of])
     return _Found(tree, rows, [folder.split("/") if folder else [] for folder in table.folders], notes)
 
 
 def _is_tried(tree: Tree, number: int) -> bool:
     """Whether one of the first files of an extension is a picture."""
-    for row in np.flatnonzero(tree.table().ending_of == number)[:TRIED].tolist():
+    rows = np.flatnonzero(tree.table().ending_of == number)
+    for row in rows[evenly(len(rows), TRIED)].tolist():
         try:
             with tree.open(row) as stream:
                 read_header(stream, tree.name)
@@ -180,8 +188,7 @@ def _parts(found: _Found) -> tuple[dict[str, Array], int]:
         tops: dict[str, list[int]] = {}
         for number in used:
             tops.setdefault("/".join(found.folders[number][depth : depth + 1]), []).append(number)
-        parts = {part: [top for top in tops if top.casefold() in names] for part, names in PARTS.items()}
-        parts = {part: own for part, own in parts.items() if own}
+        parts = _sets_of(list(tops))
         if "train" in parts and (len(parts) > 1 or len(tops) == len(parts["train"])):
             break
         if len(tops) > 1 or "" in tops:
@@ -197,6 +204,29 @@ def _parts(found: _Found) -> tuple[dict[str, Array], int]:
     if outside:
         found.notes.append(f"{outside:,} pictures outside of the folders {titles} are left out.")
     return sets, depth + 1
+
+
+def _sets_of(tops: Sequence[str]) -> dict[str, list[str]]:
+    """The folders of each set: by their whole name, else by a word of it beside which all have the same words.
+
+    >>> _sets_of(["train", "train station", "Test"]), _sets_of(["seg_test", "seg_train", "seg_pred"])
+    ({'train': ['train'], 'test': ['Test']}, {'train': ['seg_train'], 'test': ['seg_test']})
+    """
+    exact = {part: [top for top in tops if top.casefold() in names] for part, names in PARTS.items()}
+    exact = {part: own for part, own in exact.items() if own}
+    if "train" in exact and len(exact) > 1:
+        return exact
+    worded: dict[tuple[str, ...], dict[str, list[str]]] = {}
+    for top in tops:
+        words = WORDS.findall(top.casefold())
+        for part, names in PARTS.items():
+            rest = tuple(word for word in words if word not in names)
+            if len(rest) == len(words) - 1:
+                worded.setdefault(rest, {}).setdefault(part, []).append(top)
+    whole = [parts for parts in worded.values() if "train" in parts and len(parts) > 1]
+    if len(whole) != 1:
+        return exact
+    return {part: whole[0][part] for part in PARTS if part in whole[0]}
 
 
 def _labels(
@@ -221,6 +251,7 @@ def _labels(
                 f"There are no labels, because {without:,} of {len(parts[part]):,} pictures are not in a folder at "
                 f"level {level} (data.label_level)."
             )
+    _without_strange(found, named)
     names = sorted({name for own in named.values() for name in own.values()}, key=natural)
     order = {name: number for number, name in enumerate(names)}
     labels = {}
@@ -228,6 +259,18 @@ def _labels(
         labels[part] = np.full(len(found.folders), -1, np.int32)
         labels[part][list(own)] = [order[name] for name in own.values()]
     return labels, tuple(names)
+
+
+def _without_strange(found: _Found, named: dict[str, dict[int, str]]) -> None:
+    """Take no labels in a set with one folder that is none of the training set, such as ``test`` in test/test/1.jpg."""
+    known = set(named.get("train", {}).values())
+    for part, names in [(part, set(own.values())) for part, own in named.items()]:
+        if len(known) > 1 and len(names) == 1 and not names & known:
+            del named[part]
+            found.notes.append(
+                f"The {SETS[part]} set has no labels, as its only folder {names.pop()!r} is not a label of the training "
+                "set."
+            )
 
 
 def _level(found: _Found, used: Sequence[int], depth: int, options: DataOptions) -> int:

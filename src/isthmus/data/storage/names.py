@@ -15,6 +15,8 @@ MOST_FILES = 2**23
 """Largest number of files in a folder or an archive: 8 million."""
 JUNK = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
 """Names that systems add to folders, in lower case."""
+ABOUT = ("readme", "license", "licence", "copying", "changelog", "citation", "notice", "authors", "version", "dicomdir")
+"""Starts of the names of files that say something about the data."""
 CODE, ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 DIGITS = re.compile(r"([0-9]+)")
 LONGEST_ENDING = 10
@@ -47,6 +49,15 @@ def is_junk(name: str) -> bool:
     (True, True, False)
     """
     return name.startswith(".") or name.casefold() in JUNK
+
+
+def is_about(name: str) -> bool:
+    """Whether a file says something about the data, by its name.
+
+    >>> is_about("scans/DICOMDIR"), is_about("README.md"), is_about("scans/1.csv")
+    (True, True, False)
+    """
+    return name.rpartition("/")[2].casefold().startswith(ABOUT)
 
 
 def ending(name: str) -> str:

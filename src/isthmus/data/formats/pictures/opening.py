@@ -55,6 +55,8 @@ def open_picture(stream: BinaryIO, name: str, head: bytes) -> Picture:
     opener = next((made for accepts, made in OPENERS if accepts(head)), None)
     if opener is None and name.lower().endswith(ENDINGS["DICOM"]):
         opener = _dicom
+    if not head:
+        raise BadData(f"{name!r} cannot be read as an image: it is empty. Download or create it again.")
     if opener is None:
         raise BadData(
             f"{name!r} cannot be read as an image: it does not start like one. Use PNG, JPEG, WebP, BMP, GIF, TIFF, "

@@ -36,6 +36,8 @@ COLORS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, PALETTE: 1, INKS: 4, LUMIN
 """Samples per pixel that the kinds of color have, before extra ones."""
 MULTIPLIED, OPACITY = 1, 2
 UNSIGNED, SIGNED, FLOAT = 1, 2, 3
+BIG = b"MM\0+"
+"""Start of a file of more than 4 GiB whose numbers have their largest byte first."""
 LARGE = 2**26
 """Pixels above which Pillow takes a picture for a decompression bomb, whatever the size of the file."""
 
@@ -51,6 +53,8 @@ class TiffPicture(Picture):
         self.stream, self.name = stream, name
         self.directories = directories(stream, name)
         self.pages = len(self.directories)
+        stream.seek(0)
+        self._unknown_to_pillow = stream.read(len(BIG)) == BIG
 
     def header(self, page: int = 0) -> PictureHeader:
         """What the header of a page says."""
@@ -59,7 +63,7 @@ class TiffPicture(Picture):
         if is_lying(self._orientation(at)):
             height, width = width, height
         alpha = bool(_opacity(at))
-        if _by_pillow(at) and at.one(PHOTOMETRIC) != BLACK_IS_ZERO:
+        if self._by_pillow(at) and at.one(PHOTOMETRIC) != BLACK_IS_ZERO:
             channels = 1 if _is_gray(at) else 3
         elif at.one(PHOTOMETRIC) == INKS:
             channels = 3
@@ -77,7 +81,7 @@ class TiffPicture(Picture):
         check_pixels(header, self.stream, self.name)
         tile = at.one(TILE_WIDTH) * at.one(TILE_HEIGHT) * at.samples * header.dtype.itemsize
         check_bytes(tile, self.stream, self.name)
-        if _by_pillow(at):
+        if self._by_pillow(at):
             return self._decoded(at, background)
         return turned(self._read(at, header, background), self._orientation(at))
 
@@ -95,7 +99,7 @@ class TiffPicture(Picture):
             BadData: samples of different kinds, complex numbers, or colors that are neither gray, RGB nor CMYK.
         """
         photometric = at.one(PHOTOMETRIC, BLACK_IS_ZERO)
-        if photometric not in COLORS or (photometric == PALETTE and not _by_pillow(at)):
+        if photometric not in COLORS or (photometric == PALETTE and not self._by_pillow(at)):
             raise BadData(
                 f"{self.name!r} has colors of kind {photometric}, but only gray, RGB, CMYK and palettes are read. "
                 "Save it as gray or RGB."
@@ -106,6 +110,9 @@ class TiffPicture(Picture):
                 f"{' and '.join(map(str, at.kinds))}), but integers or floating-point numbers of one size are read. "
                 "Save it with one type of numbers."
             )
+
+    def _by_pillow(self, at: Directory) -> bool:
+        return not self._unknown_to_pillow and _by_pillow(at)
 
     def _orientation(self, at: Directory) -> int:
         found = at.one(ORIENTATION, 1)
