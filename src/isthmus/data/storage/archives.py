@@ -183,7 +183,7 @@ def target_of(link: str, target: str, where: str) -> str:
     if path.startswith(("/", "../")) or path == "..":
         raise BadData(
             f"{where} holds a link {link[:60]!r} that leads out of the archive. Create the archive again with the file "
-            "instead of the link (tar --dereference)."
+            "instead of the link (the option dereference of tar)."
         )
     return path
 
