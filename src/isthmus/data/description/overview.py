@@ -194,8 +194,10 @@ def _content(view: _View, data: Data, unusable: Mapping[str, str]) -> dict[str, 
         "guessed": list(guesses(view.contract, dataset, options, _range(view.cells("train"))["max"])),
     }
     if unit_axis(layout.shape) is not None:
-        schema = dataset.schema if layout.kind == "table" else None
-        columns = [c for c in describe_columns(_table(view), schema) if c["name"] not in unusable]
+        table, schema = _table(view), dataset.schema
+        # the channels of windows are the columns of their recording
+        known = schema if schema is not None and schema.width == table.shape[1] else None
+        columns = [c for c in describe_columns(table, known) if c["name"] not in unusable]
         content["columns"] = columns + [{"name": n, "kind": "unusable", "why": why} for n, why in unusable.items()]
     if layout.kind == "table":
         content["first_rows"] = first_rows(_table(view), dataset.schema, FIRST_ROWS)

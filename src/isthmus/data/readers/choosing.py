@@ -87,6 +87,8 @@ def choose(
     y = targets or _labels(arrays, x, options.layout)
     if options.layout == "auto" and named is None and not y:
         _check_order(arrays, x["train"], where)
+    if options.key is None:
+        _check_lengths(arrays, x, y, where)
     if named is not None:
         y = {"train": named} | {split: key for split, key in y.items() if split != "train"}
     return Choice(x, y, named is not None, bool(targets), tuple(_notes(arrays, options, x, y)))
@@ -227,6 +229,21 @@ def _check_order(arrays: Mapping[str, Shaped], x: str, where: str) -> None:
                 f"{short(key)!r} in {where} has one label for each entry of the last axis of {short(x)!r} "
                 f"{_shape(arrays[x])}, so the examples are not along the first. Set data.layout, such as {letters}."
             )
+
+
+def _check_lengths(arrays: Mapping[str, Shaped], x: Splits, y: Splits, where: str) -> None:
+    """Refuse labels of a split, by their name, that are not as many as its examples.
+
+    Raises:
+        BadData: there are some.
+    """
+    for split in x.keys() - y.keys():
+        for key, info in arrays.items():
+            if role(key) == (split, "y") and len(info.shape) == 1:
+                raise BadData(
+                    f"{where} has examples {short(x[split])!r} {_shape(arrays[x[split]])}, but {short(key)!r} "
+                    f"{_shape(info)}. Save one label per example, or set data.key to use the examples alone."
+                )
 
 
 def _labels(arrays: Mapping[str, Shaped], x: Splits, layout: str) -> Splits:
