@@ -228,8 +228,9 @@ def _warn_of_other_units(run: Run, x: Tensor, source: Source) -> None:
         between = bool(((values > MARGIN) & (values < 1 - MARGIN)).any())
         if between and not contract.in_unit_interval(source) and float(values.max()) <= 1 + MARGIN:
             warnings.warn(
-                f"The data has values up to {float(values.max()):g}, but the model was trained on {contract.pixel_words} from 0 to "
-                f"{contract.brightest:,.0f}. Pass values in these units, or whole numbers of 8 or 16 bits.",
+                f"The data has values up to {float(values.max()):g}, but the model was trained on "
+                f"{contract.pixel_words} from 0 to {contract.brightest:,.0f}. Pass values in "
+                "these units, or whole numbers of 8 or 16 bits.",
                 stacklevel=2,
             )
     if run.contract.on_brightness and len(x):

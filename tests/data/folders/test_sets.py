@@ -126,7 +126,9 @@ def test_a_test_set_in_one_folder_of_no_label_has_no_labels(made: Made) -> None:
     dataset = opened(made(["train/cat/1.png", "train/dog/2.png", "test/test/1.png", "test/test/2.png"]))
     assert dataset.label_names == ("cat", "dog")
     assert (words_of(dataset), words_of(dataset, dataset.test)) == (["cat", "dog"], None)
-    assert any("The test set has no labels, as its only folder 'test' is not a label" in note for note in dataset.notes)
+    assert any(
+        "The test set has no labels, as its only folder 'test' is not a label in" in note for note in dataset.notes
+    )
     # classes that are new in the test set, as in few-shot learning
     dataset = opened(made(["train/cat/1.png", "train/dog/2.png", "test/eel/1.png", "test/fly/2.png"], name="new"))
     assert words_of(dataset, dataset.test) == ["eel", "fly"]

@@ -11,16 +11,16 @@ from isthmus.data.formats.pictures import EXTENSIONS
 from isthmus.data.readers.arrays import dataset_of_idx
 from isthmus.data.readers.folders import image_tree
 from isthmus.data.readers.format import Format, refuse_labels
-from isthmus.data.readers.known import format_of, known_words
+from isthmus.data.readers.known import format_of, is_archive, known_words
 from isthmus.data.readers.shards import PARTS, read_shards
 from isthmus.data.sources.arrays import Examples
 from isthmus.data.sources.base import Source, sampled_file
 from isthmus.data.storage.archives import ArchiveTree
 from isthmus.data.storage.base import File, Tree, plain_name
 from isthmus.data.storage.compressed import in_one_piece, plain, start_of
+from isthmus.data.storage.names import is_about
 from isthmus.data.storage.tar import START, TarTree
 from isthmus.data.storage.zip import MARKS, ZipTree
-from isthmus.data.storage.names import is_about
 from isthmus.data.tables.names import quote_names
 from isthmus.data.tables.schema import Schema
 from isthmus.errors import BadData
@@ -71,7 +71,7 @@ def data_file(file: File, options: DataOptions) -> File | None:
     names = _all_names(tree)
     _check_workbook(tree, names)
     row = (_chosen(tree, names, options.key) or (None,))[0] if options.key is not None else _only(tree, names)
-    return None if row is None else in_one_piece(plain(tree.file(row)))
+    return None if row is None or is_archive(names[row]) else in_one_piece(plain(tree.file(row)))
 
 
 def _read(tree: Tree, options: DataOptions, schema: Schema | None) -> Dataset:
@@ -121,12 +121,28 @@ def _format_in(tree: Tree, name: str) -> Format | None:
 def _read_member(tree: Tree, row: int, options: DataOptions, schema: Schema | None) -> Dataset:
     """The data set in a file of an archive, which may be compressed itself."""
     file = in_one_piece(plain(tree.file(row)))
+    if is_archive(file.name):
+        return _read_nested(tree, file, options, schema)
     known = _format_in(tree, file.name)
     if known is None:
         raise BadData(f"{file.name!r} in {tree.name!r} has an unsupported extension. {known_words()}.")
     if not known.matches(file.name):
         file.ending = PurePosixPath(_without_zip(tree.name)).suffix
     return known.read(file, options, schema)
+
+
+def _read_nested(tree: Tree, file: File, options: DataOptions, schema: Schema | None) -> Dataset:
+    """The data set in an archive in an archive.
+
+    Raises:
+        BadData: that archive is itself in another one.
+    """
+    inner = tree_of(file, None)
+    if inner is None or tree.nested:
+        why = "is none" if inner is None else "is in an archive in an archive, deeper than is read"
+        raise BadData(f"The archive {file.name!r} in {tree.name!r} {why}. Extract it first.")
+    inner.nested = True
+    return _read(inner, options, schema)
 
 
 def _without_zip(name: str) -> str:
@@ -149,7 +165,7 @@ def _is_data(name: str) -> bool:
     """Whether a file is read as data: by its extension, and neither a picture nor one such as README.txt."""
     if name.lower().endswith(EXTENSIONS):
         return False
-    return format_of(name) is not None and not is_about(name)
+    return (format_of(name) is not None or is_archive(name)) and not is_about(name)
 
 
 def _chosen(tree: Tree, names: list[str], key: str) -> tuple[int, str] | None:
@@ -175,9 +191,10 @@ def _several(tree: Tree, data: list[str], names: list[str]) -> str:
         held = f"holds no file of a known format, but {quote_names(names[:LISTED])}" if names else "is empty"
         return f"{tree.name!r} {held}. {known_words()}."
     more = f" and {len(data) - LISTED:,} more" if len(data) > LISTED else ""
+    example = next((name for name in data if "train" in name.lower()), data[0])
     return (
         f"{tree.name!r} holds {len(data)} files of data: {quote_names(data[:LISTED])}{more}. Set data.key to one of "
-        f"them, such as data.key={data[0]}."
+        f"them, such as data.key={example}."
     )
 
 

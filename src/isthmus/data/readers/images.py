@@ -10,7 +10,7 @@ from isthmus.data.base import Array, Provenance
 from isthmus.data.dataset import Dataset
 from isthmus.data.formats.pictures import ENDINGS, EXTENSIONS, common_format, format_notes, read_header
 from isthmus.data.memory import is_streamed, memorized
-from isthmus.data.readers.known import format_of
+from isthmus.data.readers.known import format_of, is_archive
 from isthmus.data.readers.pictures import SINGLE
 from isthmus.data.sources.base import Source
 from isthmus.data.sources.image_folder import ImageFolder, Looked, evenly
@@ -139,10 +139,12 @@ def _pictures(tree: Tree) -> _Found:
     others |= {"": about} if about else {}
     if not known.any():
         held = f"{files_in_words(others)}, but no picture" if others else "no file"
-        data = next((name for name in tree.names(np.arange(min(len(table), LOOKED_AT))) if format_of(name)), "")
+        names = tree.names(np.arange(min(len(table), LOOKED_AT)))
+        data = next((name for name in names if format_of(name) or is_archive(name)), "")
         raise BadData(
             f"{tree.name!r} holds {held}; known are {', '.join(EXTENSIONS)}. Pass a folder or an archive of these"
             + (f", or one of its files, such as {data!r}." if data else ", or of MNIST-type IDX files.")
+            + (" Archives in a folder are not read together: extract them first." if is_archive(data) else "")
         )
     if others:
         notes.append(f"Left out: {files_in_words(others)} beside the pictures.")
@@ -268,8 +270,7 @@ def _without_strange(found: _Found, named: dict[str, dict[int, str]]) -> None:
         if len(known) > 1 and len(names) == 1 and not names & known:
             del named[part]
             found.notes.append(
-                f"The {SETS[part]} set has no labels, as its only folder {names.pop()!r} is not a label of the training "
-                "set."
+                f"The {SETS[part]} set has no labels, as its only folder {names.pop()!r} is not a label in training."
             )
 
 

@@ -2,6 +2,7 @@
 
 from isthmus.data.readers import arrays, pictures, records, sparse, stores, tables, video
 from isthmus.data.readers.format import Format
+from isthmus.data.storage.base import plain_name
 
 FORMATS: tuple[Format, ...] = (
     *tables.FORMATS,
@@ -54,6 +55,15 @@ def format_of(name: str) -> Format | None:
     ('CSV', None)
     """
     return next((known for known in FORMATS if known.matches(name)), None)
+
+
+def is_archive(name: str) -> bool:
+    """Whether a file is a zip or tar archive by its extension, and not of a format that is one itself.
+
+    >>> is_archive("train.zip"), is_archive("a.TGZ"), is_archive("a.zarr.zip"), is_archive("a.gz")
+    (True, True, False, False)
+    """
+    return plain_name(name).lower().endswith((".tar", ".zip")) and format_of(name) is None
 
 
 def ending_by_start(head: bytes) -> str:

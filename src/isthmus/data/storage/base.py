@@ -71,11 +71,13 @@ class Tree(ABC):
         name: name of the folder or archive, for messages.
         origin: path or address that is opened again for the same files.
         common: folders that the names of all files of an archive start with there, which are left out of the names.
+        nested: whether it is an archive in another one.
     """
 
     name: str
     origin: str = ""
     common: str = ""
+    nested: bool = False
 
     _names: Names
 
