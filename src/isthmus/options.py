@@ -125,8 +125,9 @@ class DataOptions(Options):
             ``stretch`` changes height and width separately.
         background: str, default "white". Color behind transparent pictures and around padded ones: a name or
             ``#rrggbb``.
-        pages: {"auto", "first", "all"}, default "auto". Frames of a GIF and pages of a TIFF that are examples; ``auto``
-            takes all of a single file, and the first of each file in a folder.
+        pages: {"auto", "first", "all", "channels"}, default "auto". Frames of a GIF and pages of a TIFF that are
+            examples; ``auto`` takes all of a single file, and the first of each file in a folder; ``channels`` makes
+            all pages of a file the channels of one picture.
         label_level: int in [0, 16], default 1. Which folder above a file is its label: 1 is the first one below the
             data, 2 the one below that; 0 takes no labels.
         patch_size: int in [4, 512], default 32. Side of the square patches cropped from photographs, in pixels.
@@ -166,7 +167,9 @@ class DataOptions(Options):
     size: Size | None = Field(default=None, description="height and width of pictures, such as 64 or 64x48")
     resize: Literal["pad", "crop", "stretch"] | None = Field(default=None, description="how pictures get that size")
     background: str = Field(default="white", max_length=40, description="color behind transparent or padded pictures")
-    pages: Literal["auto", "first", "all"] = Field(default="auto", description="frames or pages that are examples")
+    pages: Literal["auto", "first", "all", "channels"] = Field(
+        default="auto", description="frames or pages that are examples"
+    )
     label_level: int = Field(default=1, ge=0, le=16, description="folder that is the label, counted from the data")
     patch_size: int = Field(default=32, ge=4, le=512, description="side of the square patches, in pixels")
     patches_per_image: int = Field(default=100, ge=1, le=10_000, description="patches cropped from each photograph")

@@ -65,7 +65,8 @@ def test_pages_are_examples_with_numbers(ending: str, memory: str, tmp_path: Pat
     names = dataset.train.names_of(np.array([0, 4]))
     assert names is not None
     assert names.tolist() == [f"x{ending}#0", f"x{ending}#4"]
-    assert dataset.notes[0] == "All 6 pages are taken (data.pages)."
+    words = "All 6 pages are taken (data.pages=first takes one, data.pages=channels makes them its channels)."
+    assert dataset.notes[0] == words
     np.testing.assert_array_equal(values_of(path, pages="first"), pictures[:1], strict=True)
 
 

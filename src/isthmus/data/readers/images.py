@@ -312,12 +312,15 @@ def _looked(found: _Found, rows: Array, options: DataOptions) -> tuple[Looked, A
         looked.headers += more.headers
         looked.faults += more.faults
     else:
-        looked = Looked(tree, rows[evenly(len(rows), LOOKED_AT)])
+        looked = Looked(tree, rows[evenly(len(rows), LOOKED_AT)], stacked=options.pages == "channels")
     if not looked.headers:
         raise BadData(
             f"None of the pictures tried in {tree.name!r} can be read; the first: {one_line(looked.faults[0])}. "
             "Check the files."
         )
     if options.pages == "auto" and bool((looked.pages > 1).any()):
-        found.notes.append("Of files with several pages the first page is taken (data.pages=all takes all).")
+        found.notes.append(
+            "Of files with several pages the first page is taken (data.pages=all takes all as pictures, "
+            "data.pages=channels as channels)."
+        )
     return looked, pages

@@ -216,6 +216,7 @@ class Looked:
         tree: the files.
         rows: rows of the pictures.
         whole: whether the headers of all pages are read, not only those of the first.
+        stacked: whether the pages of a file are the channels of one picture.
 
     Attributes:
         headers: how often each occurs.
@@ -223,7 +224,7 @@ class Looked:
         faults: why the others cannot be read.
     """
 
-    def __init__(self, tree: Tree, rows: Array, *, whole: bool = False) -> None:
+    def __init__(self, tree: Tree, rows: Array, *, whole: bool = False, stacked: bool = False) -> None:
         self.headers: Counter[PictureHeader] = Counter()
         self.pages: Array = np.ones(len(rows), np.int64)
         self.faults: list[BadData] = []
@@ -231,7 +232,8 @@ class Looked:
         for index, row in enumerate(rows.tolist()):
             try:
                 with tree.open(row) as stream:
-                    found = read_headers(stream, table[row]) if whole else [read_header(stream, table[row])]
+                    name = table[row]
+                    found = read_headers(stream, name) if whole else [read_header(stream, name, stacked=stacked)]
             except BadData as fault:
                 self.faults.append(fault)
             else:

@@ -18,7 +18,7 @@ MOST_FAULTS = 100
 
 
 class PictureFile(Source):
-    """The pages of a picture in one format; all of them, or the first if ``data.pages`` says so.
+    """The pages of a picture in one format; all of them, the first, or all as channels, as ``data.pages`` says.
 
     Attributes:
         notes: what was decided about the format, one sentence each.
@@ -33,7 +33,7 @@ class PictureFile(Source):
     def __init__(self, file: File, options: DataOptions) -> None:
         self.file, self.name = file, file.name
         with file.open() as stream:
-            headers = read_headers(stream, file.name)
+            headers = read_headers(stream, file.name, stacked=options.pages == "channels")
         self._pages = 1 if options.pages == "first" else len(headers)
         self.row_title = "page" if self._pages > 1 else "file"
         found = Counter(headers[: self._pages])
@@ -43,7 +43,8 @@ class PictureFile(Source):
         self.notes = format_notes(found, self.format)
         if len(headers) > 1:
             taken = "The first page is" if self._pages == 1 else f"All {self._pages:,} pages are"
-            self.notes = (f"{taken} taken (data.pages).", *self.notes)
+            other = "=first takes one, data.pages=channels makes them its channels" if options.pages == "auto" else ""
+            self.notes = (f"{taken} taken (data.pages{other}).", *self.notes)
 
     def __len__(self) -> int:
         """Number of pages."""

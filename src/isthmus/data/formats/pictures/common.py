@@ -53,7 +53,8 @@ def common_format(headers: Headers, options: DataOptions, where: str) -> Picture
     if channels == 1 and behind and not gray_behind and brightest is not None:
         channels = 3
     unit = next(iter(headers)).unit
-    return PictureFormat(height, width, channels, dtype, brightest, how, options.background, unit)
+    stacked = options.pages == "channels"
+    return PictureFormat(height, width, channels, dtype, brightest, how, options.background, unit, stacked)
 
 
 def format_notes(headers: Headers, wanted: PictureFormat) -> tuple[str, ...]:

@@ -51,6 +51,7 @@ class PictureFormat(NamedTuple):
             same shape, or not at all.
         background: color behind transparent and around padded pictures.
         unit: physical unit of the values, if any.
+        stacked: whether the pages of a file are the channels of one picture.
     """
 
     height: int
@@ -61,6 +62,7 @@ class PictureFormat(NamedTuple):
     resize: str | None = None
     background: str = "white"
     unit: str = ""
+    stacked: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:

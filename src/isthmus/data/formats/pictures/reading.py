@@ -15,6 +15,7 @@ from isthmus.data.formats.pictures.opening import HEAD, JPEG, jpeg_class, open_p
 from isthmus.data.formats.pictures.pillow import PillowPicture, described, values_of
 from isthmus.data.formats.pictures.png import COLORS, MAGIC, is_deep, open_png
 from isthmus.data.formats.pictures.quiet import quiet
+from isthmus.data.formats.pictures.stacked import StackedPicture
 from isthmus.data.formats.pictures.turning import CARRIERS, orientation_of, turned
 
 if TYPE_CHECKING:
@@ -30,27 +31,29 @@ ANIMATION = b"acTL"
 """Chunk of an animated PNG file, about which Pillow may warn."""
 
 
-def read_header(stream: BinaryIO, name: str) -> PictureHeader:
+def read_header(stream: BinaryIO, name: str, *, stacked: bool = False) -> PictureHeader:
     """What the header of a picture says, that of its first page; its pixels are not decoded.
+
+    If it is ``stacked``, all pages are the channels of one picture.
 
     Raises:
         BadData: the stream is not a picture, or one that is not supported.
         MissingExtra: its decoder is not installed.
     """
-    with _opened(stream, name) as picture:
+    with _opened(stream, name, stacked=stacked) as picture:
         header = picture.header()
         check_pixels(header, stream, name)
         return header
 
 
-def read_headers(stream: BinaryIO, name: str) -> list[PictureHeader]:
+def read_headers(stream: BinaryIO, name: str, *, stacked: bool = False) -> list[PictureHeader]:
     """What the headers of all pages of a picture say, each with the number of pages.
 
     Raises:
         BadData: the stream is not a picture, or one that is not supported.
         MissingExtra: its decoder is not installed.
     """
-    with _opened(stream, name) as picture:
+    with _opened(stream, name, stacked=stacked) as picture:
         # only the pages of a TIFF file differ from each other
         one_for_all = not hasattr(picture, "directories")
         pages = [picture.header()] * picture.pages if one_for_all else map(picture.header, range(picture.pages))
@@ -93,7 +96,7 @@ def read_pages(stream: BinaryIO, name: str, wanted: PictureFormat, pages: Iterab
         BadData: it is damaged, or cannot be brought to that format.
         MissingExtra: its decoder is not installed.
     """
-    with _opened(stream, name) as picture:
+    with _opened(stream, name, stacked=wanted.stacked) as picture:
         for page in pages:
             yield _page(picture, page, stream, name, wanted)
 
@@ -145,11 +148,11 @@ def _is_wanted(image: "Image", wanted: PictureFormat) -> bool:
 
 
 @contextmanager
-def _opened(stream: BinaryIO, name: str) -> Iterator[Picture]:
+def _opened(stream: BinaryIO, name: str, *, stacked: bool = False) -> Iterator[Picture]:
     """An opened picture; warnings of decoders about what they overlook are not shown."""
     with reading(name, "an image"), quiet():
         head = stream.read(HEAD)
         picture = open_picture(stream, name, head)
         if isinstance(picture, PillowPicture):
             check_pixels(picture.header(), stream, name)
-        yield picture
+        yield StackedPicture(picture, name) if stacked and picture.pages > 1 else picture

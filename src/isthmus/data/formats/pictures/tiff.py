@@ -26,6 +26,7 @@ from isthmus.data.formats.pictures.tiff_pages import (
     TILE_WIDTH,
     WIDTH,
     Directory,
+    array_shape,
     directories,
 )
 from isthmus.data.formats.pictures.turning import is_lying, orientation_of, turned
@@ -52,14 +53,15 @@ class TiffPicture(Picture):
     def __init__(self, stream: BinaryIO, name: str) -> None:
         self.stream, self.name = stream, name
         self.directories = directories(stream, name)
-        self.pages = len(self.directories)
+        self.array = array_shape(self.directories)
+        self.pages = 1 if self.array else len(self.directories)
         stream.seek(0)
         self._unknown_to_pillow = stream.read(len(BIG)) == BIG
 
     def header(self, page: int = 0) -> PictureHeader:
         """What the header of a page says."""
         at = self._at(page)
-        height, width = at.one(HEIGHT), at.one(WIDTH)
+        height, width = self.array[:2] if self.array else (at.one(HEIGHT), at.one(WIDTH))
         if is_lying(self._orientation(at)):
             height, width = width, height
         alpha = bool(_opacity(at))
@@ -68,7 +70,7 @@ class TiffPicture(Picture):
         elif at.one(PHOTOMETRIC) == INKS:
             channels = 3
         else:
-            channels = at.samples - alpha
+            channels = self.array[2] if self.array else at.samples - alpha
         dtype = _dtype(at)
         brightest = 2.0 ** max(8, at.bits[0]) - 1 if dtype.kind == "u" and dtype.itemsize <= 2 else None
         if not (height and width and channels):
@@ -112,7 +114,7 @@ class TiffPicture(Picture):
             )
 
     def _by_pillow(self, at: Directory) -> bool:
-        return not self._unknown_to_pillow and _by_pillow(at)
+        return not self._unknown_to_pillow and self.array is None and _by_pillow(at)
 
     def _orientation(self, at: Directory) -> int:
         found = at.one(ORIENTATION, 1)
@@ -139,6 +141,9 @@ class TiffPicture(Picture):
             raise missing_decoder(self.name, "tifffile and imagecodecs", fault) from fault
         self.stream.seek(0)
         with tifffile.TiffFile(self.stream, name=self.name) as file:
+            if self.array:
+                values = np.asarray(file.asarray(key=[page.number for page in self.directories], maxworkers=1))
+                return values.reshape(self.array).astype(header.dtype)
             values = np.asarray(file.pages[at.number].asarray(maxworkers=1))
         shape = at.one(HEIGHT), at.one(WIDTH), at.samples
         if at.one(PLANAR, 1) == 2 and at.samples > 1:

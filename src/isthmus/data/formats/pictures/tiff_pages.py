@@ -1,5 +1,6 @@
 """The directories of a TIFF file, one for each page, read without following them in circles or without end."""
 
+import json
 import struct
 from typing import Any, BinaryIO, NamedTuple
 
@@ -10,13 +11,15 @@ MOST_PAGES = 2**18
 MOST_ENTRIES = 4096
 MOST_VALUES = 2**18
 """Largest number of values of a tag that is read, and of entries of a directory."""
-TYPES = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 16: "Q"}
-SUBFILE, WIDTH, HEIGHT, BITS, PHOTOMETRIC = 254, 256, 257, 258, 262
+TYPES = {1: "B", 2: "s", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 16: "Q"}
+SUBFILE, WIDTH, HEIGHT, BITS, PHOTOMETRIC, DESCRIPTION = 254, 256, 257, 258, 262, 270
 ORIENTATION, SAMPLES, PLANAR, COLORMAP, EXTRA, KIND = 274, 277, 284, 320, 338, 339
 TILE_WIDTH, TILE_HEIGHT = 322, 323
-READ = {EXTRA, KIND}.union(
+READ = {EXTRA, KIND, DESCRIPTION}.union(
     (SUBFILE, WIDTH, HEIGHT, BITS, PHOTOMETRIC, ORIENTATION, SAMPLES, PLANAR, COLORMAP, TILE_WIDTH, TILE_HEIGHT)
 )
+MOST_CHANNELS = 13
+"""Most channels of an array whose rows are pages."""
 SMALLER, MASK = 1, 4
 """Flags of directories that are no page: a smaller copy of one, and its mask."""
 
@@ -25,11 +28,12 @@ class Directory(NamedTuple):
     """A page: its number among all directories, and the values of its tags."""
 
     number: int
-    tags: dict[int, tuple[int, ...]]
+    tags: dict[int, tuple[Any, ...]]
 
     def one(self, tag: int, default: int = 0) -> int:
         """The first value of a tag."""
-        return (self.tags.get(tag) or (default,))[0]
+        found: int = (self.tags.get(tag) or (default,))[0]
+        return found
 
     @property
     def samples(self) -> int:
@@ -121,3 +125,19 @@ def _unpacked(stream: BinaryIO, layout: str, name: str) -> tuple[Any, ...]:
     if len(data) < struct.calcsize(layout):
         raise BadData(f"{name!r} is truncated: a page lies beyond its end. Download or create the file again.")
     return struct.unpack(layout, data)
+
+
+def array_shape(pages: list[Directory]) -> tuple[int, int, int] | None:
+    """Height, width and channels of an array that tifffile wrote with each row of pixels as a page of its own.
+
+    It does so if it is not told that the last axis is the channels, and states the shape in the description.
+    """
+    try:
+        stated = json.loads(bytes(pages[0].tags[DESCRIPTION][0]).rstrip(b"\0"))["shape"]
+        height, width, channels = (int(length) for length in stated)
+    except (LookupError, ValueError, TypeError, RecursionError):
+        return None
+    first = pages[0]
+    is_row = (first.one(HEIGHT), first.one(WIDTH), first.samples) == (width, channels, 1)
+    few = channels <= MOST_CHANNELS and 2 * channels <= min(height, width)
+    return (height, width, channels) if is_row and few and len(pages) == height else None
