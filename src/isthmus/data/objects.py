@@ -32,8 +32,10 @@ class Pair(NamedTuple):
     y: Array | None = None
 
 
-def as_array(value: object, what: str = "The data") -> Array:
+def as_array(value: object, what: str = "The data", options: DataOptions | None = None) -> Array:
     """Any array-like object as an array: masked cells become NaN, and tensors lose their gradient and their device.
+
+    ``options`` say the size and the background of images of Pillow.
 
     Raises:
         BadData: an object that is not an array of numbers.
@@ -48,7 +50,7 @@ def as_array(value: object, what: str = "The data") -> Array:
     if is_picture(value):
         return read_image(cast(Any, value))
     if is_pictures(value):
-        return _pictures(value, what)
+        return _pictures(value, what, options or DataOptions())
     if is_tensor(value):
         return _from_tensor(value)
     if isinstance(value, list | tuple) and value and any(map(is_tensor, value)):
@@ -82,9 +84,27 @@ def as_listed(data: Any) -> Any:
     return list(data) if is_pictures(data) else data
 
 
-def _pictures(images: Any, what: str) -> Array:
-    """Images of Pillow in one format, with the default options."""
-    wanted = common_format(Counter(map(image_header, images)), DataOptions(), what)
+def rows_of_pictures(data: Any) -> Any:
+    """Images of Pillow by column, as a batch of Hugging Face, or one row of them, as a list of rows; others unchanged.
+
+    >>> rows_of_pictures({"image": [0, 1]})
+    {'image': [0, 1]}
+    """
+    key = next((name for name in INPUT_KEYS if name in data), None)
+    if key is None or any(is_pictures(value) for name, value in data.items() if name != key):
+        return data
+    if is_picture(data[key]):
+        return [dict(data)]
+    if not is_pictures(data[key]):
+        return data
+    count = len(data[key])
+    aligned = {name: value for name, value in data.items() if hasattr(value, "__len__") and len(value) == count}
+    return [dict(zip(aligned, row, strict=True)) for row in zip(*aligned.values(), strict=True)]
+
+
+def _pictures(images: Any, what: str, options: DataOptions) -> Array:
+    """Images of Pillow in one format."""
+    wanted = common_format(Counter(map(image_header, images)), options, what)
     return np.stack([read_image(image, wanted) for image in images])
 
 

@@ -29,6 +29,7 @@ from isthmus.data.objects import (
     is_records,
     is_sparse,
     loaded_in_order,
+    rows_of_pictures,
 )
 from isthmus.data.readers.datasets import dataset_of_frame, dataset_of_splits, shaped_like
 from isthmus.data.readers.paths import read_path
@@ -195,8 +196,10 @@ def _object(
             f"A {type(data).__name__} of tables is not supported. Pass one table, joined with pandas.concat; or a pair "
             "(table, targets); or a validation table as valid=..."
         )
+    if isinstance(data, Mapping) and options.key is None and options.labels is None:
+        data = rows_of_pictures(data)
     if isinstance(data, Mapping):
-        arrays = {str(key): as_array(value) for key, value in data.items()}
+        arrays = {str(key): as_array(value, options=options) for key, value in data.items()}
         return dataset_of_arrays(arrays, "array", IN_MEMORY, options)
     if is_sparse(data):
         return _held(Examples((data.T if options.layout == "DN" else data).tocsr()), options)

@@ -18,6 +18,7 @@ from isthmus.data.preparing import prepare
 from isthmus.errors import BadData
 from isthmus.options import DataOptions
 
+R = np.random.default_rng(0)
 COLORS = random_pixels(6, 5, 7, 3)
 IMAGES = [Image.fromarray(picture) for picture in COLORS]
 
@@ -272,3 +273,46 @@ def test_the_same_picture_has_the_same_code_wherever_it_comes_from(folders: Path
     write(tmp_path, {"large.png": by_pillow(large, "png")})
     assert run.encode(tmp_path / "large.png").shape == want.shape
     np.testing.assert_array_equal(run.encode(tmp_path / "large.png"), run.encode(large))
+
+
+def test_columns_of_images_of_pillow_follow_the_options() -> None:
+    sizes = [(8, 6), (9, 7), (8, 6), (10, 4)] * 3
+    images = [Image.fromarray(np.full((*size, 4), 40 * (k % 5), np.uint8), "RGBA") for k, size in enumerate(sizes)]
+    labels = [k % 2 for k in range(12)]
+    options = {"size": (8, 6), "resize": "pad", "background": "black", "test": 0, "validation": 0}
+    rows = prepare([{"image": x, "label": y} for x, y in zip(images, labels, strict=True)], DataOptions(**options), 0)
+    for batch in (
+        {"image": images, "label": labels},
+        {"image": images, "label": np.array(labels), "text": ["a"] * 12, "name": "x"},
+        {"x_train": images, "y_train": np.array(labels)},
+    ):
+        made = prepare(batch, DataOptions(**options), 0)
+        np.testing.assert_array_equal(made.train.tensor.numpy(), rows.train.tensor.numpy())
+        np.testing.assert_array_equal(made.train.labels, rows.train.labels)
+    with pytest.raises(BadData, match=r"3 sizes.*data\.resize=pad"):
+        prepare({"image": images, "label": labels}, DataOptions(), 0)
+
+
+def test_one_row_of_a_data_set_is_one_example() -> None:
+    images = [Image.fromarray(R.integers(0, 256, (6, 7, 3)).astype(np.uint8)) for _ in range(12)]
+    run = it.fit("pca", images, options={"latent.size": 2})
+    codes = np.asarray(run.encode(images))
+    np.testing.assert_allclose(np.asarray(run.encode({"image": images[3], "label": 1})), codes[3:4], atol=1e-5)
+
+
+@pytest.mark.parametrize("most", [255, -0.5, 1.5])
+def test_numbers_beside_brightness_lie_between_0_and_1(most: float, tmp_path: Path) -> None:
+    for number in range(30):
+        values = R.integers(0, 256, (6, 7)).astype(np.uint8)
+        if number % 3 == 0:
+            scaled = (values / 255).astype(np.float32)
+            if number == 9:
+                scaled[0, 0] = most
+            Image.fromarray(scaled).save(tmp_path / f"{number}.tif")
+        else:
+            Image.fromarray(values).save(tmp_path / f"{number}.png")
+    with pytest.raises(BadData, match=r"'9\.tif', row 9 is invalid: it holds numbers from .* brightness from 0 to 1"):
+        prepare(tmp_path, DataOptions(), 0)
+    kept = prepare(tmp_path, DataOptions(on_bad_data="skip", test=0, validation=0), 0)
+    assert len(kept.train) == 29
+    assert 0 <= float(kept.train.tensor.min()) <= float(kept.train.tensor.max()) <= 1

@@ -198,9 +198,7 @@ def test_damaged_bytes_never_raise_anything_else(kind: str) -> None:
             pixels_of(bytes(spoiled), "x.img")
 
 
-@pytest.mark.parametrize(
-    "data", [b"%!PS-Adobe-3.0 EPSF-3.0\n", b"8BPS\0\1" + bytes(200), b"<svg/>", b"\0\0\1\0" * 40]
-)
+@pytest.mark.parametrize("data", [b"%!PS-Adobe-3.0 EPSF-3.0\n", b"8BPS\0\1" + bytes(200), b"<svg/>", b"\0\0\1\0" * 40])
 def test_other_formats_are_not_even_opened(data: bytes) -> None:
     with pytest.raises(BadData, match=r"'x\.png' cannot be read as an image: it does not start like one"):
         header_of(data, "x.png")

@@ -211,6 +211,11 @@ def _check_alike(values: Array, header: PictureHeader, wanted: PictureFormat) ->
 
 def _deepened(values: Array, header: PictureHeader, wanted: PictureFormat) -> Array:
     """Values of the wanted type and full brightness; integers are multiplied exactly."""
+    if header.brightest is None and wanted.brightest == 1 and bool((values < 0).any() or (values > 1).any()):
+        raise BadData(
+            f"it holds numbers from {np.nanmin(values):g} to {np.nanmax(values):g}, but floating-point pictures beside "
+            "others are brightness from 0 to 1"
+        )
     if header.brightest in (None, wanted.brightest) or wanted.brightest is None:
         return values.astype(wanted.dtype, copy=False)
     if wanted.dtype.kind == "f":
