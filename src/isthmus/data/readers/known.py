@@ -34,6 +34,9 @@ IDX_KINDS = (8, 9, 11, 12, 13, 14)
 NOT_READ = {
     (".xls", ".xlsb", ".ods", ".numbers"): "Save it as .xlsx, or its sheet as .csv.",
     (".sav", ".por", ".sas7bdat", ".xpt", ".dta", ".rds", ".rdata"): "Save it as .csv, .parquet or .feather.",
+    (".heic", ".heif", ".svg", ".psd", ".ico", ".nef", ".cr2", ".cr3", ".arw", ".dng", ".raf"): (
+        "Save it as PNG, JPEG or TIFF."
+    ),
     (".pkl", ".pickle", ".joblib"): "It may run a program when it is read. Save its arrays as .npy or .npz.",
 }
 """Extensions of known formats that are not read, and what to do."""

@@ -33,6 +33,10 @@ PARTS = {"train": "train", "training": "train", "valid": "valid", "val": "valid"
 """Names of folders, and of files in an archive, that hold a split."""
 FEWEST_GROUPS = 3
 """Videos of which a split can keep each in one set."""
+FEWEST_FILES = 3
+"""Arrays of one shape that may each be one example."""
+COLORS = (3, 4)
+"""Channels of colored pictures."""
 LAZY = (".npy", ".parquet")
 """Endings of files whose rows are read when they are needed."""
 RECORDED = (".txt", ".dat", ".asc", ".data")
@@ -65,6 +69,8 @@ def read_shards(tree: Tree, options: DataOptions, schema: Schema | None) -> Data
             known, notes = known or dataset.schema, tuple(dict.fromkeys(notes + dataset.notes))
             sources.append(_labeled(dataset))
             records += [replace(record, name=file.name) for record in dataset.provenance.files]
+        if options.window is None:
+            notes += _one_each(tree.name, own, sources)
         splits[part] = _joined(tree.name, sources, own, options, parted=len(set(parts)) > 1)
     values = sum(len(source) * prod(source.shape) for source in splits.values())
     streamed = is_streamed(values, options)
@@ -78,6 +84,30 @@ def read_shards(tree: Tree, options: DataOptions, schema: Schema | None) -> Data
         schema=known,
         notes=notes + others,
         streamed=streamed,
+    )
+
+
+def _one_each(name: str, files: Sequence[File], sources: Sequence[Source]) -> tuple[str, ...]:
+    """A note if each array may be one example, as there are more files than rows in each, all of one shape.
+
+    Raises:
+        BadData: the arrays are colored pictures, whose rows are no examples.
+    """
+    shape, first = (len(sources[0]), *sources[0].shape), sources[0]
+    alike = all((len(source), *source.shape) == shape for source in sources)
+    if files[0].suffix != ".npy" or not alike or len(sources) < FEWEST_FILES:
+        return ()
+    colored = len(shape) == 3 and (shape[-1] in COLORS or shape[0] in COLORS) and sorted(shape)[1] > max(COLORS)
+    if colored and first.dtype == np.uint8:
+        raise BadData(
+            f"Each .npy file in {name!r} holds one picture, of shape {shape}, but the first axis of a file counts "
+            "examples. Save all pictures in one array with numpy.stack, or each as .png."
+        )
+    if len(sources) <= shape[0]:
+        return ()
+    return (
+        f"The first axis of each .npy file, of shape {shape}, counts examples; if each file is one example, save all "
+        "in one array with numpy.stack.",
     )
 
 
