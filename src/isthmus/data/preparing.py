@@ -35,7 +35,7 @@ from isthmus.data.transforms.fitting import (
     sample_size,
     undecided,
 )
-from isthmus.data.transforms.guesses import guesses
+from isthmus.data.transforms.guesses import guesses, nothing_to_learn
 from isthmus.data.transforms.labels import encode_labels
 from isthmus.data.transforms.layout import Layout, check_order, layout_of
 from isthmus.data.transforms.missing import MissingCells, check_few_invalid, missing_in, survey
@@ -306,6 +306,9 @@ def _prepared(
     if isinstance(x, Tensor):
         contract = fitted(contract, dataset.train, x)
     largest = float(x.max()) * contract.scaling.scale[0] if contract.on_pixels and isinstance(x, Tensor) else None
+    notes = guesses(contract, dataset, pipeline.options, largest)
+    if isinstance(x, Tensor):
+        notes += nothing_to_learn(contract, x, notes, pipeline.options.background)
     return PreparedData(
         splits["train"],
         splits.get("valid"),
@@ -318,7 +321,7 @@ def _prepared(
         label_names=dataset.label_names or label_names,
         bad_examples=pipeline.bad_examples,
         missing=missing,
-        notes=guesses(contract, dataset, pipeline.options, largest),
+        notes=notes,
     )
 
 

@@ -132,3 +132,10 @@ def test_a_test_set_in_one_folder_of_no_label_has_no_labels(made: Made) -> None:
     # classes that are new in the test set, as in few-shot learning
     dataset = opened(made(["train/cat/1.png", "train/dog/2.png", "test/eel/1.png", "test/fly/2.png"], name="new"))
     assert words_of(dataset, dataset.test) == ["eel", "fly"]
+
+
+def test_masks_that_are_taken_are_noted(made: Made) -> None:
+    dataset = opened(made(["images/1.png", "images/2.png", "masks/1.png", "masks/2.png"]))
+    assert any("The pictures in 'masks' are examples too, though they may be masks" in note for note in dataset.notes)
+    for names in (["masks/1.png", "masks/2.png"], ["cat/1.png", "unmasked/2.png"]):
+        assert not any("masks;" in note for note in opened(made(names, name=names[0][:3])).notes)

@@ -316,3 +316,17 @@ def test_numbers_beside_brightness_lie_between_0_and_1(most: float, tmp_path: Pa
     kept = prepare(tmp_path, DataOptions(on_bad_data="skip", test=0, validation=0), 0)
     assert len(kept.train) == 29
     assert 0 <= float(kept.train.tensor.min()) <= float(kept.train.tensor.max()) <= 1
+
+
+def test_white_ink_before_white_is_called_what_it_is(tmp_path: Path) -> None:
+    for number in range(12):
+        ink = np.full((6, 7, 4), 255, np.uint8)
+        ink[..., 3] = R.integers(0, 256, (6, 7))
+        Image.fromarray(ink, "RGBA").save(tmp_path / f"{number}.png")
+    notes = prepare(tmp_path, DataOptions(), 0).notes
+    assert "All values are the same, 255; data.background shows what is transparent" in notes[-1]
+    # the advice works
+    assert "All values" not in " ".join(prepare(tmp_path, DataOptions(background="black"), 0).notes)
+    assert (
+        prepare(np.full((20, 6, 7), 3.0), DataOptions(scale="standard"), 0).notes[-1] == "All values are the same, 3."
+    )

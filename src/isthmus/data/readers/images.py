@@ -10,7 +10,7 @@ from isthmus.data.base import Array, Provenance
 from isthmus.data.dataset import Dataset
 from isthmus.data.formats.pictures import ENDINGS, EXTENSIONS, common_format, format_notes, read_header
 from isthmus.data.memory import is_streamed, memorized
-from isthmus.data.readers.known import format_of, is_archive
+from isthmus.data.readers.known import advice_on, format_of, is_archive
 from isthmus.data.readers.pictures import SINGLE
 from isthmus.data.sources.base import Source
 from isthmus.data.sources.image_folder import ImageFolder, Looked, evenly
@@ -36,6 +36,8 @@ PARTS = {
 SETS = {"train": "training", "valid": "validation", "test": "test"}
 WORDS = re.compile(r"[^\W\d_]+")
 """Words of the name of a folder: ``seg`` and ``train`` of seg_train, ``train`` of train2017."""
+MASKS = frozenset({"mask", "masks", "groundtruth", "annotation", "annotations", "segmentation", "segmentations"})
+"""Words of the names of folders of masks."""
 PURPOSES = {"train": "training", "valid": "validation", "test": "testing"}
 
 
@@ -86,6 +88,7 @@ def read_image_tree(tree: Tree, options: DataOptions, name: str, provenance: Pro
     parts, depth = _parts(found)
     labels, label_names = _labels(found, parts, depth, options)
     rows = np.concatenate(list(parts.values()))
+    found.notes += _masks(found, rows)
     looked, pages = _looked(found, rows, options)
     wanted = common_format(looked.headers, options, f"{tree.name!r}")
     found.notes += format_notes(looked.headers, wanted)
@@ -138,17 +141,24 @@ def _pictures(tree: Tree) -> _Found:
     others = {ending: counts[ending] for ending, taken in zip(table.endings, known, strict=True) if not taken}
     others |= {"": about} if about else {}
     if not known.any():
-        held = f"{files_in_words(others)}, but no picture" if others else "no file"
-        names = tree.names(np.arange(min(len(table), LOOKED_AT)))
-        data = next((name for name in names if format_of(name) or is_archive(name)), "")
-        raise BadData(
-            f"{tree.name!r} holds {held}; known are {', '.join(EXTENSIONS)}. Pass a folder or an archive of these"
-            + (f", or one of its files, such as {data!r}." if data else ", or of MNIST-type IDX files.")
-            + (" Archives in a folder are not read together: extract them first." if is_archive(data) else "")
-        )
+        raise BadData(_no_picture(tree, others))
     if others:
         notes.append(f"Left out: {files_in_words(others)} beside the pictures.")
     return _Found(tree, rows, [folder.split("/") if folder else [] for folder in table.folders], notes)
+
+
+def _no_picture(tree: Tree, others: dict[str, int]) -> str:
+    """The message for files of which none is a picture that is read."""
+    held = f"{files_in_words(others)}, but no picture" if others else "no file"
+    names = tree.names(np.arange(min(len(tree), LOOKED_AT)))
+    data = next((name for name in names if format_of(name) or is_archive(name)), "")
+    advice = next(filter(None, map(advice_on, names)), "")
+    return (
+        f"{tree.name!r} holds {held}; known are {', '.join(EXTENSIONS)}. Pass a folder or an archive of these"
+        + (f", or one of its files, such as {data!r}." if data else ", or of MNIST-type IDX files.")
+        + (" Archives in a folder are not read together: extract them first." if is_archive(data) else "")
+        + (f" Each file that is not read: {advice[0].lower()}{advice[1:]}" if advice else "")
+    )
 
 
 def _is_tried(tree: Tree, number: int) -> bool:
@@ -229,6 +239,19 @@ def _sets_of(tops: Sequence[str]) -> dict[str, list[str]]:
     if len(whole) != 1:
         return exact
     return {part: whole[0][part] for part in PARTS if part in whole[0]}
+
+
+def _masks(found: _Found, rows: Array) -> list[str]:
+    """A note if some pictures are probably masks of the others, by the words of their folders."""
+    used = ["/".join(found.folders[number]) for number in found.used(rows)]
+    masks = [folder for folder in used if not MASKS.isdisjoint(WORDS.findall(folder.casefold()))]
+    if not masks or len(masks) == len(used):
+        return []
+    named = _listed([repr(folder) for folder in sorted(masks, key=natural)[:LISTED]])
+    return [
+        f"The pictures in {named} are examples too, though they may be masks; pass the folder of the others to leave "
+        "them out."
+    ]
 
 
 def _labels(

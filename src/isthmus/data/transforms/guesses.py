@@ -1,6 +1,7 @@
 """What was guessed about the layout and the unit of the values, beside what was guessed about a table."""
 
 import numpy as np
+from torch import Tensor
 
 from isthmus.data.dataset import Dataset
 from isthmus.data.sources.arrays import Examples
@@ -10,6 +11,8 @@ from isthmus.data.transforms.axes import CANONICAL, CHANNELS, kind_of
 from isthmus.data.transforms.contract import DataContract
 from isthmus.options import DataOptions
 
+FEWEST = 2
+"""Values that can be called equal."""
 DARK = 8
 """How many times brighter than the brightest value an image could be for that to be worth a note."""
 
@@ -40,6 +43,15 @@ def guesses(
     elif contract.scaling.kind == "auto" and contract.images and source.dtype == np.uint8:
         found.append("Bytes are all 0 or 1, so they are numbers (data.scale=pixels makes them brightness).")
     return tuple(found)
+
+
+def nothing_to_learn(contract: DataContract, x: Tensor, notes: tuple[str, ...], background: str) -> tuple[str, ...]:
+    """A note if all model inputs ``x`` of a training set are equal, as those of white ink before white are."""
+    if x.numel() < FEWEST or not bool(x.min() == x.max()):
+        return ()
+    value = float(contract.scaling.invert(x[:1]).flatten()[0])
+    ink = f"; data.background shows what is transparent before another color than {background}"
+    return (f"All values are the same, {value:g}{ink if any('data.background' in note for note in notes) else ''}.",)
 
 
 def _axes(axes: str, shape: tuple[int, ...]) -> list[str]:
