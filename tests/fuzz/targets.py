@@ -293,7 +293,7 @@ TARGETS: dict[str, Target] = {
         Target("run metrics", "metrics.jsonl", _metrics, _read_run, whole_run),
         Target("run weights", "model.safetensors", _weights, _read_run, whole_run),
         Target("checkpoint record", CHECKPOINT, _sealed, _read_checkpoint, whole_checkpoint),
-        Target("checkpoint tensors", STEP, _checkpoint_tensors, _read_checkpoint, whole_checkpoint, _resealed),
+        Target("checkpoint tensors", STEP, _checkpoint_tensors, _read_checkpoint, whole_checkpoint, after=_resealed),
         Target("npy", "x.npy", makers.npy, _data("x.npy")),
         Target("npz", "x.npz", makers.npz, _data("x.npz")),
         Target("idx", "x-idx3-ubyte", makers.idx, _data("x-idx3-ubyte")),
