@@ -184,3 +184,12 @@ def test_rows_of_a_table_are_sequences_if_the_layout_says_so() -> None:
     run = it.fit("simple", x, epochs=1, options={"data.shape": (4, 3), "data.layout": "NTC"})
     np.testing.assert_array_equal(run.to_tensor(x).numpy(), x.reshape(20, 4, 3).transpose(0, 2, 1).astype(np.float32))
     np.testing.assert_array_equal(run.encode(x), run.encode(x.reshape(20, 4, 3)))
+
+
+def test_a_single_picture_is_called_one() -> None:
+    x = np.random.default_rng(0).random((30, 8, 9, 3))
+    run = it.fit("pca", x, options={"latent.size": 2})
+    for one in (x[4], np.moveaxis(x[4], -1, 0)):
+        with pytest.raises(ShapeError, match=r"one example, of shape \(.*\), not several\. Pass x\[None\]"):
+            run.encode(one)
+        np.testing.assert_allclose(run.encode(one[None]), run.encode(x)[4:5], atol=1e-5)

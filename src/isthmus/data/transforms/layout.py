@@ -133,6 +133,11 @@ def layout_like(source: Source, shape: tuple[int, ...], row: tuple[int, ...] | N
     if row is not None and given == (math.prod(shape),):
         channels_last = "HWC"[: len(row)] if row[-1] in CHANNELS or len(row) == 2 else "CHW"
         return Layout(row, axes or channels_last, shape)
+    whole = (len(source), *given)
+    if any(len(letters) == len(whole) and canonical(letters, whole) == shape for letters in orders):
+        raise ShapeError(
+            f"The data is one example, of shape {whole}, not several. Pass x[None] for a single example x."
+        )
     seen = (1, *given) if kind == "images" and len(given) == 2 else given
     raise ShapeError(
         f"The data has examples of shape {seen}, but the model was trained on examples of shape {tuple(shape)}. "
