@@ -91,7 +91,7 @@ def _windows(source: Source, options: DataOptions, length: int) -> tuple[Windows
         gaps = f" ({breaks.notes[0].rstrip('.')})" if breaks.notes else ""
         raise BadData(
             f"No {length} rows of {where} follow each other (data.window={length}): the longest recording has "
-            f"{longest:,}{gaps}. Set a smaller data.window."
+            f"{longest:,}{gaps}. Pass longer recordings, or train a run with a smaller data.window."
         )
     return found, (*breaks.notes, *_left_out(sections, found))
 

@@ -20,6 +20,7 @@ from isthmus.data.readers.known import format_of
 from isthmus.data.samplers.streams import Stream
 from isthmus.data.sources.arrays import Examples
 from isthmus.data.sources.base import Source, row_bytes
+from isthmus.data.sources.windows import Windows
 from isthmus.data.storage.base import plain_name
 from isthmus.data.storage.remote import is_address
 from isthmus.errors import BadData
@@ -128,7 +129,8 @@ def kind_of_source(data: Any, dataset: Dataset, named: bool) -> str:
         return "named data set"
     if not isinstance(data, str | Path):
         return type(data).__name__
-    located = type(getattr(dataset.train, "located", None) or dataset.train).__name__
+    rows = dataset.train.source if isinstance(dataset.train, Windows) else dataset.train
+    located = type(getattr(rows, "located", None) or rows).__name__
     if not is_address(data) and Path(data).expanduser().is_dir():
         kinds = {"ImageFolder": "folder of images", "Joined": "folder of files"}
         return "Zarr store" if is_zarr(Path(data).expanduser()) else kinds.get(located, "folder of IDX files")
