@@ -152,7 +152,7 @@ def _recordings(
             "them to one array for more."
         )
     sources: list[Source] = []
-    notes: tuple[str, ...] = ()
+    notes = tuple[str, ...]()
     for number, recording in enumerate(data):
         own = _opened(recording, cut(options), 0, None, None, schema, None)
         assert isinstance(own, Dataset)

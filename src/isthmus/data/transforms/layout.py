@@ -167,7 +167,7 @@ def recolored(values: Array, axes: str) -> Array:
     if values.dtype.kind == "f":
         return np.asarray(values @ np.array(LUMA, np.float64) / 2**16).astype(values.dtype)
     weighted = values.astype(np.int64) @ np.array(LUMA) + 2**15
-    return (weighted >> 16).astype(values.dtype)
+    return np.asarray(weighted >> 16).astype(values.dtype)
 
 
 def check_order(dataset: Dataset, order: str) -> None:
