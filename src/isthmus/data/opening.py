@@ -174,7 +174,7 @@ def open_like(
     """
     # chunks of an iterator are read once, and their examples are first
     moved = order != "auto" and not order.startswith("N") and not isinstance(data, Iterator | Stream)
-    layouts = (order, "auto") if moved else ("auto",)
+    layouts: tuple[str, ...] = (order, "auto") if moved else ("auto",)
     if options.window is not None:
         # of windows, the order is that of the recordings; it is known which have the shape of training
         layouts = (order, *(RECORDED[contract.kind] if not isinstance(data, Iterator | Stream) else ()))

@@ -122,6 +122,18 @@ def canonical(axes: str, lengths: Sequence[int]) -> tuple[int, ...]:
     return tuple(known.get(letter, 1) for letter in CANONICAL[kind_of_axes(axes)])
 
 
+def in_axes(values: Array, axes: str) -> Array:
+    """Values with the channels last, or without them if there is one, with their axes in the order of these letters.
+
+    >>> in_axes(np.zeros((9, 50, 4)), "CT").shape, in_axes(np.zeros((9, 28, 28)), "CHW").shape
+    ((9, 4, 50), (9, 1, 28, 28))
+    """
+    if "C" not in axes:
+        return values
+    values = values[..., None] if values.ndim == len(axes) else values
+    return np.moveaxis(values, -1, 1 + axes.index("C"))
+
+
 def told_axes(source: Source, raw: tuple[int, ...], order: str, where: str) -> str:
     """The axes of examples of shape ``raw`` by the option ``data.layout`` or the source; empty if neither states them.
 
