@@ -124,3 +124,11 @@ def test_a_column_that_increases_like_a_time_is_the_time_of_windows(name: str) -
 def test_other_columns_stay_in_x(name: str) -> None:
     values = np.arange(30) % 3 if name == "time" else np.arange(30)
     assert opened(frame(values, 30).rename(columns={"time": name}), 10, index="auto").schema.index is None
+
+
+def test_days_that_repeat_are_in_order_but_show_no_gaps() -> None:
+    days = np.repeat(["2024-01-01", "2024-01-02"], 50)
+    found = breaks_in(days, "day", START)
+    assert not len(found.restarts)
+    assert not len(found.gaps)
+    assert found.notes == ("The index 'day' is often the same in neighboring rows, so gaps in time are not known.",)

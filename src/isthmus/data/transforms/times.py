@@ -48,6 +48,9 @@ def breaks_in(names: Array | None, title: str, starts: Array) -> Breaks:
     if usual < 0:
         steps, usual = -steps, -usual
     back = (steps < 0) & within
+    if usual == 0 and not back.any():
+        why = f"{what} is often the same in neighboring rows, so gaps in time are not known."
+        return NONE._replace(notes=(why,))
     if usual == 0 or back.sum() > RESTARTS * within.sum():
         return NONE._replace(notes=(f"{what} is not in order, so windows are cut in the order of the rows.",))
     return _breaks(steps, usual, back, within & ~back, what)
