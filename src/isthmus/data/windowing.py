@@ -86,14 +86,23 @@ def _windows(source: Source, options: DataOptions, length: int) -> tuple[Windows
     stride = options.stride or length
     found = Windows(rows, sections, length, stride, ("F" if "H" in axes else "T") + axes)
     if not len(found):
-        where = "the array" if source.name == "array" else repr(source.name)
-        longest = int(sections.lengths.max())
-        gaps = f" ({breaks.notes[0].rstrip('.')})" if breaks.notes else ""
-        raise BadData(
-            f"No {length} rows of {where} follow each other (data.window={length}): the longest recording has "
-            f"{longest:,}{gaps}. Pass longer recordings, or train a run with a smaller data.window."
-        )
+        turned = options.layout == "auto" and axes == "C" and rows.shape[0] >= length > len(rows)
+        remedy = "Pass longer recordings, or train a run with a smaller data.window."
+        if turned:
+            remedy = f"Set data.layout=CT if its {rows.shape[0]:,} columns are the time steps."
+        raise _too_short(source, sections, length, breaks, remedy)
     return found, (*breaks.notes, *_left_out(sections, found))
+
+
+def _too_short(source: Source, sections: Sections, length: int, breaks: Breaks, remedy: str) -> BadData:
+    """The error that no recording is long enough for a window."""
+    where = "the array" if source.name == "array" else repr(source.name)
+    longest = int(sections.lengths.max())
+    gaps = f" ({breaks.notes[0].rstrip('.')})" if breaks.notes else ""
+    return BadData(
+        f"No {length} rows of {where} follow each other (data.window={length}): the longest recording has "
+        f"{longest:,}{gaps}. {remedy}"
+    )
 
 
 def _split(known: Recordings, breaks: Breaks) -> Recordings:
