@@ -16,6 +16,7 @@ from isthmus.data.formats.files import check_size
 from isthmus.data.memory import is_streamed
 from isthmus.data.samplers.streams import Stream
 from isthmus.data.sources.arrays import Examples
+from isthmus.data.sources.backward import Backward
 from isthmus.data.sources.base import Source
 from isthmus.data.sources.recordings import Recordings, Sections
 from isthmus.data.sources.unrolled import Unrolled
@@ -81,6 +82,10 @@ def _windows(source: Source, options: DataOptions, length: int) -> tuple[Windows
     rows, axes = rows_of(source, options.layout)
     known = rows.recordings() or Recordings(np.zeros(1, np.int64), [rows.name])
     breaks = breaks_in(rows.names_of(np.arange(len(rows))), rows.row_title, known.starts)
+    if breaks.backward:
+        rows, said = Backward(rows, known.starts), breaks.notes
+        breaks = breaks_in(rows.names_of(np.arange(len(rows))), rows.row_title, known.starts)
+        breaks = breaks._replace(notes=said + breaks.notes)
     recordings = _split(known, breaks)
     sections = Sections.cut(len(rows), recordings, np.union1d(breaks.restarts, breaks.gaps))
     stride = options.stride or length

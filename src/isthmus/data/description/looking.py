@@ -19,6 +19,7 @@ from isthmus.data.opening import Data, open_data
 from isthmus.data.readers.known import format_of
 from isthmus.data.samplers.streams import Stream
 from isthmus.data.sources.arrays import Examples
+from isthmus.data.sources.backward import Backward
 from isthmus.data.sources.base import Source, row_bytes
 from isthmus.data.sources.windows import Windows
 from isthmus.data.storage.base import plain_name
@@ -130,6 +131,7 @@ def kind_of_source(data: Any, dataset: Dataset, named: bool) -> str:
     if not isinstance(data, str | Path):
         return type(data).__name__
     rows = dataset.train.source if isinstance(dataset.train, Windows) else dataset.train
+    rows = rows.source if isinstance(rows, Backward) else rows
     located = type(getattr(rows, "located", None) or rows).__name__
     if not is_address(data) and Path(data).expanduser().is_dir():
         kinds = {"ImageFolder": "folder of images", "Joined": "folder of files"}
