@@ -324,6 +324,13 @@ def test_sequences_frames_and_scenes_are_sketched_and_drawn(
         assert picture.width > 300
 
 
+def test_channels_of_windows_have_the_names_of_the_columns(capsys: Capture) -> None:
+    pd.DataFrame({"speed": RNG.random(99), "load": RNG.random(99)}).to_csv("own.csv", index=False)
+    out = shown(capsys, "own.csv", "--set", "data.window=9")
+    assert [line.split()[0] for line in out.splitlines() if " number " in line] == ["speed", "load"]
+    assert "\n0  speed  " in out
+
+
 def said_by_fit(capsys: Capture, *arguments: str) -> list[str]:
     assert main(["fit", *arguments, "--epochs", "1", "--out", "run"]) == 0
     return capsys.readouterr().err.splitlines()

@@ -50,5 +50,14 @@ class Provenance:
 
 
 def texts(values: Array) -> list[str]:
-    """Names as text; a byte of a file name that is not UTF-8 becomes a replacement character."""
-    return [str(value).encode("utf-8", "replace").decode("utf-8", "replace") for value in np.asarray(values).tolist()]
+    """Names as text; a byte of a file name that is not UTF-8 becomes a replacement character.
+
+    >>> texts(np.array(["2024-05-01T12:30"], "datetime64[ns]"))
+    ['2024-05-01 12:30:00']
+    """
+    names = np.asarray(values)
+    if names.dtype.kind == "M" and np.datetime_data(names.dtype)[0] in ("ns", "ps", "fs", "as"):
+        # lists of dates with nanoseconds are numbers
+        short = names.astype("datetime64[us]")
+        names = short if bool((short == names).all()) else np.char.replace(np.datetime_as_string(names), "T", " ")
+    return [str(value).encode("utf-8", "replace").decode("utf-8", "replace") for value in names.tolist()]

@@ -14,6 +14,7 @@ import numpy as np
 
 from isthmus.data.base import Array
 from isthmus.data.formats.pictures import common_format, image_header, is_picture, read_image
+from isthmus.data.tables.frames import is_table
 from isthmus.errors import BadData, BadOption, one_line
 from isthmus.options import DataOptions
 
@@ -55,6 +56,14 @@ def as_array(value: object, what: str = "The data", options: DataOptions | None 
         return _from_tensor(value)
     if isinstance(value, list | tuple) and value and any(map(is_tensor, value)):
         value = [as_array(item, what) for item in value]
+    if isinstance(value, list | tuple):
+        shapes = {item.shape for item in value if isinstance(item, np.ndarray) or is_tensor(item)}
+        if len(shapes) > 1:
+            few = " and ".join(str(tuple(shape)) for shape in sorted(shapes)[:2])
+            raise BadData(
+                f"{what} of type {type(value).__name__} holds arrays of {len(shapes)} shapes, such as {few}. Pass "
+                "examples of one shape, or set data.window to cut a list of recordings into windows."
+            )
     try:
         array = np.asarray(value)
     except (ValueError, TypeError, RuntimeError) as error:
@@ -156,6 +165,39 @@ def columns(data: Any, window: int | None) -> Any:
     if isinstance(data, tuple) and len(data) == 2:
         return columns(data[0], window), data[1]
     return data[:, None] if (isinstance(data, np.ndarray) or is_tensor(data)) and data.ndim == 1 else data
+
+
+def is_recordings(value: object) -> bool:
+    """Whether an object is a list of recordings: tables, arrays of several axes, or traces of different lengths."""
+    if not isinstance(value, list) or not value:
+        return False
+    if all(map(is_table, value)):
+        return True
+    arrays = [item for item in value if isinstance(item, np.ndarray) or is_tensor(item)]
+    axes = {item.ndim for item in arrays}
+    if len(arrays) < len(value) or len(axes) > 1:
+        return False
+    # traces of one length may be the rows of one recording
+    return min(axes) > 1 or (axes == {1} and len({len(item) for item in arrays}) > 1)
+
+
+def time_first(recordings: list[Any], layout: str) -> list[Array]:
+    """Recordings as arrays of one type with time first, from the axes that the option ``data.layout`` says.
+
+    Raises:
+        BadData: letters that do not fit.
+    """
+    arrays = [as_array(item) for item in recordings]
+    arrays = [array[:, None] if array.ndim == 1 else array for array in arrays]
+    order = layout.replace("N", "") if layout != "auto" else ""
+    axis = next((order.index(letter) for letter in "TF" if letter in order), 0)
+    if order and len(order) != arrays[0].ndim and not (order == "T" and arrays[0].shape[1:] == (1,)):
+        raise BadData(
+            f"A recording has shape {arrays[0].shape}, but data.layout={layout} says {order} of each. Set one letter "
+            "per axis, such as TC."
+        )
+    kind = np.result_type(*arrays)
+    return [np.moveaxis(array, axis, 0).astype(kind, copy=False) for array in arrays]
 
 
 def is_sparse(value: object) -> bool:

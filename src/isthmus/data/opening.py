@@ -10,11 +10,11 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isthmus.data.base import Provenance
+from isthmus.data.base import Provenance, texts
 from isthmus.data.catalogue.table import is_named, load_dataset
 from isthmus.data.dataset import Dataset
 from isthmus.data.formats.files import check_size
-from isthmus.data.memory import held, is_streamed, memory_limit
+from isthmus.data.memory import held, is_streamed, memorized, memory_limit
 from isthmus.data.objects import (
     Chunks,
     Pair,
@@ -26,26 +26,29 @@ from isthmus.data.objects import (
     is_listed,
     is_loader,
     is_pair,
+    is_recordings,
     is_records,
     is_sparse,
     loaded_in_order,
     rows_of_pictures,
+    time_first,
 )
-from isthmus.data.readers.datasets import dataset_of_frame, dataset_of_splits, shaped_like
+from isthmus.data.readers.datasets import dataset_of_frame, dataset_of_splits, named_labels, shaped_like
 from isthmus.data.readers.paths import read_path
 from isthmus.data.readers.stores import dataset_of_arrays
 from isthmus.data.samplers.streams import Stream, in_order
 from isthmus.data.sources.arrays import Examples
 from isthmus.data.sources.base import Source, row_bytes
 from isthmus.data.sources.items import Items
+from isthmus.data.sources.joined import Joined
 from isthmus.data.storage.remote import is_address
 from isthmus.data.tables.frames import is_table, to_frame
 from isthmus.data.tables.reading import check_extra
 from isthmus.data.tables.schema import Schema
-from isthmus.data.transforms.axes import examples_first
+from isthmus.data.transforms.axes import Kind, examples_first
 from isthmus.data.transforms.contract import DataContract
 from isthmus.data.windowing import cut, windowed
-from isthmus.errors import BadData, IsthmusError
+from isthmus.errors import BadData, IsthmusError, ShapeError
 from isthmus.options import DataOptions, TrainingOptions
 
 if TYPE_CHECKING:
@@ -54,6 +57,13 @@ if TYPE_CHECKING:
 Data = Any
 """Examples in any form that :func:`open_data` takes."""
 IN_MEMORY = Provenance("array")
+RECORDED: dict[Kind, tuple[str, ...]] = {
+    "table": (),
+    "sequences": ("TC", "CT", "NTC", "NCT"),
+    "images": (),
+    "frames": ("NHW", "NHWC", "NCHW", "NFHW", "NFHWC", "NFCHW"),
+}
+"""Orders of the axes of recordings that are tried for new windows, by the kind of windows."""
 
 
 def open_data(
@@ -82,7 +92,10 @@ def open_data(
     Raises:
         BadData: data that cannot be read or used; the message says why.
     """
-    opened = _opened(columns(data, options.window), cut(options), seed, labels, targets, schema, training)
+    if options.window is not None and is_recordings(data):
+        opened, options = _recordings(data, options, labels, targets, schema)
+    else:
+        opened = _opened(columns(data, options.window), cut(options), seed, labels, targets, schema, training)
     return windowed(opened, options)
 
 
@@ -122,6 +135,36 @@ def _opened(
     return _with(opened, opened.train, labels, targets, options.layout)
 
 
+def _recordings(
+    data: list[Any], options: DataOptions, labels: object, targets: object, schema: Schema | None
+) -> tuple[Dataset | Stream, DataOptions]:
+    """The rows of a list of recordings in memory, and the options with what their axes mean.
+
+    Raises:
+        BadData: recordings of different columns, or labels of rows instead of recordings.
+    """
+    if not is_table(data[0]):
+        data = time_first(data, options.layout)
+        options = options.model_copy(update={"layout": "NHW" if data[0].ndim == 3 else "auto"})
+    known = as_array([] if labels is None else labels, "The labels")
+    if targets is not None or (labels is not None and known.shape != (len(data),)):
+        raise BadData(
+            f"A list of {len(data)} recordings takes one label per recording (labels=...), and no targets. Join "
+            "them to one array for more."
+        )
+    sources: list[Source] = []
+    notes = tuple[str, ...]()
+    for number, recording in enumerate(data):
+        own = _opened(recording, cut(options), 0, None, None, schema, None)
+        assert isinstance(own, Dataset)
+        schema, notes = schema or own.schema, tuple(dict.fromkeys(notes + own.notes))
+        rows = named_labels(own)
+        assert isinstance(rows, Examples)
+        sources.append(replace(rows, name=f"recording {number}"))
+    joined = Joined("array", sources, [str(number) for number in range(len(data))], texts(known))
+    return Dataset("array", memorized(joined), schema=schema, notes=notes), options
+
+
 def open_like(
     data: Data, options: DataOptions, contract: DataContract, *, seed: int = 0, order: str = "auto"
 ) -> Dataset | Stream:
@@ -132,9 +175,12 @@ def open_like(
     """
     # chunks of an iterator are read once, and their examples are first
     moved = order != "auto" and not order.startswith("N") and not isinstance(data, Iterator | Stream)
-    refused: IsthmusError | None = None
-    # of windows, the order is that of the recordings
-    for layout in (order,) if options.window is not None else (order, "auto") if moved else ("auto",):
+    layouts: tuple[str, ...] = (order, "auto") if moved else ("auto",)
+    if options.window is not None:
+        # of windows, the order is that of the recordings; it is known which have the shape of training
+        layouts = (order, *(RECORDED[contract.kind] if not isinstance(data, Iterator | Stream) else ()))
+    refused: list[IsthmusError] = []
+    for layout in layouts:
         try:
             own = options.model_copy(update={"layout": layout})
             opened = open_data(data, own, seed=seed, schema=contract.schema)
@@ -142,9 +188,9 @@ def open_like(
                 contract.layout_for(opened.train)
             return opened
         except IsthmusError as error:
-            refused = refused or error
-    assert refused is not None
-    raise refused
+            refused.append(error)
+    # another shape says more than an order of axes that is not known
+    raise next((error for error in refused if isinstance(error, ShapeError)), refused[0])
 
 
 def _path(data: str | Path, options: DataOptions, schema: Schema | None, seed: int) -> Dataset:

@@ -16,6 +16,7 @@ from isthmus.data.formats.files import check_size
 from isthmus.data.memory import is_streamed
 from isthmus.data.samplers.streams import Stream
 from isthmus.data.sources.arrays import Examples
+from isthmus.data.sources.backward import Backward
 from isthmus.data.sources.base import Source
 from isthmus.data.sources.recordings import Recordings, Sections
 from isthmus.data.sources.unrolled import Unrolled
@@ -81,19 +82,32 @@ def _windows(source: Source, options: DataOptions, length: int) -> tuple[Windows
     rows, axes = rows_of(source, options.layout)
     known = rows.recordings() or Recordings(np.zeros(1, np.int64), [rows.name])
     breaks = breaks_in(rows.names_of(np.arange(len(rows))), rows.row_title, known.starts)
+    if breaks.backward:
+        rows, said = Backward(rows, known.starts), breaks.notes
+        breaks = breaks_in(rows.names_of(np.arange(len(rows))), rows.row_title, known.starts)
+        breaks = breaks._replace(notes=said + breaks.notes)
     recordings = _split(known, breaks)
     sections = Sections.cut(len(rows), recordings, np.union1d(breaks.restarts, breaks.gaps))
     stride = options.stride or length
     found = Windows(rows, sections, length, stride, ("F" if "H" in axes else "T") + axes)
     if not len(found):
-        where = "the array" if source.name == "array" else repr(source.name)
-        longest = int(sections.lengths.max())
-        gaps = f" ({breaks.notes[0].rstrip('.')})" if breaks.notes else ""
-        raise BadData(
-            f"No {length} rows of {where} follow each other (data.window={length}): the longest recording has "
-            f"{longest:,}{gaps}. Set a smaller data.window."
-        )
+        turned = options.layout == "auto" and axes == "C" and rows.shape[0] >= length > len(rows)
+        remedy = "Pass longer recordings, or train a run with a smaller data.window."
+        if turned:
+            remedy = f"Set data.layout=CT if its {rows.shape[0]:,} columns are the time steps."
+        raise _too_short(source, sections, length, breaks, remedy)
     return found, (*breaks.notes, *_left_out(sections, found))
+
+
+def _too_short(source: Source, sections: Sections, length: int, breaks: Breaks, remedy: str) -> BadData:
+    """The error that no recording is long enough for a window."""
+    where = "the array" if source.name == "array" else repr(source.name)
+    longest = int(sections.lengths.max())
+    gaps = f" ({breaks.notes[0].rstrip('.')})" if breaks.notes else ""
+    return BadData(
+        f"No {length} rows of {where} follow each other (data.window={length}): the longest recording has "
+        f"{longest:,}{gaps}. {remedy}"
+    )
 
 
 def _split(known: Recordings, breaks: Breaks) -> Recordings:

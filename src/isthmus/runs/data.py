@@ -18,6 +18,7 @@ from isthmus.data.samplers.stored import LazyTensor, StoredTensor
 from isthmus.data.samplers.streams import Stream
 from isthmus.data.sources.base import Source
 from isthmus.data.sources.joined import Joined
+from isthmus.data.sources.windows import Windows
 from isthmus.data.transforms.bad_examples import BadExamples
 from isthmus.data.transforms.binary import check_unit, draw_bernoulli
 from isthmus.data.transforms.fitting import ROUNDING
@@ -87,6 +88,7 @@ class Inputs:
         row_title: what the names are, such as ``file``.
         name: name of the data set.
         given: what the encoder sees, if the examples are pairs of input and target; of the shape of ``x``.
+        axes: letters of the axes of a raw example, such as ``CHW``; empty if results have others.
     """
 
     x: Tensor | LazyTensor
@@ -96,6 +98,7 @@ class Inputs:
     row_title: str = ""
     name: str = "array"
     given: Tensor | None = None
+    axes: str = ""
 
 
 def inputs_for(run: Run, data: NewData, use: Use = "target") -> Inputs:
@@ -150,7 +153,15 @@ def _inputs(run: Run, dataset: Dataset, source: Source, use: Use) -> Inputs:
     encoded, label_names = ({}, ()) if labels is None else encode_labels({"train": labels}, repr(source.name))
     names = source.names_of(rows)
     own = dataset.label_names or label_names
-    return Inputs(x, encoded.get("train"), own, names, source.row_title, dataset.name, given)
+    return Inputs(x, encoded.get("train"), own, names, source.row_title, dataset.name, given, _axes(run, source))
+
+
+def _axes(run: Run, source: Source) -> str:
+    """The axes that results like the examples of a source have; empty if they differ from those of the examples."""
+    layout = run.contract.layout_for(source)
+    # a recording of single numbers has no axis of channels, but its rows have
+    single = isinstance(source, Windows) and layout.axes == "TC" and source.shape[-1] == 1
+    return "" if layout.recolor or layout.row or single else layout.axes
 
 
 def _view(run: Run, source: Source, use: Use) -> StoredTensor:

@@ -1,7 +1,7 @@
 """Inference with a trained run: codes, reconstructions, denoised examples, scores, samples and interpolations.
 
-Data is an array, the name of a data set or a path; results are like the data: images with channels last, tables in
-their original units. The methods of :class:`~isthmus.runs.run.Run` return them as arrays, and
+Data is an array, the name of a data set or a path; results are like the data: images with their channels where they
+were, tables in their original units. The methods of :class:`~isthmus.runs.run.Run` return them as arrays, and
 the command writes them into files.
 """
 
@@ -20,6 +20,7 @@ from isthmus.data.base import Array, texts
 from isthmus.data.prepared import PreparedData
 from isthmus.data.samplers.stored import StoredTensor
 from isthmus.data.tables.schema import Schema
+from isthmus.data.transforms.axes import in_axes
 from isthmus.errors import BadOption, IncompatibleParts, ShapeError, check_range
 from isthmus.metrics.denoising import is_denoising
 from isthmus.metrics.evaluation import evaluate as evaluate_model
@@ -122,7 +123,9 @@ def reconstruct(run: Run, data: NewData, *, sample: bool = False) -> Results:
     """The reconstructions of all examples of ``data``."""
     inputs = inputs_for(run, data, "input")
     decoded = partial(run.model.reconstruct, sample=sample)
-    return Results(inputs, lambda x: run.to_array(decoded(x)), run.contract.schema, run.model.like.device)
+    return Results(
+        inputs, lambda x: in_axes(run.to_array(decoded(x)), inputs.axes), run.contract.schema, run.model.like.device
+    )
 
 
 def denoise(run: Run, data: NewData, *, corrupt: bool = False) -> Results:
@@ -144,7 +147,7 @@ def denoise(run: Run, data: NewData, *, corrupt: bool = False) -> Results:
         with inference(run.model):
             if corrupt:
                 chunk = run.model.corruption(chunk.to(run.model.like.device, run.model.like.dtype), 1.0).x
-            return run.to_array(run.model.reconstruct(chunk))
+            return in_axes(run.to_array(run.model.reconstruct(chunk)), inputs.axes)
 
     return Results(inputs, restored, run.contract.schema, run.model.like.device)
 

@@ -96,3 +96,14 @@ def test_a_split_keeps_the_frames_of_a_file_together(tmp_path: Path) -> None:
     ]
     assert sum(map(len, files)) == 6
     assert set.union(*files) == set(range(6))
+
+
+@pytest.mark.parametrize("memory", ["whole", "stream"])
+def test_windows_of_a_folder_are_cut_from_the_pages_of_each_file(tmp_path: Path, memory: str) -> None:
+    dataset = opened(clips(tmp_path / "x"), window=2, stride=1, memory=memory)
+    # never the first pages of several files
+    assert dataset.train.read(0, 3).values[:, :, 0, 0].tolist() == [[10, 20], [20, 30], [40, 50]]
+    assert names_of(dataset.train) == ["a/clip.gif#0", "a/clip.gif#1", "b/scan.tif#0"]
+    assert [note for note in dataset.notes if "All pages of each file" in note]
+    first = opened(tmp_path / "x", window=3, pages="first")
+    assert first.train.read(0, 1).values[:, :, 0, 0].tolist() == [[40, 60, 70]]

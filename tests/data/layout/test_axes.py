@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from sklearn.datasets import load_digits
 
 import isthmus as it
 from isthmus.data.preparing import prepare
@@ -111,6 +112,11 @@ FOUND: dict[str, tuple[Array, str, tuple[int, ...], str]] = {
         (4, 50),
         "",
     ),
+    "many sensors": (R.normal(size=(20, 40, 17)) + 100 * np.arange(17), "TC", (17, 40), "sequences of 17 channels"),
+    "many sensors first": (R.normal(size=(20, 17, 18)) + 99 * np.arange(17)[:, None], "CT", (17, 18), "(N, C, T)"),
+    "as many sensors as steps": (R.normal(size=(20, 4, 4)) + UNITS, "TC", (4, 4), "sequences of 4 channels"),
+    "a field with a gradient": (R.random((20, 40, 17)) + np.arange(17), "HW", (1, 40, 17), "gray images"),
+    "small digits": (load_digits().images[:200], "HW", (1, 8, 8), "gray images"),
     "one sensor": (R.normal(size=(20, 50, 1)), "TC", (1, 50), "sequences of 1 channel"),
     "color": (R.random((20, 8, 9, 3)), "HWC", (3, 8, 9), "channels last, as that axis has length 3"),
     "color first": (R.random((20, 3, 8, 9)), "CHW", (3, 8, 9), "channels first, as that axis has length 3"),

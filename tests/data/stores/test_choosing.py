@@ -124,14 +124,30 @@ def test_an_array_of_objects_beside_the_examples_is_left_out(tmp_path: Path):
 
 def test_examples_along_the_last_axis_are_taken_when_the_layout_says_so(tmp_path: Path):
     turned = np.moveaxis(IMAGES, 0, -1)
-    with pytest.raises(BadData, match=r"'y' in .* last axis of 'X' \(5, 7, 6\).* Set data.layout, such as HWN"):
-        opened({"X": turned, "y": DIGITS[:, None]}, tmp_path)
+    table = {"X": X.T, "y": DIGITS[:, None]}
+    with pytest.raises(BadData, match=r"'y' in .* last axis of 'X' \(4, 6\).* Set data.layout, such as DN"):
+        opened(table, tmp_path)
+    np.testing.assert_array_equal(opened(table, tmp_path, layout="DN").train.x, X)
     for where in (None, tmp_path):
         dataset = opened({"X": turned, "y": DIGITS[:, None]}, where, layout="HWN")
         np.testing.assert_array_equal(dataset.train.x, IMAGES)
         np.testing.assert_array_equal(dataset.train.labels, DIGITS)
     with pytest.raises(BadData, match="cannot be streamed"):
         opened({"X": turned}, tmp_path, layout="HWN", memory="stream")
+
+
+@pytest.mark.parametrize("labels", [None, "y", "kinds"])
+def test_pictures_with_labels_for_their_last_axis_lie_along_it(tmp_path: Path, labels: str | None):
+    turned, name = np.moveaxis(IMAGES, 0, -1), labels or "y"
+    for where in (None, tmp_path):
+        dataset = opened({"X": turned, name: DIGITS[None]}, where, labels=labels)
+        np.testing.assert_array_equal(dataset.train.x, IMAGES)
+        np.testing.assert_array_equal(dataset.train.labels, DIGITS)
+        assert any("so the examples lie along it (data.layout=HWN" in note for note in dataset.notes)
+    both = {"x_train": turned, "y_train": DIGITS, "x_test": turned[..., :4], "y_test": DIGITS[:4]}
+    np.testing.assert_array_equal(opened(both).test.x, IMAGES[:4])
+    with pytest.raises(BadData, match="cannot be streamed"):
+        opened({"X": turned, name: DIGITS}, tmp_path, labels=labels, memory="stream")
 
 
 def test_arrays_of_an_archive_that_is_not_compressed_are_streamed(tmp_path: Path):

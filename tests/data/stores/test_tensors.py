@@ -199,3 +199,18 @@ def test_every_cut_is_refused(tmp_path: Path):
             (tmp_path / f"a{ending}").write_bytes(data[:length])
             with pytest.raises(BadData, match=r"a\.(safetensors|pt)"):
                 open_data(tmp_path / f"a{ending}", PLAIN)
+
+
+def test_a_pair_of_tensors_is_examples_and_labels_or_targets(tmp_path: Path):
+    x, y = torch.from_numpy(X), torch.from_numpy(DIGITS)
+    torch.save((x, y), tmp_path / "a.pt")
+    dataset = open_data(tmp_path / "a.pt", PLAIN)
+    np.testing.assert_array_equal(dataset.train.read(0, 23).values, X)
+    np.testing.assert_array_equal(dataset.train.labels_of(np.arange(23)), DIGITS)
+    torch.save((x, x + 1), tmp_path / "b.pt")
+    np.testing.assert_array_equal(open_data(tmp_path / "b.pt", PLAIN).train.inputs().read(0, 23).values, X)
+    # of other lengths they are two tensors
+    torch.save((x, y[:5]), tmp_path / "c.pt")
+    dataset = open_data(tmp_path / "c.pt", PLAIN)
+    assert dataset.train.labels_of(np.arange(23)) is None
+    assert "Not used: '1'." in dataset.notes

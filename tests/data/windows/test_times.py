@@ -74,9 +74,15 @@ def test_a_calendar_without_weekends_is_irregular_but_whole() -> None:
 def test_newest_first_is_time_backward() -> None:
     times = np.arange(60.0)[::-1].copy()
     times[30:] -= 5
-    made = opened(frame(times, 60), 10)
-    assert made.train.starts(np.arange(6)).tolist() == [0, 10, 20, 30, 40, 50]
+    newest = frame(times, 60)
+    made, forward = opened(newest, 10), opened(newest[::-1], 10)
+    np.testing.assert_array_equal(made.train.read(0, 6).values, forward.train.read(0, 6).values)
+    assert made.train.names_of(np.arange(6)).tolist() == [-5, 5, 15, 30, 40, 50]
     assert any("1 gap" in note for note in made.notes)
+    assert any("begins with the newest" in note for note in made.notes)
+    assert made.train.locate(0).row == 59
+    kept = open_data(newest, DataOptions(window=10, index="none"))
+    assert kept.train.read(0, 1).values[0, :, 0].tolist() == times[:10].tolist()
 
 
 def test_numbers_in_no_order_are_no_time() -> None:
@@ -124,3 +130,27 @@ def test_a_column_that_increases_like_a_time_is_the_time_of_windows(name: str) -
 def test_other_columns_stay_in_x(name: str) -> None:
     values = np.arange(30) % 3 if name == "time" else np.arange(30)
     assert opened(frame(values, 30).rename(columns={"time": name}), 10, index="auto").schema.index is None
+
+
+def test_days_that_repeat_are_in_order_but_show_no_gaps() -> None:
+    days = np.repeat(["2024-01-01", "2024-01-02"], 50)
+    found = breaks_in(days, "day", START)
+    assert not len(found.restarts)
+    assert not len(found.gaps)
+    assert found.notes == ("The index 'day' is often the same in neighboring rows, so gaps in time are not known.",)
+
+
+@pytest.mark.parametrize("memory", ["whole", "stream"])
+def test_each_recording_that_begins_with_the_newest_is_turned(memory: str, tmp_path: Path) -> None:
+    for number in range(2):
+        table = frame(pd.date_range("2024-01-01", periods=20, freq="h"), 20)
+        table["kind"] = np.repeat([0, 1], 10)
+        table["a"] += 100 * number
+        table[::-1].to_parquet(tmp_path / f"{number}.parquet", index=False)
+    made = opened(tmp_path, 10, memory=memory, labels="kind")
+    assert made.train.read(0, 4).values[:, :2, 0].tolist() == [[0, 1.5], [15, 16.5], [100, 101.5], [115, 116.5]]
+    assert made.train.labels_of(np.arange(4)).tolist() == [0, 1, 0, 1]
+    assert [str(name)[:22] for name in made.train.names_of(np.array([0, 3]))] == [
+        "0.parquet:2024-01-01 0",
+        "1.parquet:2024-01-01 1",
+    ]

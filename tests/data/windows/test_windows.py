@@ -197,7 +197,8 @@ def test_an_array_of_three_axes_says_what_it_is_first() -> None:
 @pytest.mark.parametrize(
     ("data", "options", "match"),
     [
-        (RAMP, {"length": 101}, r"No 101 rows of the array follow each other .* the longest recording has 100\."),
+        (RAMP, {"length": 101}, r"No 101 rows of the array follow each other .* has 100\. Pass longer recordings"),
+        (np.zeros((3, 101)), {"length": 101}, r"has 3\. Set data.layout=CT if its 101 columns are the time steps\."),
         (Stream([RAMP], population=9), {}, "a stream does not say where they start"),
         (SEQUENCES, {"layout": "NTHWC"}, r"shape \(3, 20, 2\), but data\.layout=NTHWC has 5 letters"),
         (RAMP, {"layout": "HW"}, r"data\.layout=HW names no axis of time"),

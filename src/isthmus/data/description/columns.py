@@ -1,6 +1,7 @@
 """The columns of a table as plain data: what each one is, its range or its categories, and its missing values."""
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,14 @@ def describe_columns(values: Array, schema: Schema | None) -> list[Column]:
     special = (("label", schema.labels), ("row name", schema.index))
     found += [{"name": name, "kind": kind} for kind, name in special if name is not None]
     return found + [{"name": name, "kind": "left out", "why": why} for name, why in schema.left_out]
+
+
+def describe_channels(values: Array, names: Sequence[str]) -> list[Column]:
+    """One entry per channel as :func:`describe_columns`, called by the columns of a recording if there are as many."""
+    found = describe_columns(values, None)
+    if len(names) != len(found):
+        return found
+    return [column | {"name": name} for column, name in zip(found, names, strict=True)]
 
 
 def _statistics(values: Array) -> dict[str, Array]:

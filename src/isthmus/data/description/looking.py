@@ -19,6 +19,7 @@ from isthmus.data.opening import Data, open_data
 from isthmus.data.readers.known import format_of
 from isthmus.data.samplers.streams import Stream
 from isthmus.data.sources.arrays import Examples
+from isthmus.data.sources.backward import Backward
 from isthmus.data.sources.base import Source, row_bytes
 from isthmus.data.sources.unrolled import Unrolled
 from isthmus.data.sources.windows import Windows
@@ -131,7 +132,7 @@ def kind_of_source(data: Any, dataset: Dataset, named: bool) -> str:
     if not isinstance(data, str | Path):
         return type(data).__name__
     source = dataset.train
-    while isinstance(source, Windows | Unrolled):
+    while isinstance(source, Windows | Unrolled | Backward):
         source = source.source
     located = type(getattr(source, "located", None) or source).__name__
     if not is_address(data) and Path(data).expanduser().is_dir():

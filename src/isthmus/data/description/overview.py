@@ -10,7 +10,7 @@ import numpy as np
 from isthmus.data.base import Array
 from isthmus.data.catalogue.table import is_named
 from isthmus.data.dataset import Dataset
-from isthmus.data.description.columns import describe_columns, first_rows
+from isthmus.data.description.columns import Column, describe_channels, describe_columns, first_rows
 from isthmus.data.description.looking import Sample, kind_of_source, looked_at, open_briefly
 from isthmus.data.description.unusable import unusable_columns
 from isthmus.data.description.words import class_names, contract_words, layout_words
@@ -194,10 +194,7 @@ def _content(view: _View, data: Data, unusable: Mapping[str, str]) -> dict[str, 
         "guessed": list(guesses(view.contract, dataset, options, _range(view.cells("train"))["max"])),
     }
     if unit_axis(layout.shape) is not None:
-        table, schema = _table(view), dataset.schema
-        # the channels of windows are the columns of their recording
-        known = schema if schema is not None and schema.width == table.shape[1] else None
-        columns = [c for c in describe_columns(table, known) if c["name"] not in unusable]
+        columns = [column for column in _columns(view) if column["name"] not in unusable]
         content["columns"] = columns + [{"name": n, "kind": "unusable", "why": why} for n, why in unusable.items()]
     if layout.kind == "table":
         content["first_rows"] = first_rows(_table(view), dataset.schema, FIRST_ROWS)
@@ -208,6 +205,14 @@ def _table(view: _View) -> Array:
     """The values of the examples that were looked at as a table: its columns, or the channels of others."""
     table: Array = by_unit(view.layout.tensor(view.cells("train"))).numpy()
     return table
+
+
+def _columns(view: _View) -> list[Column]:
+    """The columns of a table, or the channels of others with the names of the columns that they are, if any."""
+    schema = view.dataset.schema
+    if schema is None or view.layout.kind == "table":
+        return describe_columns(_table(view), schema)
+    return describe_channels(_table(view), schema.features)
 
 
 def _range(values: Array) -> dict[str, float | None]:

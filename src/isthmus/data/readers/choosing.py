@@ -49,6 +49,7 @@ class Choice:
         y: labels or targets, by split.
         named: whether ``y`` was named by an option, so that it must be usable.
         paired: whether ``x`` and ``y`` have names of inputs and their targets, such as ``noisy`` and ``clean``.
+        last: whether the examples lie along the last axis of ``x``, as is usual in MATLAB.
         notes: what was chosen, one sentence each.
     """
 
@@ -56,6 +57,7 @@ class Choice:
     y: Splits
     named: bool
     paired: bool
+    last: bool
     notes: tuple[str, ...]
 
 
@@ -85,13 +87,13 @@ def choose(
     else:
         x, targets = _examples({key: info for key, info in arrays.items() if key != named}, where, left_out)
     y = targets or _labels(arrays, x, options.layout)
-    if options.layout == "auto" and named is None and not y:
-        _check_order(arrays, x["train"], where)
+    moved = () if options.layout != "auto" or y else _last_axis(arrays, x["train"], named, where, options)
+    y = y or (_labels(arrays, x, "last") if moved else {})
     if options.key is None:
         _check_lengths(arrays, x, y, where)
     if named is not None:
         y = {"train": named} | {split: key for split, key in y.items() if split != "train"}
-    return Choice(x, y, named is not None, bool(targets), tuple(_notes(arrays, options, x, y)))
+    return Choice(x, y, named is not None, bool(targets), bool(moved), (*_notes(arrays, options, x, y), *moved))
 
 
 def find(
@@ -214,21 +216,29 @@ def _examples(arrays: Mapping[str, Shaped], where: str, left_out: Mapping[str, s
     raise BadData(f"{where} holds {listed(arrays)}, but an array of numbers with one row per example is required.")
 
 
-def _check_order(arrays: Mapping[str, Shaped], x: str, where: str) -> None:
-    """Refuse examples whose labels say that they lie along the last axis, as is usual in MATLAB.
+def _last_axis(
+    arrays: Mapping[str, Shaped], x: str, named: str | None, where: str, options: DataOptions
+) -> tuple[str, ...]:
+    """A note if the labels say that the examples lie along the last axis, as is usual in MATLAB.
 
     Raises:
-        BadData: the labels have the length of the last axis, not of the first.
+        BadData: they do so in a table, whose columns may have names, or before windows are cut.
     """
     shape = arrays[x].shape
     for key, info in arrays.items():
         count = max(info.shape, default=0)
-        if role(key)[1] == "y" and np.prod(info.shape) == count == shape[-1] != shape[0]:
-            letters = {2: "DN", 3: "HWN", 4: "HWCN"}.get(len(shape), "...N")
+        labels = key == named if named is not None else role(key)[1] == "y"
+        if key == x or not labels or not np.prod(info.shape) == count == shape[-1] != shape[0]:
+            continue
+        letters = {2: "DN", 3: "HWN", 4: "HWCN"}.get(len(shape), "FHWCN")
+        what = f"one label for each entry of the last axis of {short(x)!r} {_shape(arrays[x])}"
+        if len(shape) < 3 or options.window is not None:
             raise BadData(
-                f"{short(key)!r} in {where} has one label for each entry of the last axis of {short(x)!r} "
-                f"{_shape(arrays[x])}, so the examples are not along the first. Set data.layout, such as {letters}."
+                f"{short(key)!r} in {where} has {what}, so the examples are not along the first. Set data.layout, such "
+                f"as {letters}."
             )
+        return (f"{short(key)!r} has {what}, so the examples lie along it (data.layout={letters} says so too).",)
+    return ()
 
 
 def _check_lengths(arrays: Mapping[str, Shaped], x: Splits, y: Splits, where: str) -> None:
@@ -252,7 +262,8 @@ def _labels(arrays: Mapping[str, Shaped], x: Splits, layout: str) -> Splits:
     roles = {key: role(key) for key in arrays if key not in x.values()}
     for split, examples in x.items():
         shape = arrays[examples].shape
-        count = shape[layout.index("N") if "N" in layout and len(layout) == len(shape) else 0] if shape else 0
+        axis = -1 if layout == "last" else layout.index("N") if "N" in layout and len(layout) == len(shape) else 0
+        count = shape[axis] if shape else 0
         fits = [key for key, (_, part) in roles.items() if part == "y" and is_aligned(arrays[key], count)]
         fits = [key for key in fits if roles[key][0] in (split, "")]
         for better in (

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from isthmus.data.base import Array, Provenance
 from isthmus.data.dataset import Dataset
 from isthmus.data.sources.arrays import Examples
+from isthmus.data.sources.base import Source
 from isthmus.data.sources.parquet import row_title
 from isthmus.data.storage.base import File
 from isthmus.data.tables.names import column_names, quote_names
@@ -78,6 +80,14 @@ def dataset_of_splits(
         label_names=label_names,
         provenance=provenance,
     )
+
+
+def named_labels(dataset: Dataset) -> Source:
+    """The rows of a file with their labels as they are in it, as other files may number them otherwise."""
+    source = dataset.train
+    if not isinstance(source, Examples) or source.labels is None or not dataset.label_names:
+        return source
+    return replace(source, labels=np.array(dataset.label_names)[source.labels])
 
 
 def dataset_of_frame(

@@ -325,25 +325,36 @@ def _looked(found: _Found, rows: Array, options: DataOptions) -> tuple[Looked, A
     """
     tree, pages = found.tree, None
     if options.pages == "all":
-        table = tree.table()
-        several = np.array([ending not in ONE_PAGE for ending in table.endings], bool)[table.ending_of[rows]]
-        looked = Looked(tree, rows[several], whole=True)
-        pages = np.ones(len(rows), np.int64)
-        pages[several] = looked.pages
-        rest = rows[~several]
-        more = Looked(tree, rest[evenly(len(rest), LOOKED_AT)])
-        looked.headers += more.headers
-        looked.faults += more.faults
+        looked, pages = _with_all_pages(tree, rows)
     else:
         looked = Looked(tree, rows[evenly(len(rows), LOOKED_AT)], stacked=options.pages == "channels")
+    if options.pages == "auto" and bool((looked.pages > 1).any()):
+        if options.window is None:
+            found.notes.append(
+                "Of files with several pages the first page is taken (data.pages=all takes all as pictures, "
+                "data.pages=channels as channels)."
+            )
+        else:
+            # the first pages of several files do not follow each other in time
+            looked, pages = _with_all_pages(tree, rows)
+            found.notes.append("All pages of each file are taken, as frames (data.pages=first takes the first).")
     if not looked.headers:
         raise BadData(
             f"None of the pictures tried in {tree.name!r} can be read; the first: {one_line(looked.faults[0])}. "
             "Check the files."
         )
-    if options.pages == "auto" and bool((looked.pages > 1).any()):
-        found.notes.append(
-            "Of files with several pages the first page is taken (data.pages=all takes all as pictures, "
-            "data.pages=channels as channels)."
-        )
+    return looked, pages
+
+
+def _with_all_pages(tree: Tree, rows: Array) -> tuple[Looked, Array]:
+    """The headers of all pages of pictures that may have several, and of some others; and the number of pages."""
+    table = tree.table()
+    several = np.array([ending not in ONE_PAGE for ending in table.endings], bool)[table.ending_of[rows]]
+    looked = Looked(tree, rows[several], whole=True)
+    pages = np.ones(len(rows), np.int64)
+    pages[several] = looked.pages
+    rest = rows[~several]
+    more = Looked(tree, rest[evenly(len(rest), LOOKED_AT)])
+    looked.headers += more.headers
+    looked.faults += more.faults
     return looked, pages

@@ -12,9 +12,9 @@ from isthmus.data.dataset import Dataset
 from isthmus.data.formats.pictures import EXTENSIONS
 from isthmus.data.formats.video import ENDINGS as VIDEO_ENDINGS
 from isthmus.data.memory import is_streamed, memorized
+from isthmus.data.readers.datasets import named_labels
 from isthmus.data.readers.format import refuse_labels
 from isthmus.data.readers.known import format_of
-from isthmus.data.sources.arrays import Examples
 from isthmus.data.sources.base import Source
 from isthmus.data.sources.joined import Joined
 from isthmus.data.sources.numpy_file import NumpyFile
@@ -67,7 +67,7 @@ def read_shards(tree: Tree, options: DataOptions, schema: Schema | None) -> Data
         for file in own:
             dataset = _read(file, options, known, training=schema is None)
             known, notes = known or dataset.schema, tuple(dict.fromkeys(notes + dataset.notes))
-            sources.append(_labeled(dataset))
+            sources.append(named_labels(dataset))
             records += [replace(record, name=file.name) for record in dataset.provenance.files]
         if options.window is None:
             notes += _one_each(tree.name, own, sources)
@@ -185,14 +185,6 @@ def _read(file: File, options: DataOptions, known: Schema | None, *, training: b
     kind = format_of(file.name)
     assert kind is not None
     return kind.read(plain(file), options, known)
-
-
-def _labeled(dataset: Dataset) -> Source:
-    """The rows of a file with their labels as they are in it, as other files may number them otherwise."""
-    source = dataset.train
-    if not isinstance(source, Examples) or source.labels is None or not dataset.label_names:
-        return source
-    return replace(source, labels=np.array(dataset.label_names)[source.labels])
 
 
 def _labels(files: Sequence[File], parted: bool, options: DataOptions) -> tuple[str, ...]:

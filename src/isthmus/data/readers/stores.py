@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from isthmus.data.base import Array, Provenance
 from isthmus.data.dataset import Dataset
 from isthmus.data.formats.sparse import is_sparse_archive
@@ -73,7 +75,7 @@ def dataset_of_store(store: ArrayStore, options: DataOptions) -> Dataset:
     """
     chosen = choose(store.arrays, options, repr(store.name), store.left_out)
     values = sum(math.prod(store.arrays[key].shape) for key in chosen.x.values())
-    in_order = options.layout == "auto" or options.layout.startswith("N")
+    in_order = not chosen.last and (options.layout == "auto" or options.layout.startswith("N"))
     if not in_order or not all(map(store.can_stream, chosen.x.values())):
         refuse_streaming(store.name, options)
     elif is_streamed(values, options):
@@ -96,7 +98,11 @@ def dataset_of_choice(
     arrays: Mapping[str, Array], chosen: Choice, name: str, provenance: Provenance, options: DataOptions
 ) -> Dataset:
     """The data set of the chosen arrays, with what was chosen as its notes."""
-    arrays = {key: examples_first(values, options.layout) for key, values in arrays.items()}
+    moved = [*chosen.x.values()] if chosen.last else []
+    arrays = {
+        key: np.moveaxis(values, -1, 0) if key in moved else examples_first(values, options.layout)
+        for key, values in arrays.items()
+    }
     x = {split: columns(arrays[key], options.window) for split, key in chosen.x.items()}
     y, notes = {}, list(chosen.notes)
     for split, key in chosen.y.items():

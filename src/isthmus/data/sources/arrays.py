@@ -53,9 +53,11 @@ class Examples(Source):
         """Check that the arrays are aligned."""
         what = "The data" if self.name == "array" else repr(self.name)
         if self.x.ndim < 2:
+            recording = self.x.ndim == 1 and self.x.dtype.kind in "buif"
+            cut = ", or set data.window if it is a recording that is to be cut into windows" if recording else ""
             raise BadData(
                 f"{what} must be a table (N, D) or images (N, H, W[, C]), but has shape {self.x.shape}. "
-                "Pass one row per example."
+                f"Pass one row per example{cut}."
             )
         if 0 in self.x.shape:
             raise BadData(f"{what} holds no example (its shape is {self.x.shape}). Pass at least one.")

@@ -110,7 +110,9 @@ class Joined(Source):
             known = get(self.sources[number], rows[own] - self.starts[number])
             if known is None:
                 return None
-            for index, value in zip(own, known.tolist(), strict=True):
+            # lists of dates with nanoseconds would be numbers
+            values = list(known) if known.dtype.kind in "mM" else known.tolist()
+            for index, value in zip(own, values, strict=True):
                 found[index] = value
         return np.array(found)
 

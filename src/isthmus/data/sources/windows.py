@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from isthmus.data.base import Array, Location, SourceFile
+from isthmus.data.base import Array, Location, SourceFile, texts
 from isthmus.data.sources.arrays import Examples
 from isthmus.data.sources.base import RawChunk, Source, row_bytes
 from isthmus.data.sources.recordings import BLOCKS, Sections
@@ -193,7 +193,7 @@ class Windows(Source):
             times = first - recordings.starts[own]
         if not self._several:
             return times
-        return np.array([f"{recordings.names[n]}:{time}" for n, time in zip(own.tolist(), times, strict=True)])
+        return np.array([f"{recordings.names[n]}:{time}" for n, time in zip(own.tolist(), texts(times), strict=True)])
 
     def labels_of(self, rows: Array) -> Array | None:
         """The most frequent label of the rows of some windows, the first in order of equally frequent ones."""

@@ -5,7 +5,7 @@ D   features of a table  C   channels             H, W   height and width
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -122,6 +122,18 @@ def canonical(axes: str, lengths: Sequence[int]) -> tuple[int, ...]:
     return tuple(known.get(letter, 1) for letter in CANONICAL[kind_of_axes(axes)])
 
 
+def in_axes(values: Array, axes: str) -> Array:
+    """Values with the channels last, or without them if there is one, with their axes in the order of these letters.
+
+    >>> in_axes(np.zeros((9, 50, 4)), "CT").shape, in_axes(np.zeros((9, 28, 28)), "CHW").shape
+    ((9, 4, 50), (9, 1, 28, 28))
+    """
+    if "C" not in axes:
+        return values
+    values = values[..., None] if values.ndim == len(axes) else values
+    return np.moveaxis(values, -1, 1 + axes.index("C"))
+
+
 def told_axes(source: Source, raw: tuple[int, ...], order: str, where: str) -> str:
     """The axes of examples of shape ``raw`` by the option ``data.layout`` or the source; empty if neither states them.
 
@@ -190,8 +202,10 @@ def _channels_at(raw: tuple[int, ...]) -> str:
 def _of_two(source: Source, raw: tuple[int, ...], what: str, missing: tuple[float, ...]) -> str:
     """Gray images, unless one axis is so short that it may be that of the channels of sequences."""
     short, long = min(raw), max(raw)
-    if source.dtype.itemsize == 1 or short > FEW or long < TIMES * short:
+    if source.dtype.itemsize == 1 or short > MOST_CHANNELS:
         return "HW"
+    if short > FEW or long < TIMES * short:
+        return _of_units(source, raw, missing)
     last = raw[-1] == short
     axes = "TC" if last else "CT"
     if short == 1 or _units_differ(_sample(source, missing), 2 if last else 1):
@@ -200,6 +214,20 @@ def _of_two(source: Source, raw: tuple[int, ...], what: str, missing: tuple[floa
         f"{what}, which may be sequences of {long} steps with {short} channels or gray images of {raw[0]} x {raw[1]} "
         f"pixels. Set data.layout=N{axes} or data.layout=NHW."
     )
+
+
+def _of_units(source: Source, raw: tuple[int, ...], missing: tuple[float, ...]) -> str:
+    """Gray images, unless means of neighbors along one axis, and one only, are as far apart as those of other units.
+
+    Different spread is no evidence here, as the margins of pictures have little, nor are means that change gradually.
+    """
+    values, found = _sample(source, missing), []
+    for axes, axis in (("TC", 2), ("CT", 1)):
+        mean, spread = _moments(values, axis)
+        apart = np.abs(np.diff(mean)) > DIFFERENT * np.maximum(spread[1:], spread[:-1])
+        if raw[axis - 1] <= MOST_CHANNELS and bool(apart.any()):
+            found.append(axes)
+    return found[0] if len(found) == 1 else "HW"
 
 
 def _sample(source: Source, missing: tuple[float, ...]) -> Array:
@@ -213,14 +241,17 @@ def _sample(source: Source, missing: tuple[float, ...]) -> Array:
 
 def _units_differ(values: Array, axis: int) -> bool:
     """Whether two entries of an axis have values of different spread, or means far apart beside their spread."""
+    mean, spread = _moments(values, axis)
+    apart = np.abs(mean[:, None] - mean) > DIFFERENT * np.maximum(spread[:, None], spread)
+    return bool(apart.any() or (len(spread) > 1 and spread.max() > DIFFERENT * spread.min()))
+
+
+def _moments(values: Array, axis: int) -> tuple[Array, Array]:
+    """Mean and standard deviation of each entry of an axis that is not constant."""
     flat = np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1)
     # a constant entry, such as the margin of a picture, has no unit
     flat = flat[[bool(np.isfinite(row).any()) and np.nanmax(row) > np.nanmin(row) for row in flat]]
-    if len(flat) < 2:
-        return False
-    mean, spread = np.nanmean(flat, axis=1), np.nanstd(flat, axis=1)
-    apart: Any = np.abs(mean[:, None] - mean) > DIFFERENT * np.maximum(spread[:, None], spread)
-    return bool(spread.max() > DIFFERENT * spread.min() or apart.any())
+    return np.array([row[~np.isnan(row)].mean() for row in flat]), np.array([row[~np.isnan(row)].std() for row in flat])
 
 
 def _listed(order: str) -> str:

@@ -203,7 +203,7 @@ def _check_enough(n: int, groups: Array | None, count: int, name: str) -> None:
     """Check that each of ``count`` splits gets an example, and where groups are known a whole group."""
     advice = "Use more data, or set data.test=0 or data.validation=0."
     if n < count:
-        raise BadData(f"{name!r} has {n} examples, too few for {count} splits. {advice}")
+        raise BadData(f"{name!r} has {n} example{'s' if n > 1 else ''}, too few for {count} splits. {advice}")
     different = n if groups is None else len(np.unique(groups))
     if different < count:
         raise BadData(

@@ -20,11 +20,13 @@ class Breaks(NamedTuple):
         restarts: rows at which time goes back, so another recording starts.
         gaps: rows before which others are missing.
         notes: what was decided, one sentence each.
+        backward: whether the newest row is the first.
     """
 
     restarts: Array
     gaps: Array
     notes: tuple[str, ...] = ()
+    backward: bool = False
 
 
 NONE = Breaks(np.zeros(0, np.int64), np.zeros(0, np.int64))
@@ -45,9 +47,13 @@ def breaks_in(names: Array | None, title: str, starts: Array) -> Breaks:
         return NONE
     usual = np.median(steps[within])
     what = f"The index {title!r}"
-    if usual < 0:
-        steps, usual = -steps, -usual
+    if usual < 0 and ((steps > 0) & within).sum() <= RESTARTS * within.sum():
+        why = f"{what} begins with the newest, so windows are cut forward in time (data.index=none keeps the order)."
+        return NONE._replace(notes=(why,), backward=True)
     back = (steps < 0) & within
+    if usual == 0 and not back.any():
+        why = f"{what} is often the same in neighboring rows, so gaps in time are not known."
+        return NONE._replace(notes=(why,))
     if usual == 0 or back.sum() > RESTARTS * within.sum():
         return NONE._replace(notes=(f"{what} is not in order, so windows are cut in the order of the rows.",))
     return _breaks(steps, usual, back, within & ~back, what)

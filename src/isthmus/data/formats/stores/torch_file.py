@@ -27,6 +27,16 @@ KINDS = ("bool", "float16", "float32", "float64", *(f"{s}int{bits}" for s in (""
 """Data types that NumPy has too."""
 
 
+def named_pair(content: Any) -> Any:
+    """A pair of tensors with as many examples as ``x`` and ``y``, which they are in Python; other objects unchanged."""
+    import torch
+
+    if not isinstance(content, tuple) or len(content) != 2 or not all(isinstance(own, torch.Tensor) for own in content):
+        return content
+    x, y = content
+    return {"x": x, "y": y} if x.ndim > 1 and y.ndim and len(x) == len(y) else content
+
+
 class TorchStore(RegionStore):
     """The tensors of a ``.pt`` file: of a mapping by name, of a list by number.
 
@@ -49,7 +59,7 @@ class TorchStore(RegionStore):
                 )
             with zipfile.ZipFile(stream) as archive:
                 content = self._loaded(self._skeleton(archive, stream))
-        self._add("", content, 0)
+        self._add("", named_pair(content), 0)
 
     def _skeleton(self, archive: zipfile.ZipFile, stream: BinaryIO) -> BytesIO:
         """The archive without values: torch does not check what the structure says of them.
