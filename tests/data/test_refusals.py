@@ -218,7 +218,7 @@ def test_a_picture_that_is_a_decompression_bomb_is_refused(tmp_path: Path, monke
 
 def test_a_folder_that_would_not_fit_is_refused_before_memory_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "0.png").write_bytes(png(GREY[0]))
-    monkeypatch.setattr(image_folder, "read_header", lambda stream, name: PictureHeader(2**20, 2**20, 3))
+    monkeypatch.setattr(image_folder, "read_header", lambda *_, **__: PictureHeader(2**20, 2**20, 3))
     with pytest.raises(BadData, match=r"3,072.0 GiB"):
         read_path(tmp_path, DataOptions(memory="whole"))
 

@@ -108,3 +108,16 @@ def test_a_damaged_description_says_nothing() -> None:
     ):
         data = written(X[0, ..., :5], metadata=None, description=text, photometric="minisblack")
         assert header_of(data).pages == 20
+
+
+@pytest.mark.parametrize("bare", [False, True])
+def test_the_number_of_no_value_is_noted_and_the_advice_works(bare: bool, tmp_path: Path) -> None:
+    values = R.random((9, 20, 30)).astype(np.float32)
+    values[:, 3, 4] = -9999
+    tags = [] if bare else [(42113, "s", 0, "-9999", True)]
+    folder = folder_of(tmp_path / "a", [written(one, extratags=tags) for one in values])
+    noted = "The files state that -9999 stands for no value (data.missing=-9999 leaves it out)."
+    assert (noted in prepare(folder, DataOptions(), 0).notes) is not bare
+    assert np.isnan(inputs(folder, missing=(-9999,))[:, 0, 3, 4]).all()
+    odd = written(values[0], extratags=[(42113, "s", 0, "n/a", True)])
+    assert header_of(odd).missing == ""

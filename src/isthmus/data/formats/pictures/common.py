@@ -64,6 +64,10 @@ def format_notes(headers: Headers, wanted: PictureFormat) -> tuple[str, ...]:
         notes.append(f"Transparent pixels show {wanted.background} (data.background).")
     if wanted.channels == 3 and any(header.channels == 1 for header in headers):
         notes.append("Gray pictures beside colored ones have three equal channels.")
+    stated = sorted({header.missing for header in headers} - {""})
+    notes += [
+        f"The files state that {text} stands for no value (data.missing={text} leaves it out)." for text in stated
+    ]
     levels = {header.brightest for header in headers}
     if len(levels) > 1 and None in levels and wanted.brightest == 1:
         notes.append("Floating-point pictures beside others are brightness from 0 to 1.")

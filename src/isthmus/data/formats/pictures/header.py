@@ -26,6 +26,7 @@ class PictureHeader(NamedTuple):
         pages: number of frames or pages, or 1 where they are not counted.
         alpha: whether it has transparent pixels, which show the background.
         unit: physical unit of the values, such as ``HU``, if the file states one.
+        missing: number that means that there is no value, as text, if the file states one.
     """
 
     height: int
@@ -36,6 +37,7 @@ class PictureHeader(NamedTuple):
     pages: int = 1
     alpha: bool = False
     unit: str = ""
+    missing: str = ""
 
 
 class PictureFormat(NamedTuple):

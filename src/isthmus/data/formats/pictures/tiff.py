@@ -75,7 +75,7 @@ class TiffPicture(Picture):
         brightest = 2.0 ** max(8, at.bits[0]) - 1 if dtype.kind == "u" and dtype.itemsize <= 2 else None
         if not (height and width and channels):
             raise BadData(f"{self.name!r} has a page without pixels. Check the file, or create it again.")
-        return PictureHeader(height, width, channels, dtype, brightest, self.pages, alpha)
+        return PictureHeader(height, width, channels, dtype, brightest, self.pages, alpha, missing=at.missing)
 
     def pixels(self, page: int, background: Color) -> Array:
         """A page as it is shown."""

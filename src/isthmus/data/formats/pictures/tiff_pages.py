@@ -1,6 +1,7 @@
 """The directories of a TIFF file, one for each page, read without following them in circles or without end."""
 
 import json
+import math
 import struct
 from typing import Any, BinaryIO, NamedTuple
 
@@ -15,7 +16,9 @@ TYPES = {1: "B", 2: "s", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 16: "Q"}
 SUBFILE, WIDTH, HEIGHT, BITS, PHOTOMETRIC, DESCRIPTION = 254, 256, 257, 258, 262, 270
 ORIENTATION, SAMPLES, PLANAR, COLORMAP, EXTRA, KIND = 274, 277, 284, 320, 338, 339
 TILE_WIDTH, TILE_HEIGHT = 322, 323
-READ = {EXTRA, KIND, DESCRIPTION}.union(
+NO_VALUE = 42113
+"""Tag of GDAL, for the number of pixels without a value."""
+READ = {EXTRA, KIND, DESCRIPTION, NO_VALUE}.union(
     (SUBFILE, WIDTH, HEIGHT, BITS, PHOTOMETRIC, ORIENTATION, SAMPLES, PLANAR, COLORMAP, TILE_WIDTH, TILE_HEIGHT)
 )
 MOST_CHANNELS = 13
@@ -34,6 +37,15 @@ class Directory(NamedTuple):
         """The first value of a tag."""
         found: int = (self.tags.get(tag) or (default,))[0]
         return found
+
+    @property
+    def missing(self) -> str:
+        """The finite number of pixels without a value, as text, if one is stated."""
+        text = bytes(self.tags.get(NO_VALUE, (b"",))[0]).rstrip(b"\0 ").decode("ascii", "replace").strip()
+        try:
+            return text if math.isfinite(float(text)) else ""
+        except ValueError:
+            return ""
 
     @property
     def samples(self) -> int:
