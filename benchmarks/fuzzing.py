@@ -55,7 +55,7 @@ class Tally:
         except self._unclean as fault:
             self.counts["unclean"] += 1
             if len(self.unclean) < 20:
-                self.unclean.append({"what": str(fault)[:300], "input": content[:2000].hex()})
+                self.unclean.append({"what": str(fault)[:300], "input": content[:LONGEST].hex()})
 
     def make(self, rng: random.Random) -> bytes:
         """A new input."""

@@ -162,7 +162,7 @@ def test_what_looks_like_a_path_is_missed_as_a_path(name: str | Path, tmp_path: 
 def test_a_word_that_is_a_folder_here_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     Path("mine").mkdir()
-    with pytest.raises(BadData, match="The folder 'mine' holds no image"):
+    with pytest.raises(BadData, match="'mine' holds no file"):
         load_dataset("mine")
 
 

@@ -6,6 +6,7 @@ Each is spoiled then: cut, bits flipped, lengths made to lie, spliced with anoth
 import io
 import json
 import struct
+import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable
@@ -265,6 +266,47 @@ def video() -> list[bytes]:
             container.mux(stream.encode())
 
     return [written(lambda path: write(path, "mpeg4"), ".mp4"), written(lambda path: write(path, "mjpeg"), ".avi")]
+
+
+def members() -> dict[str, bytes]:
+    """Files of an archive: pictures in folders, a table, and an archive inside."""
+    shown = pictures("PNG", "L")()[0]
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w") as archive:
+        archive.writestr("a.csv", "a,b\n1,2\n3,4\n")
+    return {"set/train/a/1.png": shown, "set/train/b/2.png": shown, "set/test/3.png": shown, "notes.txt": b"?"} | {
+        "inner.zip": inner.getvalue()
+    }
+
+
+def zips() -> list[bytes]:
+    """Zip archives of pictures and of one table, stored and compressed."""
+    out = []
+    for kind in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        for held in (members(), {"x.csv": b"a,b\n1,2\n3,4\n5,6\n"}):
+            packed = io.BytesIO()
+            with zipfile.ZipFile(packed, "w", kind) as archive:
+                for name, content in held.items():
+                    archive.writestr(name, content)
+            out.append(packed.getvalue())
+    return out
+
+
+def tars() -> list[bytes]:
+    """Tar archives in the formats of POSIX and GNU, one with a long name and a link."""
+    out = []
+    for kind in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT):
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w", format=kind) as archive:
+            for name, content in members().items():
+                entry = tarfile.TarInfo(name if kind == tarfile.USTAR_FORMAT else "d" * 120 + f"/{name}")
+                entry.size = len(content)
+                archive.addfile(entry, io.BytesIO(content))
+            link = tarfile.TarInfo("set/link.png")
+            link.type, link.linkname = tarfile.SYMTYPE, "train/a/1.png"
+            archive.addfile(link)
+        out.append(packed.getvalue())
+    return out
 
 
 FILES: dict[str, Files] = {

@@ -242,13 +242,13 @@ def _read_checkpoint(folder: Path) -> None:
     assert set(found.record) is not None
 
 
-def _data(file: str, *, labels: str | None = None) -> Read:
-    """Read a path as a data set, split it and prepare it."""
+def _data(file: str, **options: Any) -> Read:
+    """Read a path as a data set by some options, split it and prepare it."""
 
     def read(folder: Path) -> None:
         from isthmus.data.preparing import prepare
 
-        prepare(folder / file, DataOptions(labels=labels, test=0.0, validation=0.0), 0)
+        prepare(folder / file, DataOptions(test=0.0, validation=0.0, **options), 0)
 
     return read
 
@@ -281,6 +281,11 @@ TARGETS: dict[str, Target] = {
     target.name: target
     for target in (
         *_file_targets(),
+        Target("zip archive", "x.zip", files.spoiled(files.zips), _data("x.zip")),
+        Target("tar archive", "x.tar", files.spoiled(files.tars), _data("x.tar")),
+        Target("tar.gz archive", "x.tar.gz", makers.zipped(files.spoiled(files.tars)), _data("x.tar.gz")),
+        Target("windows of csv", "x.csv", makers.csv, _data("x.csv", window=3, stride=2)),
+        Target("sized image", "pictures/1.png", formats.picture, _data("pictures", size=5, resize="pad")),
         Target("recipe", "recipe.json", lambda choose: makers.json_maker(recipes(), NEAR)(choose), _read_recipe),
         Target("overrides", "set.txt", _overrides, _read_overrides),
         Target("run record", "run.json", _run_json("run.json"), _read_run, whole_run),
@@ -288,7 +293,7 @@ TARGETS: dict[str, Target] = {
         Target("run metrics", "metrics.jsonl", _metrics, _read_run, whole_run),
         Target("run weights", "model.safetensors", _weights, _read_run, whole_run),
         Target("checkpoint record", CHECKPOINT, _sealed, _read_checkpoint, whole_checkpoint),
-        Target("checkpoint tensors", STEP, _checkpoint_tensors, _read_checkpoint, whole_checkpoint, _resealed),
+        Target("checkpoint tensors", STEP, _checkpoint_tensors, _read_checkpoint, whole_checkpoint, after=_resealed),
         Target("npy", "x.npy", makers.npy, _data("x.npy")),
         Target("npz", "x.npz", makers.npz, _data("x.npz")),
         Target("idx", "x-idx3-ubyte", makers.idx, _data("x-idx3-ubyte")),

@@ -1,5 +1,6 @@
 """The option probably meant by an unknown path: names of other libraries, and paths without their group."""
 
+import difflib
 from typing import Any
 
 SYNONYMS = {
@@ -35,14 +36,15 @@ GROUPS = ("training", "data", "net", "latent", "likelihood", "corruption", "pret
 
 
 def near_option(path: str, tree: dict[str, Any]) -> str | None:
-    """The existing path that is probably meant by ``path``, or ``None``.
+    """The existing path that is probably meant by ``path``, or ``None``; a group that was misspelled comes first.
 
     >>> tree = {"training": {"epochs": 5, "learning_rate": 0.1}, "latent": {"size": 2}}
     >>> [near_option(path, tree) for path in ("epochs", "lr", "latent_size", "training.lr", "other")]
     ['training.epochs', 'training.learning_rate', 'latent.size', 'training.learning_rate', None]
     """
-    name = path.rpartition(".")[2].lower().replace("-", "_")
-    candidates = [SYNONYMS.get(name, "")] + [f"{group}.{name}" for group in GROUPS]
+    group, _, name = path.lower().replace("-", "_").rpartition(".")
+    groups = [*difflib.get_close_matches(group, GROUPS, n=1), *GROUPS]
+    candidates = [SYNONYMS.get(name, "")] + [f"{group}.{name}" for group in groups]
     return next((candidate for candidate in candidates if _exists(candidate, tree)), None)
 
 

@@ -12,6 +12,7 @@ import imagecodecs
 import numpy as np
 import pytest
 from made_pictures import by_pillow, by_tifffile, chunk, deep_png, header_of, pixels_of, random_pixels
+from PIL import Image
 
 from isthmus.data.formats.pictures import PictureFormat, read_picture, tiff_pages
 from isthmus.errors import BadData, MissingExtra
@@ -230,3 +231,26 @@ def test_common_pictures_need_no_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     for library in ("imagecodecs", "tifffile", "pydicom"):
         monkeypatch.setitem(sys.modules, library, None)
     assert [pixels_of(data).shape for data in files] == shapes
+
+
+@pytest.mark.parametrize("kind", ["bmp", "png", "gif", "tiff"])
+@pytest.mark.parametrize("gray", [True, False])
+def test_a_palette_is_looked_at_without_decoding_the_pixels(
+    kind: str, gray: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = Image.fromarray(COLOR[..., 0]).convert("P")
+    colors = np.arange(256, dtype=np.uint8)
+    image.putpalette(np.stack([colors, colors, colors if gray else colors[::-1]], axis=1).tobytes())
+    data = io.BytesIO()
+    image.save(data, kind)
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda self: pytest.fail("the pixels are decoded"))
+    assert header_of(data.getvalue(), f"x.{kind}").channels == (1 if gray else 3)
+
+
+def test_a_picture_that_starts_after_its_end_is_refused() -> None:
+    # JPEG 2000 states the size of a grid, and where the picture starts in it
+    data = bytearray(imagecodecs.jpeg2k_encode(COLOR16[..., 0], level=0, reversible=True))
+    place = data.index(b"\xff\x51") + 6 + 12
+    data[place : place + 4] = (2048).to_bytes(4, "big")
+    with pytest.raises(BadData, match="declares -2040 x 8 pixels"):
+        header_of(bytes(data), "x.jp2")

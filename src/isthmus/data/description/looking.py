@@ -21,6 +21,7 @@ from isthmus.data.samplers.streams import Stream
 from isthmus.data.sources.arrays import Examples
 from isthmus.data.sources.backward import Backward
 from isthmus.data.sources.base import Source, row_bytes
+from isthmus.data.sources.unrolled import Unrolled
 from isthmus.data.sources.windows import Windows
 from isthmus.data.storage.base import plain_name
 from isthmus.data.storage.remote import is_address
@@ -130,9 +131,10 @@ def kind_of_source(data: Any, dataset: Dataset, named: bool) -> str:
         return "named data set"
     if not isinstance(data, str | Path):
         return type(data).__name__
-    rows = dataset.train.source if isinstance(dataset.train, Windows) else dataset.train
-    rows = rows.source if isinstance(rows, Backward) else rows
-    located = type(getattr(rows, "located", None) or rows).__name__
+    source = dataset.train
+    while isinstance(source, Windows | Unrolled | Backward):
+        source = source.source
+    located = type(getattr(source, "located", None) or source).__name__
     if not is_address(data) and Path(data).expanduser().is_dir():
         kinds = {"ImageFolder": "folder of images", "Joined": "folder of files"}
         return "Zarr store" if is_zarr(Path(data).expanduser()) else kinds.get(located, "folder of IDX files")

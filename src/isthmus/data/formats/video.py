@@ -121,10 +121,11 @@ def _readable(name: str) -> "Iterator[None]":
     try:
         yield
     except FFmpegError as fault:
+        # FFmpeg answers a size that no file can have with ENOMEM, without asking for the memory
+        why = "a size in it is damaged" if isinstance(fault, MemoryError) else str(fault.strerror).lower()
         raise BadData(
-            f"{name!r} cannot be read as a video: {str(fault.strerror).lower()}. Check that the file is complete, or "
-            "create it again."
-        ) from fault
+            f"{name!r} cannot be read as a video: {why}. Check that the file is complete, or create it again."
+        ) from (None if isinstance(fault, MemoryError) else fault)
 
 
 def _container(head: bytes) -> str | None:

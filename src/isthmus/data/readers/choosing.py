@@ -89,6 +89,8 @@ def choose(
     y = targets or _labels(arrays, x, options.layout)
     moved = () if options.layout != "auto" or y else _last_axis(arrays, x["train"], named, where, options)
     y = y or (_labels(arrays, x, "last") if moved else {})
+    if options.key is None:
+        _check_lengths(arrays, x, y, where)
     if named is not None:
         y = {"train": named} | {split: key for split, key in y.items() if split != "train"}
     return Choice(x, y, named is not None, bool(targets), bool(moved), (*_notes(arrays, options, x, y), *moved))
@@ -237,6 +239,21 @@ def _last_axis(
             )
         return (f"{short(key)!r} has {what}, so the examples lie along it (data.layout={letters} says so too).",)
     return ()
+
+
+def _check_lengths(arrays: Mapping[str, Shaped], x: Splits, y: Splits, where: str) -> None:
+    """Refuse labels of a split, by their name, that are not as many as its examples.
+
+    Raises:
+        BadData: there are some.
+    """
+    for split in x.keys() - y.keys():
+        for key, info in arrays.items():
+            if role(key) == (split, "y") and len(info.shape) == 1:
+                raise BadData(
+                    f"{where} has examples {short(x[split])!r} {_shape(arrays[x[split]])}, but {short(key)!r} "
+                    f"{_shape(info)}. Save one label per example, or set data.key to use the examples alone."
+                )
 
 
 def _labels(arrays: Mapping[str, Shaped], x: Splits, layout: str) -> Splits:

@@ -10,7 +10,7 @@ import numpy as np
 from isthmus.data.base import Array, SourceFile
 from isthmus.data.formats.files import reading
 from isthmus.data.storage.base import File, Tree
-from isthmus.data.storage.names import Names, is_junk, natural
+from isthmus.data.storage.names import Names, check_count, is_junk, natural
 from isthmus.errors import BadData
 
 MOST_MEMBERS, MOST_LINKS = 2**21, 16
@@ -78,18 +78,6 @@ class ArchiveTree(Tree):
     @abstractmethod
     def _opened(self, row: int) -> BinaryIO:
         """The bytes of a file."""
-
-    def __len__(self) -> int:
-        """Number of files."""
-        return len(self._names)
-
-    def names(self, rows: Array) -> list[str]:
-        """Paths of some files in the archive."""
-        return self._names.of(rows)
-
-    def table(self) -> Names:
-        """The paths of all files, with their folders and extensions as numbers."""
-        return self._names
 
     def size(self, row: int) -> int:
         """Number of bytes of a file, as declared."""
@@ -183,7 +171,7 @@ def target_of(link: str, target: str, where: str) -> str:
     if path.startswith(("/", "../")) or path == "..":
         raise BadData(
             f"{where} holds a link {link[:60]!r} that leads out of the archive. Create the archive again with the file "
-            "instead of the link (tar --dereference)."
+            "instead of the link (the option dereference of tar)."
         )
     return path
 
@@ -223,13 +211,5 @@ def _common(names: list[str]) -> str:
 
 
 def check_members(count: int, where: str) -> None:
-    """Refuse an archive of too many files.
-
-    Raises:
-        BadData: there are more than ``MOST_MEMBERS``.
-    """
-    if count > MOST_MEMBERS:
-        raise BadData(
-            f"{where} holds more than {MOST_MEMBERS:,} files, but at most that many are read. Extract it and pass the "
-            "folder, or save the examples as one .npy file."
-        )
+    """Refuse an archive of more than ``MOST_MEMBERS`` files, whose list is kept in memory while it is read."""
+    check_count(count, where, MOST_MEMBERS)

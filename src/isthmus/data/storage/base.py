@@ -77,17 +77,19 @@ class Tree(ABC):
     origin: str = ""
     common: str = ""
 
-    @abstractmethod
+    _names: Names
+
     def __len__(self) -> int:
         """Number of files."""
+        return len(self._names)
 
-    @abstractmethod
     def names(self, rows: Array) -> list[str]:
         """Relative paths of some files, with ``/`` between folders."""
+        return self._names.of(rows)
 
     def table(self) -> Names:
         """The paths of all files, with their folders and extensions as numbers."""
-        return Names(self.names(np.arange(len(self))), repr(self.name))
+        return self._names
 
     @abstractmethod
     def size(self, row: int) -> int:

@@ -70,18 +70,6 @@ class DiskTree(Tree):
         with reading(self.name, "a folder"):
             self._names = Names(_walked(folder), f"The folder {self.name!r}")
 
-    def __len__(self) -> int:
-        """Number of files."""
-        return len(self._names)
-
-    def names(self, rows: Array) -> list[str]:
-        """Relative paths of some files."""
-        return self._names.of(rows)
-
-    def table(self) -> Names:
-        """The paths of all files, with their folders and extensions as numbers."""
-        return self._names
-
     def size(self, row: int) -> int:
         """Number of bytes of a file."""
         with reading(self._names[row], "a file"):

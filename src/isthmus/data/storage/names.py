@@ -108,14 +108,15 @@ class Names:
         return [self[row] for row in np.asarray(rows).tolist()]
 
 
-def check_count(count: int, where: str) -> None:
-    """Refuse a folder or an archive of too many files.
+def check_count(count: int, where: str, most: int | None = None) -> None:
+    """Refuse a folder or an archive of too many files: more than ``most``, by default ``MOST_FILES``.
 
     Raises:
-        BadData: there are more than ``MOST_FILES``.
+        BadData: there are.
     """
-    if count > MOST_FILES:
+    most = MOST_FILES if most is None else most
+    if count > most:
         raise BadData(
-            f"{where} holds more than {MOST_FILES:,} files, but at most that many are read. Use a part of them, or "
+            f"{where} holds more than {most:,} files, but at most that many are read. Use a part of them, or "
             "save the examples as one .npy file."
         )

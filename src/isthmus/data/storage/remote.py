@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from isthmus.data.base import Array, SourceFile
+from isthmus.data.base import SourceFile
 from isthmus.data.catalogue.download import cache_folder
 from isthmus.data.formats import files
 from isthmus.data.storage.archives import check_members, cleaned
@@ -128,14 +128,6 @@ class RemoteTree(Tree):
         names = sorted(found, key=natural)
         self._names = Names(names, repr(self.name))
         self._found = [found[name] for name in names]
-
-    def __len__(self) -> int:
-        """Number of files."""
-        return len(self._names)
-
-    def names(self, rows: Array) -> list[str]:
-        """Relative paths of some files."""
-        return self._names.of(rows)
 
     def size(self, row: int) -> int:
         """Number of bytes of a file, as declared; 0 if it is not."""

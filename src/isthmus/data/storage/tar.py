@@ -35,7 +35,9 @@ class TarTree(ArchiveTree):
                 continue
             name = cleaned(info.name, where)
             if info.issparse():
-                raise BadData(f"{where} holds {name[:60]!r} as a sparse file. Create the archive without --sparse.")
+                raise BadData(
+                    f"{where} holds {name[:60]!r} as a sparse file. Create the archive without the option sparse."
+                )
             if info.isreg():
                 links.pop(name, None)
                 members.add(name, Member(info.offset_data, info.size, info.size))

@@ -165,9 +165,10 @@ def recolored(values: Array, axes: str) -> Array:
     if not axes.endswith("C"):
         return np.repeat(values[..., None], 3, axis=-1)
     if values.dtype.kind == "f":
-        return np.asarray(values @ np.array(LUMA, np.float64) / 2**16).astype(values.dtype)
-    weighted = values.astype(np.int64) @ np.array(LUMA) + 2**15
-    return np.asarray(weighted >> 16).astype(values.dtype)
+        return np.asarray(values @ np.array(LUMA, np.float64) / 2**16, values.dtype)
+    weighted: Array = values.astype(np.int64) @ np.array(LUMA) + 2**15
+    gray: Array = (weighted >> 16).astype(values.dtype)
+    return gray
 
 
 def check_order(dataset: Dataset, order: str) -> None:

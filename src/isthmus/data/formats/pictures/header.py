@@ -7,7 +7,7 @@ import numpy as np
 
 from isthmus.data.base import Array
 from isthmus.data.formats.files import FREE, check_growth
-from isthmus.errors import MissingExtra
+from isthmus.errors import BadData, MissingExtra
 
 Color = tuple[int, int, int]
 """Red, green and blue from 0 to 255."""
@@ -98,8 +98,12 @@ def check_pixels(header: PictureHeader, stream: BinaryIO, name: str) -> None:
     """Refuse a picture whose header declares far more pixels than its bytes can hold, before they are decoded.
 
     Raises:
-        BadData: it expands like a decompression bomb, or is too large.
+        BadData: it expands like a decompression bomb, is too large, or has no pixel.
     """
+    if header.height < 1 or header.width < 1:
+        raise BadData(
+            f"{name!r} declares {header.height} x {header.width} pixels. The file is damaged; create it again."
+        )
     # decoders take up to four bytes per pixel of color
     check_bytes(header.height * header.width * max(header.channels, 4) * header.dtype.itemsize, stream, name)
 

@@ -83,8 +83,17 @@ def _palette_mode(image: "Image") -> str:
 
 
 def _gray_palette(image: "Image") -> bool:
-    palette = np.array(image.getpalette("RGB") or [0, 0, 0]).reshape(-1, 3)
-    return not bool((palette != palette[:, :1]).any())
+    """Whether all colors of a palette are gray; the pixels are not decoded, as ``getpalette`` would do."""
+    palette = image.palette
+    if palette is None:
+        return True
+    order = str(palette.rawmode or palette.mode)
+    values = np.frombuffer(bytes(palette.palette), BYTE)
+    # such as RGB, BGRX, or RGB;L with all reds first
+    width = len(order.partition(";")[0])
+    values = values[: len(values) // width * width]
+    colors = values.reshape(width, -1).T if order.endswith(";L") else values.reshape(-1, width)
+    return not bool((colors[:, :3] != colors[:, :1]).any())
 
 
 def values_of(image: "Image", background: Color, levels: int = 1) -> Array:
