@@ -123,7 +123,7 @@ def canonical(axes: str, lengths: Sequence[int]) -> tuple[int, ...]:
 
 
 def in_axes(values: Array, axes: str) -> Array:
-    """Values with the channels last, or without them if there is one, with their axes in the order of these letters, if any.
+    """Values with the channels last, or without them if there is one, with their axes in the order of these letters.
 
     >>> in_axes(np.zeros((9, 50, 4)), "CT").shape, in_axes(np.zeros((9, 28, 28)), "CHW").shape
     ((9, 4, 50), (9, 1, 28, 28))
