@@ -26,3 +26,13 @@ def test_windows_of_pictures_come_from_a_folder_of_images(tmp_path: Path) -> Non
     content = describe(str(tmp_path), DataOptions(window=3)).content
     assert content["source"]["kind"] == "folder of images"
     assert content["layout"]["kind"] == "frames"
+
+
+def test_a_category_of_a_recording_is_several_channels(tmp_path: Path) -> None:
+    table = pd.DataFrame({"valve": ["open", "closed"] * 30, "flow": np.arange(60.0)})
+    found = describe(table, DataOptions(window=10)).content["columns"]
+    assert [(column["name"], column["max"]) for column in found] == [
+        ("valve=closed", 1),
+        ("valve=open", 1),
+        ("flow", 59),
+    ]

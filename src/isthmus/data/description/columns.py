@@ -1,7 +1,6 @@
 """The columns of a table as plain data: what each one is, its range or its categories, and its missing values."""
 
 import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -40,17 +39,25 @@ def describe_columns(values: Array, schema: Schema | None) -> list[Column]:
         else:
             found.append(_number(column.name, column.kind, statistics, start))
         start += width
+    return found + _outside(schema)
+
+
+def describe_channels(values: Array, schema: Schema) -> list[Column]:
+    """One entry per channel of windows of a table, a category having several, then those that are labels and so on.
+
+    Channels are called by the inputs that columns are, if there are as many.
+    """
+    found, names = describe_columns(values, None), schema.features
+    if len(names) == len(found):
+        found = [column | {"name": name} for column, name in zip(found, names, strict=True)]
+    return found + _outside(schema)
+
+
+def _outside(schema: Schema) -> list[Column]:
+    """The columns that are no inputs: labels, names of rows, and those that are left out."""
     special = (("label", schema.labels), ("row name", schema.index))
-    found += [{"name": name, "kind": kind} for kind, name in special if name is not None]
+    found: list[Column] = [{"name": name, "kind": kind} for kind, name in special if name is not None]
     return found + [{"name": name, "kind": "left out", "why": why} for name, why in schema.left_out]
-
-
-def describe_channels(values: Array, names: Sequence[str]) -> list[Column]:
-    """One entry per channel as :func:`describe_columns`, called by the columns of a recording if there are as many."""
-    found = describe_columns(values, None)
-    if len(names) != len(found):
-        return found
-    return [column | {"name": name} for column, name in zip(found, names, strict=True)]
 
 
 def _statistics(values: Array) -> dict[str, Array]:

@@ -212,7 +212,7 @@ def _columns(view: _View) -> list[Column]:
     schema = view.dataset.schema
     if schema is None or view.layout.kind == "table":
         return describe_columns(_table(view), schema)
-    return describe_channels(_table(view), schema.features)
+    return describe_channels(_table(view), schema)
 
 
 def _range(values: Array) -> dict[str, float | None]:

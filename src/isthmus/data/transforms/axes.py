@@ -128,10 +128,11 @@ def in_axes(values: Array, axes: str) -> Array:
     >>> in_axes(np.zeros((9, 50, 4)), "CT").shape, in_axes(np.zeros((9, 28, 28)), "CHW").shape
     ((9, 4, 50), (9, 1, 28, 28))
     """
-    if "C" not in axes:
+    if not axes:
         return values
+    letters = CANONICAL[kind_of_axes(axes)].replace("C", "") + "C" * ("C" in axes)
     values = values[..., None] if values.ndim == len(axes) else values
-    return np.moveaxis(values, -1, 1 + axes.index("C"))
+    return values.transpose(0, *(1 + letters.index(letter) for letter in axes))
 
 
 def told_axes(source: Source, raw: tuple[int, ...], order: str, where: str) -> str:
