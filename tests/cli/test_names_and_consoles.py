@@ -85,3 +85,19 @@ def test_a_run_in_a_folder_that_may_not_be_written_is_one_sentence(
     assert last.startswith("isthmus: 'run/figures/curves.png' cannot be written: Permission denied.")
     for reading in (["evaluate", "run"], ["doctor", "run"], ["score", "run", "digits"]):
         assert main(reading) == 0
+
+
+def test_paths_with_spaces_umlauts_and_other_scripts_work_through_all_verbs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = Path("mein Ordner ß 数据")
+    folder.mkdir()
+    rows = np.random.default_rng(0).normal(size=(60, 4)).round(4)
+    lines = [",".join(map(str, row)) + f",{number % 2}" for number, row in enumerate(rows)]
+    (folder / "Karten, März.csv").write_text("V1,V2,V3,Menge €,Class\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    data, run = str(folder / "Karten, März.csv"), str(folder / "run 1")
+    fit = ["fit", "pca", data, "--set", "latent.size=3", "--set", "data.labels=Class", "--out", run]
+    for verb in (fit, ["evaluate", run], ["encode", run, data, str(folder / "z 1.csv")], ["plot", run]):
+        assert main(verb) == 0
+    assert len((folder / "z 1.csv").read_text(encoding="utf-8").splitlines()) == 61
