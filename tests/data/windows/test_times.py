@@ -115,7 +115,7 @@ def test_steps_between_recordings_do_not_count() -> None:
     assert not found.notes
 
 
-@pytest.mark.parametrize("name", ["time", "t", "Time (s)", "timestamp_ms", "id"])
+@pytest.mark.parametrize("name", ["Zeit [s]", "time", "t", "Time (s)", "timestamp_ms", "id"])
 def test_a_column_that_increases_like_a_time_is_the_time_of_windows(name: str) -> None:
     table = frame(np.concatenate([np.arange(30) / 8, np.arange(12) / 8]), 42).rename(columns={"time": name})
     made = opened(table, 10, index="auto")

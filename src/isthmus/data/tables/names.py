@@ -18,7 +18,7 @@ NAMING = re.compile(rf"{COUNTING.pattern}|name|key|uuid|guid|file|filename|path|
 """Names of columns whose texts may name the rows."""
 
 TIMING = re.compile(
-    r"(t|times?|timestamp|date|datetime|seconds?|secs?|milliseconds?|msecs?|ms|elapsed|frames?|steps?|samples?)"
+    r"(t|times?|timestamp|date|datetime|zeit|zeitstempel|datum|temps|heure|tiempo|fecha|hora|seconds?|secs?|milliseconds?|msecs?|ms|elapsed|frames?|steps?|samples?)"
     r"(?:[ _.-]*[(\[]?[a-z]{1,5}[)\]]?)?",
     re.IGNORECASE,
 )
