@@ -39,6 +39,8 @@ RateEach = Annotated[
     tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1, max_length=64), BeforeValidator(_listed)
 ]
 RowShape = Annotated[tuple[RowAxis, ...], Field(min_length=1), BeforeValidator(_listed)]
+AXES = "NDTFHWC"
+"""Letters of the axes of arrays: examples, features, time steps, frames, height, width, channels."""
 Side = Annotated[int, Field(ge=1, le=65_536)]
 Size = Annotated[tuple[Side, Side], BeforeValidator(_side)]
 Name = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, int) else value)]
@@ -150,7 +152,7 @@ class DataOptions(Options):
         default=0, ge=0, le=64, description="largest shift of a training image or sequence at every read, in pixels"
     )
     shape: RowShape | None = Field(default=None, description="shape of each row, such as 28,28 or 32,32,3")
-    layout: str = Field(default="auto", pattern=r"^(auto|[NDTHWCF]{1,6})$", description="axes of an array, such as NTC")
+    layout: str = Field(default="auto", description="axes of an array, such as NTC")
     window: int | None = Field(default=None, ge=2, le=2**24, description="consecutive rows that make an example")
     stride: int | None = Field(default=None, ge=1, le=2**24, description="rows from one window to the next")
     key: str | None = Field(default=None, max_length=1000, description="array of a file that holds several")
@@ -184,7 +186,12 @@ class DataOptions(Options):
         """Letters of axes in upper case, with or without separators, such as ``(n, t, c)``."""
         if not isinstance(value, str) or value == "auto":
             return value
-        return "".join(letter for letter in value.upper() if letter.isalnum())
+        letters = "".join(letter for letter in value.upper() if letter.isalnum())
+        if not 1 <= len(letters) <= len(AXES) or set(letters) - set(AXES):
+            raise ValueError(
+                "it should be one letter per axis (N, D, T, F, H, W, C), such as NTC, or auto"
+            )
+        return letters
 
 
 class TrainingOptions(Options):

@@ -8,6 +8,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 import isthmus as it
+from isthmus import zoo
 from isthmus.data.preparing import prepare
 from isthmus.data.sources.arrays import Examples
 from isthmus.data.transforms.axes import canonical, example_axes, kind_of, unit_axis, units_of
@@ -199,3 +200,9 @@ def test_a_single_picture_is_called_one() -> None:
         with pytest.raises(ShapeError, match=r"one example, of shape \(.*\), not several\. Pass x\[None\]"):
             run.encode(one)
         np.testing.assert_allclose(run.encode(one[None]), run.encode(x)[4:5], atol=1e-5)
+
+
+@pytest.mark.parametrize("letters", ["XYZ", "", "nchw28", "NNNNNNNN"])
+def test_other_letters_are_refused_with_those_that_there_are(letters: str) -> None:
+    with pytest.raises(BadOption, match=r"data.layout cannot be '.*': it should be one letter per axis .* such as NTC"):
+        zoo.recipe("vae").with_options({"data.layout": letters})
