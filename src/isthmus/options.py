@@ -188,9 +188,7 @@ class DataOptions(Options):
             return value
         letters = "".join(letter for letter in value.upper() if letter.isalnum())
         if not 1 <= len(letters) <= len(AXES) or set(letters) - set(AXES):
-            raise ValueError(
-                "it should be one letter per axis (N, D, T, F, H, W, C), such as NTC, or auto"
-            )
+            raise ValueError("it should be one letter per axis (N, D, T, F, H, W, C), such as NTC, or auto")
         return letters
 
 

@@ -14,7 +14,7 @@ import pytest
 from made_pictures import by_pillow, by_tifffile, chunk, deep_png, header_of, pixels_of, random_pixels
 from PIL import Image
 
-from isthmus.data.formats.pictures import PictureFormat, read_picture, tiff_pages
+from isthmus.data.formats.pictures import PictureFormat, read_headers, read_picture, tiff_pages
 from isthmus.errors import BadData, MissingExtra
 
 COLOR, COLOR16 = random_pixels(8, 8, 3), random_pixels(8, 8, 3, bits=16)
@@ -252,3 +252,5 @@ def test_a_picture_that_starts_after_its_end_is_refused() -> None:
     data[place : place + 4] = (2048).to_bytes(4, "big")
     with pytest.raises(BadData, match="declares -2040 x 8 pixels"):
         header_of(bytes(data), "x.jp2")
+    with pytest.raises(BadData, match="declares -2040 x 8 pixels"):
+        read_headers(io.BytesIO(data), "x.jp2")

@@ -56,8 +56,10 @@ def read_headers(stream: BinaryIO, name: str, *, stacked: bool = False) -> list[
     with _opened(stream, name, stacked=stacked) as picture:
         # only the pages of a TIFF file differ from each other
         one_for_all = not hasattr(picture, "directories")
-        pages = [picture.header()] * picture.pages if one_for_all else map(picture.header, range(picture.pages))
-        return list(pages)
+        pages = [picture.header()] * picture.pages if one_for_all else [*map(picture.header, range(picture.pages))]
+        for header in dict.fromkeys(pages):
+            check_pixels(header, stream, name)
+        return pages
 
 
 def read_picture(stream: BinaryIO, name: str, wanted: PictureFormat, page: int = 0) -> Array:
