@@ -139,8 +139,9 @@ class DataOptions(Options):
         test: float in [0, 1), default 0.1. Fraction of the examples held out for testing; ignored where the data has a
             test set.
         memory: {"auto", "whole", "stream"}, default "auto". ``whole`` reads all data into memory; ``stream`` leaves
-            ``.npy`` and ``.parquet`` files, folders of them and folders of images on disk; ``auto`` streams data that
-            as 32-bit numbers would take more than a quarter of the machine's memory, or more than 8 GiB.
+            ``.npy`` and ``.parquet`` files, folders of them, folders of images and HDF5, Zarr and other files of arrays
+            on disk; ``auto`` streams data that as 32-bit numbers would take more than a quarter of the machine's
+            memory, or more than 8 GiB.
         on_bad_data: {"stop", "skip"}, default "stop". What to do with an example that cannot be decoded, holds NaN or
             infinity, or lies outside the support of the likelihood: ``stop`` raises an error, ``skip`` leaves it out,
             counts and lists it.
