@@ -1,12 +1,11 @@
 """Archives in archives, as sites for competitions pack them."""
 
 import io
-import tarfile
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from made_archives import tarred, zipped
 from PIL import Image
 
 from isthmus.data.dataset import Dataset
@@ -18,22 +17,8 @@ X = np.random.default_rng(0).integers(0, 256, (12, 5, 4)).astype(np.uint8)
 TABLE = b"id,label\n" + b"".join(b"%d,0\n" % number for number in range(40))
 
 
-def zipped(members: dict[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in members.items():
-            archive.writestr(name, data)
-    return out.getvalue()
-
-
-def tarred(members: dict[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w:gz") as archive:
-        for name, data in members.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(data)
-            archive.addfile(entry, io.BytesIO(data))
-    return out.getvalue()
+def gzipped(members: dict[str, bytes]) -> bytes:
+    return tarred(members, "w:gz")
 
 
 def pictures(rows: range, label: bool = True) -> dict[str, bytes]:
@@ -53,7 +38,7 @@ def opened(path: Path, data: bytes, **options: object) -> Dataset:
 
 
 @pytest.mark.parametrize("memory", ["whole", "stream"])
-@pytest.mark.parametrize(("name", "inner"), [("a.zip", zipped), ("deep/a.tgz", tarred), ("a.tar.gz", tarred)])
+@pytest.mark.parametrize(("name", "inner"), [("a.zip", zipped), ("deep/a.tgz", gzipped), ("a.tar.gz", gzipped)])
 def test_the_only_archive_in_an_archive_is_read(name: str, inner: type, memory: str, tmp_path: Path) -> None:
     packed = inner(pictures(range(12)))
     plain = opened(tmp_path / Path(name).name, packed)

@@ -5,14 +5,13 @@ import gzip
 import io
 import lzma
 import struct
-import tarfile
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from made_archives import tarred, zipped
 from PIL import Image
 
 from isthmus.data.dataset import Dataset
@@ -51,24 +50,6 @@ def idx(values: np.ndarray) -> bytes:
 def png(values: np.ndarray) -> bytes:
     out = io.BytesIO()
     Image.fromarray(values).save(out, "png")
-    return out.getvalue()
-
-
-def zipped(members: dict[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in members.items():
-            archive.writestr(name, data)
-    return out.getvalue()
-
-
-def tarred(members: dict[str, bytes], mode: str = "w") -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode=mode) as archive:
-        for name, data in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
     return out.getvalue()
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import xlsxwriter
 from fuzz.judge import judge
+from read_tables import features, said, values
 
 from isthmus.data.dataset import Dataset
 from isthmus.data.opening import open_data
@@ -43,20 +44,6 @@ def opened(path: Path, **options: Any) -> Dataset:
     found = open_data(path, DataOptions(**options))
     assert isinstance(found, Dataset)
     return found
-
-
-def values(found: Dataset) -> np.ndarray:
-    assert isinstance(found.train, Examples)
-    return np.asarray(found.train.x)
-
-
-def features(found: Dataset) -> tuple[str, ...]:
-    assert found.schema is not None
-    return found.schema.features
-
-
-def said(found: Dataset, text: str) -> bool:
-    return any(text in note for note in found.notes)
 
 
 @pytest.mark.parametrize("engine", ["openpyxl", "xlsxwriter"])

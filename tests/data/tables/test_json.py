@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from fuzz.judge import judge
+from read_tables import features, values
 
 from isthmus.data.dataset import Dataset
 from isthmus.data.opening import open_data
@@ -26,16 +27,6 @@ def opened(tmp_path: Path, text: str | bytes, name: str = "t.jsonl", **options: 
     found = open_data(tmp_path / name, DataOptions(**options))
     assert isinstance(found, Dataset)
     return found
-
-
-def values(found: Dataset) -> np.ndarray:
-    assert isinstance(found.train, Examples)
-    return np.asarray(found.train.x)
-
-
-def features(found: Dataset) -> tuple[str, ...]:
-    assert found.schema is not None
-    return found.schema.features
 
 
 def names(found: Dataset) -> list[object] | None:
