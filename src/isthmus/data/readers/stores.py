@@ -104,7 +104,8 @@ def dataset_of_choice(
         for key, values in arrays.items()
     }
     x = {split: columns(arrays[key], options.window) for split, key in chosen.x.items()}
-    y, notes = {}, list(chosen.notes)
+    y: dict[str, Array] = {}
+    notes = list(chosen.notes)
     for split, key in chosen.y.items():
         check_numbers(x[split].dtype, f"The {split} split of {name!r}")
         if chosen.paired and arrays[key].ndim > 1 and shaped_like(x[split], arrays[key]).shape != x[split].shape:
@@ -112,32 +113,33 @@ def dataset_of_choice(
                 f"{name!r} has inputs {chosen.x[split]!r} of shape {x[split].shape}, but targets {key!r} of shape "
                 f"{arrays[key].shape}. Pass one target of the same shape per input."
             )
-        labels = _usable(arrays[key], x[split], key, chosen, name)
-        if labels is None:
-            notes.append(f"{key!r} is left out: its values are neither whole numbers nor texts.")
-        else:
-            y[split] = labels
+        y |= _usable(split, arrays[key], x[split], chosen, name, notes)
     return replace(dataset_of_splits(name, x, y, provenance), notes=tuple(notes))
 
 
-def _usable(values: Array, x: Shaped, key: str, chosen: Choice, name: str) -> Array | None:
-    """Labels or targets that can be used; ``None`` for others that no option named.
+def _usable(split: str, values: Array, x: Shaped, chosen: Choice, name: str, notes: list[str]) -> dict[str, Array]:
+    """Labels or targets of a split that can be used; others that no option named are left out, with a note.
 
     Raises:
         BadData: an option names them.
     """
+    key = chosen.y[split]
     found = labels_of(values, x) if x.shape and is_aligned(values, x.shape[0]) else None
     if found is None and chosen.named:
         raise BadData(
             f"{key!r} in {name!r} cannot be the labels of {x.shape[0]:,} examples: its shape is {values.shape}, its "
             f"type {values.dtype}. Set data.labels to an array with one whole number or text per example."
         )
-    return found
+    if found is None:
+        notes.append(f"{key!r} is left out: its values are neither whole numbers nor texts.")
+        return {}
+    return {split: found}
 
 
 def _streamed(store: ArrayStore, chosen: Choice) -> Dataset:
     """The data set of arrays that stay in their file; labels are read, as they are small."""
-    sources, y = {}, {}
+    sources: dict[str, StoredArray] = {}
+    y: dict[str, Array] = {}
     notes = list(chosen.notes)
     for split, key in chosen.x.items():
         check_numbers(store.arrays[key].dtype, f"The {split} split of {store.name!r}")
@@ -149,11 +151,7 @@ def _streamed(store: ArrayStore, chosen: Choice) -> Dataset:
                 "which cannot be streamed. Set data.key to the one to use."
             )
         store.check_arrays(key)
-        labels = _usable(store.read(key), sources[split].like, key, chosen, store.name)
-        if labels is None:
-            notes.append(f"{key!r} is left out: its values are neither whole numbers nor texts.")
-        else:
-            y[split] = labels
+        y |= _usable(split, store.read(key), sources[split].like, chosen, store.name, notes)
     encoded, names = encode_labels(y, repr(store.name)) if y else ({}, ())
     labeled = {split: source.labeled(encoded.get(split)) for split, source in sources.items()}
     return Dataset(

@@ -183,11 +183,6 @@ def guessed_axes(source: Source, raw: tuple[int, ...], where: str, missing: tupl
     return front + found
 
 
-def channels_are_ordinary(axes: str, raw: tuple[int, ...]) -> bool:
-    """Whether the axis of channels has one of the lengths that only channels have: 1, 3 or 4."""
-    return raw[axes.index("C")] in CHANNELS
-
-
 def _channels_at(raw: tuple[int, ...]) -> str:
     """``HWC`` or ``CHW``, by the lengths of three axes; empty if neither end is clearly that of the channels."""
     first, middle, last = raw
