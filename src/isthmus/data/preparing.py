@@ -28,10 +28,9 @@ from isthmus.data.transforms.bad_examples import BadExamples, find_nonfinite
 from isthmus.data.transforms.binary import check_unit, draw_bernoulli
 from isthmus.data.transforms.contract import DataContract
 from isthmus.data.transforms.fitting import (
-    brightness_of,
+    brightnesses,
     fit_scaling,
     fitted,
-    full_brightness,
     sample_size,
     undecided,
 )
@@ -335,9 +334,9 @@ def _fitted(pipeline: _Pipeline, rows: Array) -> DataContract:
         values = np.delete(values, list(find_nonfinite(values)), axis=0)
     raw = pipeline.layout.tensor(values)
     contract = pipeline.contract
-    brightest = brightness_of(pipeline.dataset, options.scale, contract.kind)
-    scaling = fit_scaling(raw, raw, options.scale, brightest=brightest)
-    return replace(contract, scaling=scaling, brightest=full_brightness(pipeline.dataset, options.scale, contract.kind))
+    divisor, brightest = brightnesses(pipeline.dataset, options.scale, contract.kind)
+    scaling = fit_scaling(raw, raw, options.scale, brightest=divisor)
+    return replace(contract, scaling=scaling, brightest=brightest)
 
 
 def _fitted_on_disk(pipeline: _Pipeline, excluded: Array) -> tuple[DataContract, MissingCells]:
@@ -353,10 +352,9 @@ def _fitted_on_disk(pipeline: _Pipeline, excluded: Array) -> tuple[DataContract,
             missing += missing_in(chunk, view.locate, missing.of)
             yield chunk
 
-    brightest = brightness_of(pipeline.dataset, pipeline.options.scale, contract.kind)
-    scaling = fit_scaling(chunks(), head, pipeline.options.scale, brightest=brightest)
-    full = full_brightness(pipeline.dataset, pipeline.options.scale, contract.kind)
-    contract = replace(contract, scaling=scaling, brightest=full)
+    divisor, brightest = brightnesses(pipeline.dataset, pipeline.options.scale, contract.kind)
+    scaling = fit_scaling(chunks(), head, pipeline.options.scale, brightest=divisor)
+    contract = replace(contract, scaling=scaling, brightest=brightest)
     return fitted(contract, view.source, scaling.apply(head).float()), missing
 
 

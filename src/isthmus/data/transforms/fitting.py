@@ -59,13 +59,16 @@ def brightness_of(dataset: Dataset, scale: Kind, kind: ExampleKind, values: Arra
     return stated if any(bool((chunk > 1).any()) for chunk in chunks) else None
 
 
-def full_brightness(dataset: Dataset, scale: Kind, kind: ExampleKind) -> float | None:
-    """The value of full brightness in the training data, also if the option ``data.scale`` fits a scale to it.
+def brightnesses(dataset: Dataset, scale: Kind, kind: ExampleKind) -> tuple[float | None, float | None]:
+    """The value by which values are divided (:func:`brightness_of`), and that of full brightness in the training data.
 
-    With ``data.scale=none``, arrays are numbers.
+    The second is known also if the option ``data.scale`` fits a scale to it. With ``data.scale=none``, arrays are
+    numbers.
     """
-    stated = dataset.train.brightest
-    return stated if scale == "none" or kind not in PICTURES else brightness_of(dataset, "auto", kind)
+    divisor = brightness_of(dataset, scale, kind)
+    if scale == "none" or kind not in PICTURES:
+        return divisor, dataset.train.brightest
+    return divisor, divisor if scale == "auto" else brightness_of(dataset, "auto", kind)
 
 
 def fit_scaling(x: Tensor | Iterator[Tensor], sample: Tensor, kind: Kind, *, brightest: float | None) -> Scaling:
