@@ -60,6 +60,11 @@ class Layout:
         """Whether examples are rows of a table, sequences, images or frames."""
         return kind_of(self.shape)
 
+    @property
+    def images(self) -> bool:
+        """Whether examples are images."""
+        return self.kind == "images"
+
     def tensor(self, values: Array) -> Tensor:
         """Raw values (n, ...) as a tensor (n, *shape) of the same data type, if torch supports it."""
         values = values.reshape(len(values), *self.row) if self.row else values
