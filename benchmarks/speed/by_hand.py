@@ -1,37 +1,49 @@
-"""The fastest plain autograd loop known to us: indexing on the device, bfloat16 autocast, fused Adam, channels last,
-the allocator's settings; compiled on request. With ``muon``, ``torch.optim.Muon`` on all matrices instead of Adam.
+"""The fastest plain autograd loop known to us: indexing on the device, autocast to bfloat16 where the processor has it,
+fused Adam, channels last, the allocator's settings; compiled on request. With ``muon``, ``torch.optim.Muon`` on all
+matrices instead of Adam.
 """
 
 import ctypes
+from collections.abc import Callable
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from networks import pair
+from networks import CODE, pair
+from precision import dtype_of, tune_float32
 from rows import MALLOC, Row
 from torch import Tensor, nn
 from turns import Turns
 
 
-def tune_allocator() -> None:
-    """Keep freed memory; as in Isthmus, but written out, for this loop stands alone."""
+def tune(dtype: torch.dtype) -> None:
+    """Keep freed memory, as Isthmus does, and take the fastest products."""
     libc = ctypes.CDLL("libc.so.6")
     libc.mallopt(-1, int(MALLOC["MALLOC_TRIM_THRESHOLD_"]))
     libc.mallopt(-3, int(MALLOC["MALLOC_MMAP_THRESHOLD_"]))
+    if dtype == torch.float32:
+        tune_float32()
 
 
-def loss_of(encoder: nn.Module, decoder: nn.Module, x: Tensor, drawn: bool) -> Tensor:
-    """The negative bound (``drawn``) or the cross-entropy of a batch, in nats per example."""
-    with torch.autocast("cpu", torch.bfloat16):
+def loss_of(
+    encoder: Callable[[Tensor], Tensor],
+    decoder: Callable[[Tensor], Tensor],
+    x: Tensor,
+    noise: Tensor | None,
+    dtype: torch.dtype,
+) -> Tensor:
+    """The negative bound (with ``noise``) or the cross-entropy of a batch, in nats per example."""
+    low = torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16)
+    with low:
         h = encoder(x)
     h = h.float()
     is_divergence = torch.zeros(())
-    if drawn:
+    if noise is not None:
         loc, log_scale = h.chunk(2, 1)
         scale = log_scale.exp()
-        h = loc + scale * torch.randn_like(loc)
+        h = loc + scale * noise
         is_divergence = (0.5 * (loc.square() + scale.square() - 1) - log_scale).sum()
-    with torch.autocast("cpu", torch.bfloat16):
+    with low:
         logits = decoder(h)
     error = F.binary_cross_entropy_with_logits(logits.float(), x, reduction="sum")
     return (error + is_divergence) / len(x)
@@ -39,8 +51,9 @@ def loss_of(encoder: nn.Module, decoder: nn.Module, x: Tensor, drawn: bool) -> T
 
 def compete(row: Row, images: np.ndarray, turns: Turns, variant: str) -> None:
     """One turn after another."""
-    tune_allocator()
-    encoder, decoder = pair(row.net)
+    dtype = dtype_of(row.precision)
+    tune(dtype)
+    encoder, decoder = pair(row.net, row.seed)
     maps = row.net.startswith("conv")
     x = torch.from_numpy(images).float().div_(255).unsqueeze(1)
     if maps:
@@ -55,7 +68,8 @@ def compete(row: Row, images: np.ndarray, turns: Turns, variant: str) -> None:
         order = torch.randperm(len(x))
         for rows in order.split(row.batch):
             batch = x[rows] if maps else x.index_select(0, rows)
-            loss = measure(encoder, decoder, batch, row.net == "vae")
+            noise = torch.randn(len(rows), CODE[row.net]) if row.net == "vae" else None
+            loss = measure(encoder, decoder, batch, noise, dtype)
             for parameter in parameters:
                 parameter.grad = None
             loss.backward()

@@ -10,18 +10,21 @@ WIDTHS = (1000, 500, 250)
 CHANNELS, KERNEL = (32, 64, 128, 256), 4
 
 
-def pair(net: str) -> tuple[nn.Sequential, nn.Sequential]:
-    """Encoder and decoder by the name of the net, with Glorot weights; the decoder gives logits of pixels."""
-    torch.manual_seed(0)
+def pair(net: str, seed: int = 0) -> tuple[nn.Sequential, nn.Sequential]:
+    """Encoder and decoder by the name of the net, with Glorot weights; the decoder gives logits of pixels.
+
+    What is drawn afterwards from torch's generator depends on the seed too.
+    """
+    torch.manual_seed(seed)
     encoder, decoder = {"vae": _vae, "deep": _deep, "conv28": _conv28, "conv64": _conv64}[net]()
     for part in (encoder, decoder):
         glorot(part)
     return encoder, decoder
 
 
-def same_start(net: str, *parts: nn.Module) -> None:
+def same_start(net: str, seed: int, *parts: nn.Module) -> None:
     """Give networks with the same layers in the same order the weights that :func:`pair` gives."""
-    weights = [p for part in pair(net) for p in part.parameters()]
+    weights = [p for part in pair(net, seed) for p in part.parameters()]
     with torch.no_grad():
         for theirs, ours in zip([p for part in parts for p in part.parameters()], weights, strict=True):
             theirs.copy_(ours)
