@@ -24,8 +24,7 @@ def chain(weights: list[Tensor], h: Tensor) -> Tensor:
     """Dense layers with rectified activations between them, in the precision of the weights."""
     h = h.to(weights[0].dtype)
     for weight, bias in zip(weights[:-2:2], weights[1:-2:2], strict=True):
-        # torch.relu in its place gives NaN in some gradients, compiled for AVX2 by torch 2.13.0
-        h = F.linear(h, weight, bias).clamp_min(0)
+        h = F.linear(h, weight, bias).relu()
     return F.linear(h, weights[-2], weights[-1])
 
 
