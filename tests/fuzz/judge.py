@@ -36,6 +36,7 @@ PLACES = {
     *sysconfig.get_paths().values(),
     str(Path(isthmus.__file__).parent),
     "/proc/self",
+    "/proc/cpuinfo",
     "/sys/fs/cgroup",
     str(Path(__file__).parents[1]),
 }

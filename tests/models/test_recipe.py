@@ -684,7 +684,7 @@ def test_a_refusal_stays_short_where_what_came_is_long():
         ),
         (
             '{"training": {"extra": 3}}',
-            r"^There is no option 'training\.extra'; did you mean .* Known: batch_size, checkpoint_interval, epochs, ",
+            r"^There is no option 'training\.extra'; did you mean .* Known: batch_size, checkpoint_interval, compile, ",
         ),
         ('{"net": "mpl"}', r"^There is no net of kind 'mpl'; did you mean 'mlp'\? Known: conv, linear, mlp\.$"),
         (

@@ -187,7 +187,7 @@ def test_a_last_step_that_blows_up_is_noticed(monkeypatch: pytest.MonkeyPatch) -
     def last(self: Engine, *rest: object) -> dict[str, torch.Tensor]:
         parts = step(self, *rest)  # type: ignore[arg-type]
         if self.step == self.total - 1:
-            for parameter in self.parameters:
+            for parameter in self.objective.parameters():
                 parameter.data.fill_(torch.inf)
         return parts
 

@@ -144,13 +144,18 @@ VECTORS = {"avx512_f": "AVX-512", "avx2": "AVX2"}
 """Vector instructions by torch's name of the capability, the widest first."""
 
 
-def processor() -> str:
-    """The processor in words, as far as it is known: name, family and model, widest vectors, AMX, bfloat16."""
+def cpuinfo() -> dict[str, str]:
+    """What Linux states about the first core, by name; empty on other systems."""
     try:
         core = CPUINFO.read_text(encoding="utf-8").partition("\n\n")[0]
     except OSError:
-        core = ""
-    stated = dict(re.findall(r"^([\w ]+?)\s*: (.+)$", core, re.MULTILINE))
+        return {}
+    return dict(re.findall(r"^([\w ]+?)\s*: (.+)$", core, re.MULTILINE))
+
+
+def processor() -> str:
+    """The processor in words, as far as it is known: name, family and model, widest vectors, AMX, bfloat16."""
+    stated = cpuinfo()
     # the blocks of ARM processors have no name
     name = stated.get("model name") or platform.processor() or platform.machine()
     family = f"family {stated['cpu family']} model {stated.get('model')}" if "cpu family" in stated else ""

@@ -9,14 +9,16 @@ such processors, and only after the error of a small product was compared with f
 import functools
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from isthmus.errors import check_choice
+from isthmus.models.hardware import cpuinfo
 
 CHOICES = ("auto", "mkl", "onednn")
 VARIABLE = "ISTHMUS_FLOAT32"
@@ -44,48 +46,61 @@ def float32_products(library: str | None = None) -> Iterator[None]:
 
     The setting applies to all threads of the process until the last such block ends.
     """
-    setting = {"onednn": "bf16", "mkl": "ieee"}[library or float32_library()]
-    matmul: Any = getattr(torch.backends.mkldnn, "matmul")  # noqa: B009  torch's annotations lack it
+    setting = _Setting({"onednn": "bf16", "mkl": "ieee"}[library or float32_library()])
     with _LOCK:
-        if not _Blocks.open:
-            _Blocks.before = matmul.fp32_precision
-        _Blocks.open += 1
-        outer, matmul.fp32_precision = matmul.fp32_precision, setting
+        if not _OPEN:
+            _OPEN.append(_Setting(_matmul().fp32_precision))
+        _OPEN.append(setting)
+        _matmul().fp32_precision = setting.value
     try:
         yield
     finally:
         with _LOCK:
-            _Blocks.open -= 1
-            matmul.fp32_precision = outer if _Blocks.open else _Blocks.before
+            _OPEN.remove(setting)
+            _matmul().fp32_precision = _OPEN[-1].value
+            if len(_OPEN) == 1:
+                _OPEN.clear()
 
 
-class _Blocks:
-    """The blocks of this process that are open, and torch's setting before the first."""
+@dataclass(eq=False)
+class _Setting:
+    """A value of torch's setting for float32 products."""
 
-    open = 0
-    before = "none"
+    value: str
 
 
+_OPEN: list[_Setting] = []
+"""The setting before the first block, and those of the blocks that are open, in all threads."""
 _LOCK = threading.Lock()
 
 
+def _matmul() -> Any:
+    """Where torch keeps the setting, which its annotations lack."""
+    return getattr(torch.backends.mkldnn, "matmul")  # noqa: B009
+
+
+@functools.cache
 def _onednn_is_faster() -> bool:
     """Whether this is a processor by AMD with instructions that torch requires to use oneDNN for float32."""
     capabilities = torch.cpu.get_capabilities()
-    if not capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"):
-        return False
-    try:
-        return "AuthenticAMD" in Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return False
+    possible = capabilities.get("avx512_bf16") and not capabilities.get("amx_bf16")
+    return bool(possible) and cpuinfo().get("vendor_id") == "AuthenticAMD"
 
 
 @functools.cache
 def _onednn_is_exact() -> bool:
     """Whether oneDNN's products with the permission to use bfloat16 have the error of float32."""
+    with float32_products("onednn"):
+        return within_float32(torch.matmul)
+
+
+def within_float32(product: Callable[[Tensor, Tensor], Tensor]) -> bool:
+    """Whether a product of two matrices has the error of float32, compared with float64.
+
+    >>> within_float32(torch.matmul), within_float32(lambda a, b: (a.bfloat16() @ b.bfloat16()).float())
+    (True, False)
+    """
     generator = torch.Generator().manual_seed(0)
     a, b = (torch.randn(256, 256, generator=generator) for _ in range(2))
-    with float32_products("onednn"):
-        found = a @ b
     exact = a.double() @ b.double()
-    return bool((found - exact).norm() <= MOST_ERROR * exact.norm())
+    return bool((product(a, b) - exact).norm() <= MOST_ERROR * exact.norm())

@@ -120,9 +120,7 @@ class Engine:
         self.module, self.unsharded = self._distributed(strategy) if distributed else (objective, None)
         self.optimizers = optimizers(options, objective)
         self.products = float32_library()
-        self.compile = compiles(
-            objective, options, self.total, device=self.fabric.device.type, processes=self.processes.world
-        )
+        self.compile = compiles(objective, options, self.total, self.fabric.device.type, self.processes.world)
         self.take_step: Step | CompiledStep = Step(objective, self.module, self.optimizers, options, seed)
         warm = warm_epochs(objective, self.total, len(self.batches))
         self.best_weights = BestWeights(objective, options.patience, since=warm + 1)
@@ -169,10 +167,9 @@ class Engine:
         self._gather_weights()
         self.objective.eval()
         seconds = time.perf_counter() - started
-        precision = "bf16" if self.precision else "32"
-        return Outcome(
-            self.history, kept, stopped or f"all {self.epochs} epochs done", seconds, precision, tuple(self.resumed_at)
-        )
+        how = "bf16" if self.precision else "32", self.take_step.compiled
+        stopped = stopped or f"all {self.epochs} epochs done"
+        return Outcome(self.history, kept, stopped, seconds, *how, tuple(self.resumed_at))
 
     def settings(self) -> dict[str, Any]:
         """The settings of this machine that results depend on bit by bit, as plain data."""

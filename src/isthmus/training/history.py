@@ -30,13 +30,24 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Result of a run: all epochs, the epoch of the kept weights, why it stopped, and the steps where it resumed."""
+    """Result of a run.
+
+    Attributes:
+        history: all epochs.
+        kept_epoch: the epoch of the kept weights.
+        stopped: why it stopped.
+        seconds: duration of the training.
+        precision: precision of the networks.
+        compiled: whether its step was compiled.
+        resumed_at: the steps where it resumed.
+    """
 
     history: list[Epoch]
     kept_epoch: int
     stopped: str
     seconds: float
     precision: str
+    compiled: bool
     resumed_at: tuple[int, ...] = ()
 
 

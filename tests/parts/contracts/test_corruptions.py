@@ -137,8 +137,9 @@ def test_a_model_in_evaluation_encodes_the_clean_input_and_its_target_is_always_
     assert trace.x_in.equal(before)
     assert trace.mask is None
     clean = model.latent(model.encoder(before)).mean
-    assert model.encode(x).equal(clean)
-    assert model.train().reconstruct(x).equal(model.output(clean).mean)
+    # inference may use another library for products of matrices
+    torch.testing.assert_close(model.encode(x), clean)
+    torch.testing.assert_close(model.train().reconstruct(x), model.output(clean).mean)
 
 
 @each_strong

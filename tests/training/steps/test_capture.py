@@ -1,5 +1,6 @@
 """A captured step is the step of the engine: for every recipe, before any compiler is involved."""
 
+import warnings
 from collections.abc import Callable
 
 import pytest
@@ -54,13 +55,10 @@ def apart(one: Engine, other: Engine) -> float:
 @pytest.mark.parametrize("name", TRAINED)
 def test_the_graph_of_every_recipe_takes_the_steps_of_the_engine(name: str) -> None:
     recipe = zoo.recipe(name)
+    if name in UNWRITABLE:
+        pytest.skip("its step is not one graph")
     (eager, expected), (graph, found) = (trained(recipe, how, precision="32") for how in ("off", "on"))
     assert isinstance(graph.take_step, CompiledStep)
-    if name in UNWRITABLE:
-        assert graph.take_step.refusal is not None
-        assert UNWRITABLE[name] in graph.take_step.refusal
-        assert apart(eager, graph) == 0
-        return
     assert graph.take_step.refusal is None
     # nine steps of float32, in which the two write Adam's update in another order
     assert found == pytest.approx(expected, rel=2e-5)
@@ -112,6 +110,15 @@ def test_weights_that_something_else_has_changed_are_used_in_low_precision_too()
     assert losses[1] != pytest.approx(undisturbed[1], rel=1e-3)
 
 
+@pytest.mark.usefixtures("uncompiled")
+@pytest.mark.parametrize("name", UNWRITABLE)
+def test_a_recipe_whose_step_is_not_one_graph_is_trained_without(name: str) -> None:
+    eager, _ = trained(zoo.recipe(name), "off", precision="32")
+    with pytest.warns(UserWarning, match=f"The training step is not compiled, because .*{UNWRITABLE[name]}"):
+        graph, _ = trained(zoo.recipe(name), "on", precision="32")
+    assert apart(eager, graph) == 0
+
+
 class Reads(nn.Module):
     """An activation that depends on the value of a tensor in Python."""
 
@@ -125,11 +132,13 @@ def test_a_part_that_reads_values_is_trained_without_compilation_and_gives_the_s
     for how in ("off", "on"):
         made = engine(zoo.recipe("vae"), how, precision="32")
         made.objective.model.decoder[1] = Reads()
-        made.run()
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            made.run()
         results.append(made)
     assert apart(*results) == 0
-    assert isinstance(results[1].take_step, CompiledStep)
-    assert "depends on the values of tensors" in (results[1].take_step.refusal or "")
+    (warning,) = told
+    assert "because a part of it depends on the values of tensors" in str(warning.message)
 
 
 def test_a_graph_that_computes_something_else_is_refused_and_the_run_goes_on_as_without(
@@ -146,7 +155,6 @@ def test_a_graph_that_computes_something_else_is_refused_and_the_run_goes_on_as_
     monkeypatch.setattr(compiled, "compile_graph", wrong)
     monkeypatch.setattr(plan, "compiler", lambda: "none is called")
     eager, _ = trained(zoo.recipe("vae"), "off", precision="32")
-    graph, _ = trained(zoo.recipe("vae"), "on", precision="32")
-    assert isinstance(graph.take_step, CompiledStep)
-    assert "differs" in (graph.take_step.refusal or "")
+    with pytest.warns(UserWarning, match=r"compiled, it changes model\.encoder\.1\.weight differently \(by nan\)"):
+        graph, _ = trained(zoo.recipe("vae"), "on", precision="32")
     assert apart(eager, graph) == 0

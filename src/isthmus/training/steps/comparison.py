@@ -61,7 +61,8 @@ def difference(
         # what rounding alone may change where nothing is expected to
         least = _norm(value) * torch.finfo(value.dtype).eps if value.is_floating_point() else 0.0
         if not error <= tolerance * size + least:
-            return f"{name} differs by {error / size if size else math.inf:.1%} of its change"
+            by = f"by {error / size:.1%} of its change" if size and math.isfinite(error) else f"by {error:.3g}"
+            return f"compiled, it changes {name} differently ({by})"
     return None
 
 

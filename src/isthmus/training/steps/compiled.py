@@ -4,6 +4,7 @@ Batches of another size than the one that is compiled, such as the last of an ep
 the whole run where the step cannot be compiled, or where the compiled one gives other results.
 """
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -46,12 +47,19 @@ class CompiledStep:
         """Update the weights; the arguments are those of :class:`Step`."""
         if self.refusal is not None or len(batch[0]) != self.size:
             self.settle()
+            # the optimizers' kernels do not count as changes of the weights
+            self._versions = []
             return self.eager(batch, where, check)
         if self._made is None:
             return self._first(batch, where, check)
         for count in self._counts:
             count.pending += 1
         return self._run(*self._made, batch, where, check)
+
+    @property
+    def compiled(self) -> bool:
+        """Whether steps are compiled."""
+        return self._made is not None
 
     def settle(self) -> None:
         """Write what is kept outside the optimizers into their state; before it is read or another step is taken."""
@@ -80,6 +88,11 @@ class CompiledStep:
         if self.refusal is None:
             self._made = made
             return found
+        warnings.warn(
+            f"The training step is not compiled, because {self.refusal}. The run is trained without; "
+            "training.compile=off leaves out the attempt.",
+            stacklevel=2,
+        )
         restore(state, after, counts=True)
         torch.set_rng_state(end)
         return expected

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -30,7 +31,9 @@ def compile_graph(graph: GraphModule, arguments: Sequence[Tensor]) -> Function:
         CannotCapture: the graph cannot be compiled.
     """
     try:
-        with _own_cache():
+        with _own_cache(), warnings.catch_warnings():
+            # the compiler's own modules give warnings that say nothing to a user
+            warnings.simplefilter("ignore")
             from torch._inductor import compile as compile_fx
 
             function: Function = compile_fx(graph, list(arguments), _options())

@@ -35,6 +35,8 @@ class Step:
         seed: seed of the run, for optimizers that evaluate the loss of a step repeatedly.
     """
 
+    compiled = False
+
     def __init__(
         self,
         objective: Objective,

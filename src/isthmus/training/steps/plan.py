@@ -20,10 +20,15 @@ SLOWER = (nn.modules.conv._ConvNd,)
 """Layers that a compiled step computes more slowly."""
 
 
-def compiles(objective: Objective, options: TrainingOptions, steps: int, *, device: str, processes: int) -> bool:
-    """Whether a run of so many steps is trained with a compiled step.
+def compiles(objective: Objective, options: TrainingOptions, steps: int, device: str, processes: int) -> bool:
+    """Whether a run is trained with a compiled step; with ``training.compile=on`` wherever a step can be compiled.
 
-    With ``training.compile=on`` a step is compiled wherever it can be.
+    Args:
+        objective: the objective.
+        options: training options.
+        steps: number of steps of the run.
+        device: kind of the device.
+        processes: number of processes that train together.
     """
     possible = options.optimizer in UPDATED and device == "cpu" and processes == 1
     if options.compile == "off" or not possible:
