@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from isthmus import plots
 from isthmus.errors import BadOption
 from isthmus.training.engine import Engine
 from isthmus.training.history import Epoch
@@ -103,6 +102,9 @@ class LivePlot(Callback):
 
     def on_epoch_end(self, state: TrainingState) -> None:
         """Draw the curves of all finished epochs."""
+        # matplotlib is imported only where it draws
+        from isthmus import plots
+
         title = f"Training, epoch {state.epoch} of {state.epochs}"
         figure = plots.curves([epoch.to_dict() for epoch in state.history], title=title)
         if self.path is not None:

@@ -250,7 +250,8 @@ class StoredTensor:
         rows = np.arange(len(self.source)) if rows is None else rows
         x = torch.empty(len(rows), *self.layout.shape)
         kept: list[Array] = []
-        step, done = max(1, READ // self.row_bytes), 0
+        # in pieces that are small as scaled values too, which for 8-bit images take four times the memory
+        step, done = max(1, READ // max(self.row_bytes, x[:1].nbytes)), 0
         for start in range(0, len(rows), step):
             own = rows[start : start + step]
             chunk = self.source.at(own)

@@ -56,11 +56,14 @@ class Scaling:
 
     def apply(self, x: Tensor) -> Tensor:
         """Scaled values; floating-point input keeps its type, 8-bit becomes float32, other integers float64."""
-        x = _floating(x)
+        given, x = x, _floating(x)
         x = x.double() if self.far else x
         offset, scale = self._terms(x)
         # an offset of 0 is the usual case, and subtracting it would cost a pass over the values
-        return (x - offset) / scale if any(self.offset) else x / scale
+        if any(self.offset):
+            x = x - offset
+        # a tensor of our own is not copied once more
+        return x / scale if x is given else x.div_(scale)
 
     def invert(self, x: Tensor) -> Tensor:
         """Scaled values converted back to the units of the source; float64 where float32 would lose their variance."""
