@@ -7,11 +7,9 @@ are kept. ``.venv-peers`` holds the other libraries: ``make bench`` builds it.
 """
 
 import argparse
-import json
 import math
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from datetime import date
@@ -20,8 +18,9 @@ from typing import Any
 
 import numpy as np
 import startup
+from record import keep, versions
 from roofline import roofline
-from rows import OURS, PEERS, ROOT, ROWS, Row
+from rows import PEERS, ROOT, ROWS, Row
 from turns import Turn, rotate
 
 RESULT = ROOT / "benchmarks" / "results" / "speed.json"
@@ -88,20 +87,6 @@ def show(row: Row, figures: dict[str, Any]) -> None:
         )
 
 
-def versions() -> dict[str, str]:
-    """Versions of everything that competes."""
-    code = (
-        "import importlib.metadata as m, json;"
-        "names = ['torch', 'pythae', 'lightning', 'keras', 'jax', 'pyod', 'scikit-learn', 'onnxruntime', 'isthmus'];"
-        "print(json.dumps({d.name: d.version for d in m.distributions() if d.name in names}))"
-    )
-    answers = [subprocess.run([p, "-c", code], capture_output=True, text=True, check=True) for p in (OURS, PEERS)]
-    found: dict[str, str] = {}
-    for answer in reversed(answers):
-        found |= json.loads(answer.stdout)
-    return found
-
-
 def measure(name: str, turns: int, rotations: int, folder: Path) -> dict[str, Any]:
     """All rotations of a row, printed and as plain data."""
     from isthmus.models.hardware import describe
@@ -143,24 +128,7 @@ def main() -> None:
             else:
                 found = measure(name, options.turns, options.rotations, Path(folder))
             if not options.trial:
-                keep(name, found)
-
-
-def keep(name: str, found: dict[str, Any]) -> None:
-    """Put a row into the file of results."""
-    record = json.loads(RESULT.read_text()) if RESULT.exists() else {}
-    record[name] = found
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(_plain(record), indent=1, allow_nan=False) + "\n")
-
-
-def _plain(value: Any) -> Any:
-    """The same content with null for NaN, which JSON does not have."""
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_plain(inner) for inner in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
+                keep(RESULT, name, found)
 
 
 if __name__ == "__main__":

@@ -66,11 +66,11 @@ class Turntaker(TrainingCallback):  # type: ignore[misc]
         self.loss = logs["train_epoch_loss"]
 
 
-def model(net: str) -> BaseAE:
+def model(net: str, seed: int = 0) -> BaseAE:
     """The VAE with pythae's own networks, or its autoencoder around ours."""
     if net == "vae":
         vae = VAE(VAEConfig(input_dim=(1, 28, 28), latent_dim=16, reconstruction_loss="bce"))
-        encoder, decoder = pair(net)
+        encoder, decoder = pair(net, seed)
         first, code, *rest = (layer for part in (encoder, decoder) for layer in part if isinstance(layer, nn.Linear))
         # mean and log variance are layers of their own here
         mean, spread = (nn.utils.skip_init(nn.Linear, 512, 16) for _ in range(2))
@@ -81,7 +81,7 @@ def model(net: str) -> BaseAE:
         for layer, ours in zip(theirs, (first, mean, spread, *rest), strict=True):
             layer.load_state_dict(ours.state_dict())
         return vae
-    encoder, decoder = pair(net)
+    encoder, decoder = pair(net, seed)
     return CrossEntropyAE(AEConfig(input_dim=(1, 28, 28), latent_dim=16), Encoder(encoder), Decoder(decoder))
 
 

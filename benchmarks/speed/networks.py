@@ -10,9 +10,9 @@ WIDTHS = (1000, 500, 250)
 CHANNELS, KERNEL = (32, 64, 128, 256), 4
 
 
-def pair(net: str) -> tuple[nn.Sequential, nn.Sequential]:
+def pair(net: str, seed: int = 0) -> tuple[nn.Sequential, nn.Sequential]:
     """Encoder and decoder by the name of the net, with Glorot weights; the decoder gives logits of pixels."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     encoder, decoder = {"vae": _vae, "deep": _deep, "conv28": _conv28, "conv64": _conv64}[net]()
     for part in (encoder, decoder):
         glorot(part)
