@@ -1,0 +1,43 @@
+"""Isthmus as a user calls it: ``isthmus.fit`` with a callback that looks at validation images after every epoch."""
+
+import lightning_fabric  # noqa: F401  loaded by the first fit; imports do not count for anyone
+import numpy as np
+import torch
+import torch._dynamo
+from by_isthmus import OPTIONS
+from figures import Coder
+from judge import Judge
+from tasks import TASKS, Spec
+from torch import Tensor
+
+from isthmus import fit
+from isthmus.models.autoencoder import Autoencoder
+from isthmus.training.callbacks import TrainingState
+
+RECIPES = OPTIONS | {"restoring": ("conv_denoising", {})}
+
+
+def coder_of(model: Autoencoder) -> Coder:
+    """The networks of a model."""
+
+    def encode(x: Tensor) -> Tensor:
+        q = model.posterior(x)
+        return torch.cat([q.loc, q.log_scale], 1) if hasattr(q, "log_scale") else model.encode(x)
+
+    return Coder(encode, model.decode)
+
+
+def train(spec: Spec, images: np.ndarray, judge: Judge) -> Coder:
+    """Train until the judge ends it, or the schedule of the learning rate does."""
+    recipe, changes = RECIPES[TASKS[spec["task"]].net]
+    judge.start()
+
+    def look(state: TrainingState) -> None:
+        # a recipe's model is made by fit, and callbacks are not given it
+        if judge.ends(coder_of(state._engine.objective.model)):
+            state.stop()
+
+    # the judge has the validation images, and the figure is that of the weights it has seen
+    options = {**changes, "data.test": 0, "data.validation": 0, "training.keep": "last", **spec["settings"]}
+    run = fit(recipe, images, seed=spec["seed"], options=options, callbacks=[look])
+    return coder_of(run.model)
