@@ -62,13 +62,20 @@ SPACES: dict[str, Choices] = {
 }
 
 
-def search(field: Field, path: Path | None) -> Settings:
-    """The best options of a task, by coordinate descent from those of the recipe; nothing is kept without a path."""
+def search(field: Field, path: Path | None, *, trial: bool = False) -> Settings:
+    """The best options of a task, by coordinate descent from those of the recipe.
+
+    Args:
+        field: the task and its data.
+        path: file of the tries; none is written without one.
+        trial: try two values of each option, once.
+    """
+    rounds = [[option[:2] for option in SPACES[field.name]]] if trial else [SPACES[field.name]] * ROUNDS
     best: Run | None = None
     tried: list[Run] = []
     settings: Settings = resolved(field.task.net, {}, field.images)
     seen: list[Settings] = []
-    for changes in [{}, *(change for _ in range(ROUNDS) for option in SPACES[field.name] for change in option)]:
+    for changes in [{}, *(change for options in rounds for option in options for change in option)]:
         # a change builds on the best options of all tries before it
         candidate = (best["settings"] if best else settings) | changes
         if candidate in seen:
