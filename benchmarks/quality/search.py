@@ -34,6 +34,7 @@ ADAM = _rates(*(("adam", rate) for rate in (1e-3, 2e-3, 4e-3, 8e-3)))
 MUON = _rates(*(("muon", rate) for rate in (2.5e-3, 5e-3, 1e-2, 2e-2)))
 INITIAL = _each("net.init", "glorot", "he", "orthogonal")
 
+# Muon is for matrices, which networks of convolutions do not have
 SPACES: dict[str, Choices] = {
     "deep": [
         _schedules("epochs", 200, 4, 6, 8, 11, 15),
@@ -49,13 +50,13 @@ SPACES: dict[str, Choices] = {
     ],
     "conv": [
         _schedules("epochs", 200, 3, 5, 8, 12, 18),
-        ADAM + _rates(("adam", 1.6e-2)) + MUON,
+        ADAM + _rates(("adam", 1.6e-2)),
         _each("training.batch_size", 50, 100, 200, 500),
         INITIAL,
     ],
     "faces": [
         _schedules("steps", 8000, 500, 800, 1200, 2000),
-        _rates(("adamw", 2e-3), ("adamw", 4e-3), ("adamw", 8e-3), ("adam", 4e-3), ("muon", 5e-3)),
+        _rates(("adamw", 2e-3), ("adamw", 4e-3), ("adamw", 8e-3), ("adam", 2e-3), ("adam", 4e-3), ("adam", 8e-3)),
         _each("training.batch_size", 4, 8, 16, 32),
         INITIAL,
     ],

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import torch
 import torch._dynamo  # loaded by the first optimizer; imports do not count for anyone
-from by_hand import one_pass, optimizers, placed, tune_allocator
+from by_hand import one_pass, placed, tune_allocator
 from figures import Coder
 from judge import Judge
 from networks import pair
@@ -71,8 +71,9 @@ def network(net: str, init: str, seed: int) -> tuple[nn.Module, nn.Module]:
 class Cosine:
     """An optimizer whose rate follows half a cosine to 0 over so many steps, or is constant (0 steps)."""
 
-    def __init__(self, tool: torch.optim.Optimizer, rate: float, steps: int) -> None:
-        self.tool, self.rate, self.steps, self.done = tool, rate, steps, 0
+    def __init__(self, tool: torch.optim.Optimizer, steps: int) -> None:
+        self.tool, self.steps, self.done = tool, steps, 0
+        self.rate: float = tool.param_groups[0]["lr"]
 
     def step(self) -> None:
         """One step at the rate of this moment."""
@@ -84,30 +85,35 @@ class Cosine:
         self.tool.step()
 
 
-def tools_of(parameters: list[nn.Parameter], row: Row, settings: Settings, per_epoch: int) -> tuple[list[Cosine], int]:
-    """The optimizers and the number of epochs; without settings of Isthmus, Adam until the judge ends it."""
-    kind = settings.get("training.optimizer", "adam")
-    if kind == "adamw":
-        decay = settings["training.weight_decay"]
-        found: list[torch.optim.Optimizer] = [torch.optim.AdamW(parameters, row.rate, weight_decay=decay, fused=True)]
-    else:
-        found = optimizers(parameters, row, kind)
+def tools_of(parameters: list[nn.Parameter], settings: Settings) -> list[torch.optim.Optimizer]:
+    """Adam, by default at 1e-3; or Muon on the matrices between the first and the last one, as in Isthmus."""
+    rate, decay = settings.get("training.learning_rate", 1e-3), settings.get("training.weight_decay", 0.0)
+    matrices = [p for p in parameters if p.ndim == 2] if settings.get("training.optimizer") == "muon" else []
+    hidden = matrices[1:-1]
+    rest = [p for p in parameters if all(p is not other for other in hidden)]
+    found: list[torch.optim.Optimizer] = [torch.optim.AdamW(rest, rate, weight_decay=decay, fused=True)]
+    if hidden:
+        found.append(torch.optim.Muon(hidden, rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"))
+    return found
+
+
+def length_of(settings: Settings, per_epoch: int) -> tuple[int, int]:
+    """Epochs of a run, and the steps over which its rate falls: 0 where it is constant."""
     steps = settings.get("training.steps") or settings.get("training.epochs", 10**6) * per_epoch
-    cosine = steps if settings.get("training.schedule") == "cosine" else 0
-    return [Cosine(tool, row.rate, cosine) for tool in found], -(-steps // per_epoch)
+    return -(-steps // per_epoch), steps if settings.get("training.schedule") == "cosine" else 0
 
 
 def train(spec: Spec, images: np.ndarray, judge: Judge) -> Coder:
     """Train until the judge ends it, or the schedule of the learning rate does."""
     net, settings = TASKS[spec["task"]].net, spec["settings"]
-    batch, rate = settings["training.batch_size"], settings.get("training.learning_rate", 1e-3)
+    row = Row("", net, settings["training.batch_size"], len(images), {})
     init = settings.get("net.init", "he" if net == "restoring" else "glorot")
-    row = Row("", net, batch, len(images), {}, rate=rate)
     judge.start()
     tune_allocator()
     encoder, decoder = network(net, init, spec["seed"])
     x = placed(images, encoder, decoder)
-    tools, epochs = tools_of([*encoder.parameters(), *decoder.parameters()], row, settings, -(-len(x) // batch))
+    epochs, falling = length_of(settings, -(-len(x) // row.batch))
+    tools = [Cosine(tool, falling) for tool in tools_of([*encoder.parameters(), *decoder.parameters()], settings)]
     coder = Coder(encoder, lambda z: decoder(z).sigmoid())
     for _ in range(epochs):
         encoder.train()
