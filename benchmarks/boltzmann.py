@@ -12,7 +12,9 @@ suffer less from busy neighbors.
 
 import argparse
 import json
+import os
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from datetime import date
@@ -21,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from sklearn.neural_network import BernoulliRBM
+from speed.rows import NUMPY_KERNELS
 from threadpoolctl import threadpool_limits
 
 from isthmus.boltzmann import BoltzmannMachine, ContrastiveDivergence, learn
@@ -97,6 +100,10 @@ def main() -> None:
     # threads that wait for each other measure their neighbors on a busy machine: take 1 there
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
+    if os.environ.keys() & set(NUMPY_KERNELS):
+        # scikit-learn computes with numpy, which read these when it was imported
+        others = {name: value for name, value in os.environ.items() if name not in NUMPY_KERNELS}
+        os.execve(sys.executable, [sys.executable, *sys.argv], others)  # noqa: S606  itself, once more
     torch.set_num_threads(options.threads)
     tune_allocator()
     images = load_dataset("mnist").train.x[: options.images]

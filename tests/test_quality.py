@@ -12,6 +12,8 @@ import pytest
 import torch
 
 FOLDER = Path(__file__).parents[1] / "benchmarks" / "quality"
+# tasks makes the modules of the comparison of speed importable
+MODULES = ("figures", "judge", "running", "tasks", "records", "search")
 
 
 @pytest.fixture
@@ -19,7 +21,7 @@ def quality(monkeypatch):
     """The modules of the benchmark, which are scripts and not part of a package."""
     before = set(sys.modules)
     monkeypatch.syspath_prepend(str(FOLDER))
-    yield SimpleNamespace(**{name: importlib.import_module(name) for name in ("figures", "judge", "running", "tasks")})
+    yield SimpleNamespace(**{name: importlib.import_module(name) for name in MODULES})
     for name in set(sys.modules) - before:
         if str(FOLDER.parent) in (getattr(sys.modules[name], "__file__", None) or ""):
             del sys.modules[name]
@@ -111,3 +113,33 @@ def test_the_options_of_a_recipe_are_resolved_for_the_hand_written_loop(quality)
     found = quality.running.resolved("deep", {"training.batch_size": 500, "net.init": "he"}, 55_000)
     assert found["training.epochs"] == 27  # about 3,000 steps of 110 a pass
     assert (found["training.batch_size"], found["net.init"], found["training.schedule"]) == (500, "he", "cosine")
+
+
+def test_the_options_that_a_search_has_chosen_are_those_of_this_kind_of_machine(quality, monkeypatch, tmp_path):
+    monkeypatch.setattr(quality.records, "RESULTS", tmp_path)
+    monkeypatch.setattr(quality.search, "versions", dict)
+
+    class Field:
+        name, task, goal, images = "deep", quality.tasks.TASKS["deep"], 3.0, 55_000
+
+        def run(self, who, seed, settings, *, limit, test):
+            seconds = 1 / settings["training.batch_size"]
+            return {"reached": True, "seconds": seconds, "epochs": 1, "valid": 2.0, "settings": settings}
+
+    other = {"machine": {"processor": "another", "cpus": 1}, "chosen": {"net.init": "he"}}
+    quality.records.keep("quality_search.json", "deep", other)
+    assert quality.search.chosen("deep") == {"net.init": "he"}
+    found = quality.search.search(Field())
+    assert found["training.batch_size"] == 1000
+    assert quality.search.chosen("deep") == found
+    assert quality.search.chosen("vae") is None
+
+
+# torch imports its own deprecated functions with its compiler
+@pytest.mark.filterwarnings("ignore:.*script_method:DeprecationWarning")
+def test_the_step_of_a_run_is_recorded(quality):
+    isthmus = importlib.import_module("train_isthmus")
+    judge = judge_of(quality, goal=0.0, limit=0.0)
+    isthmus.train({"task": "deep", "seed": 0, "settings": {"training.precision": "32"}}, images(), judge)
+    assert judge.step == {"precision": "float32", "compiled": False}
+    assert len(judge.track) == 1

@@ -6,14 +6,14 @@
 
 Each run is a process of its own, one after another, and starts from the same images in memory. Its clock runs from
 there to the end of the first epoch after which the validation images reach the figure; validation does not count,
-compilation does. Validation images are the last 5,000 training images of MNIST, and four people of Olivetti. The figure
-of the test images at that moment is reported, and decides nothing. Isthmus takes part with the options of its recipe,
-and with those that ``--search`` has chosen on validation images. The others train by Adam at 1e-3 from Glorot weights,
-with that of two batch sizes which is faster with the first seed; the hand-written loop also with our options.
+compilation does, anew in each run. Validation images are the last 5,000 training images of MNIST, and four people of
+Olivetti. The figure of the test images at that moment is reported, and decides nothing. Isthmus takes part with the
+options of its recipe, and with those that ``--search`` has chosen on validation images. The others train by Adam at
+1e-3 from Glorot weights, with that of two batch sizes which is faster with the first seed; the hand-written loop also
+with our options.
 """
 
 import argparse
-import json
 import os
 import statistics
 import sys
@@ -23,30 +23,28 @@ from pathlib import Path
 from typing import Any
 
 from running import Field, Run, fastest, prepared, resolved
-from search import search
-from tasks import HERE, PEERS, TASKS, Settings, keep, versions
+from search import chosen, search
+from tasks import PEERS, TASKS, Settings, keep, versions
 
-RESULTS = HERE.parent / "results" / "quality.json"
 BUSY = 0.5
 """Load of the machine above which threads that wait in turns take several times as long."""
-SEARCHED = HERE.parent / "results" / "quality_search.json"
 
 
-def choices(field: Field, who: str, chosen: Settings | None) -> list[Settings]:
+def choices(field: Field, who: str, found: Settings | None) -> list[Settings]:
     """What a competitor may choose from with the first seed; nothing where it needs a search that has not been made."""
     if who == "isthmus":
         return [{}]
     if who == "isthmus, chosen":
-        return [chosen] if chosen else []
+        return [found] if found else []
     if who == "hand, our options":
-        return [resolved(field.task.net, chosen or {}, field.images)]
+        return [resolved(field.task.net, found or {}, field.images)]
     return [{"training.batch_size": batch} for batch in field.task.batches]
 
 
-def measure(field: Field, seeds: list[int], chosen: Settings | None) -> dict[str, list[Run]]:
+def measure(field: Field, seeds: list[int], found: Settings | None) -> dict[str, list[Run]]:
     """The runs of all competitors on all seeds, and under ``dropped`` those with the slower batch size."""
     runs: dict[str, list[Run]] = {}
-    open_choices = {who: choices(field, who, chosen) for who in field.task.who}
+    open_choices = {who: choices(field, who, found) for who in field.task.who}
     dropped = []
     for seed in seeds:
         for who in [who for who in field.task.who if open_choices[who]]:
@@ -80,6 +78,7 @@ def judged(field: Field, runs: dict[str, list[Run]]) -> dict[str, Any]:
             "test_reached": sum("test" in run and field.task.met(run["test"], field.goal) for run in theirs),
             "epochs": [run.get("epochs") for run in theirs],
             "settings": theirs[-1]["settings"],
+            "step": theirs[-1].get("step", {}),
         }
     return figures
 
@@ -88,7 +87,7 @@ def show(field: Field, figures: dict[str, Any]) -> None:
     """The table of a task."""
     task = field.task
     print(f"\n{task.title}, until {field.goal:g} {task.unit}".rstrip())
-    print(f"  {'':18} {'seconds [min, max]':>26} {'ratio to ours':>21}  {'test figure':>18}  epochs, batch size")
+    print(f"  {'':18} {'seconds [min, max]':>26} {'ratio to ours':>21}  {'test figure':>18}  epochs, batch size, step")
     for who, row in figures.items():
         seconds = _spread([s for s in row["seconds"] if s is not None], ".1f") or f"not reached in {field.limit:g} s"
         ratios = _spread(row["ratios"], ".2f")
@@ -97,10 +96,14 @@ def show(field: Field, figures: dict[str, Any]) -> None:
         deviation = f" +- {statistics.stdev(test):.2g}" if len(test) > 1 else ""
         star = "*" if row["test_reached"] < row["runs"] else " "
         of = "" if row["reached"] == row["runs"] else f", reached in {row['reached']} of {row['runs']} runs"
-        size = row["settings"].get("training.batch_size", "as the recipe")
-        print(f"  {who:18} {seconds:>26} {ratios:>21}  {shown + deviation + star:>18}  {row['epochs']}, {size}{of}")
+        how = f"{row['epochs']}, {row['settings'].get('training.batch_size', 'as the recipe')}{_words(row['step'])}"
+        print(f"  {who:18} {seconds:>26} {ratios:>21}  {shown + deviation + star:>18}  {how}{of}")
     if any(row["test_reached"] < row["runs"] for row in figures.values()):
         print("  * the test figure of a run is short of the goal", flush=True)
+
+
+def _words(step: dict[str, Any]) -> str:
+    return f", {step['precision']}{', compiled' * step['compiled']}" if step else ""
 
 
 def _spread(values: list[float], form: str) -> str:
@@ -130,13 +133,6 @@ def record_of(field: Field, seeds: list[int], figures: dict[str, Any], runs: dic
     }
 
 
-def chosen_of(name: str) -> Settings | None:
-    """The options that a search has chosen for a task, if there was one and it reached the figure."""
-    found = json.loads(SEARCHED.read_text()) if SEARCHED.exists() else {}
-    settings: Settings | None = found.get(name, {}).get("chosen")
-    return settings
-
-
 def main() -> None:
     """Search, or measure, print one table per task, keep the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
@@ -153,19 +149,19 @@ def main() -> None:
             field = prepared(name, Path(folder), 60.0 if options.trial else options.limit, trial=options.trial)
             if options.search:
                 print(f"{field.task.title}: options on validation images", flush=True)
-                search(field, None if options.trial else SEARCHED, trial=options.trial)
+                search(field, trial=options.trial)
                 continue
             seeds = options.seeds[:1] if options.trial else options.seeds
             load = os.getloadavg()[0]
             if load > BUSY:
                 print(f"Other work is running here (load {load:.1f}): these times mean little.", flush=True)
-            runs = measure(field, seeds, chosen_of(name))
+            runs = measure(field, seeds, chosen(name))
             dropped = runs.pop("dropped")
             figures = judged(field, runs)
             show(field, figures)
             if not options.trial:
                 record = record_of(field, seeds, figures, runs | {"dropped": dropped})
-                keep(RESULTS, name, record | {"load_before": load})
+                keep("quality.json", name, record | {"load_before": load})
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import math
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 from figures import FIGURES, Coder, Part
 from tasks import Task
@@ -28,6 +29,8 @@ class Judge:
     valid: Part
     track: list[tuple[float, float]] = field(default_factory=list)
     """Seconds of training and the validation figure, after each epoch."""
+    step: dict[str, Any] = field(default_factory=dict)
+    """How steps are taken, by competitors that can choose: ``precision`` of products, and whether ``compiled``."""
     reached: bool = False
     seconds: float = 0.0
     _resumed: float = math.nan

@@ -25,6 +25,7 @@ def main() -> None:
         "epochs": len(judge.track),
         "valid": judge.track[-1][1],
         "track": judge.track,
+        "step": judge.step,
         "settings": spec["settings"],
     }
     if spec["test"]:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tasks import COMPETITORS, HERE, TASKS, Settings, Task, environment, splits
+from tasks import COMPETITORS, HERE, RECIPES, TASKS, Settings, Task, environment, splits
 
 Run = dict[str, Any]
-"""``reached``, ``seconds`` of training, ``epochs``, ``valid`` and ``test`` figures, ``track`` and ``settings``."""
+"""What ``one_run.py`` has found: ``reached``, ``seconds`` of training, ``epochs``, ``valid`` and ``test`` figures,
+``track``, ``step`` and ``settings``."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ class Field:
         with tempfile.TemporaryDirectory() as folder:
             result = Path(folder) / "result.json"
             command = [str(competitor.python), str(HERE / "one_run.py"), json.dumps(spec), str(result)]
-            ended = subprocess.run(command, env=environment(competitor), capture_output=True, text=True, check=False)
+            seen = environment(competitor, Path(folder) / "compiled")
+            ended = subprocess.run(command, env=seen, capture_output=True, text=True, check=False)
             if not result.exists():
                 return {"reached": False, "settings": settings, "seed": seed, "failed": ended.stderr[-1000:]}
             found: Run = json.loads(result.read_text())
@@ -62,8 +64,6 @@ def prepared(name: str, folder: Path, limit: float, *, trial: bool) -> Field:
 
 def resolved(net: str, changes: Settings, images: int) -> Settings:
     """The options of training and the initial weights of a recipe with ``changes``, none left to be decided."""
-    from train_isthmus import RECIPES
-
     from isthmus import zoo
     from isthmus.training.optimizers import run_length
 

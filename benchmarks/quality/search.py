@@ -4,12 +4,13 @@ A try ends where it would be slower than the best one so far. Every try is kept 
 """
 
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 from running import Field, Run, ahead, resolved
-from tasks import Settings, keep, versions
+from tasks import Settings, keep, kept, kind, versions
 
+FILE = "quality_search.json"
+"""The tries, beside the other results."""
 SEED, ROUNDS = 1000, 2
 """Seed of the tries, which no measured run has, and passes over the options."""
 
@@ -63,13 +64,12 @@ SPACES: dict[str, Choices] = {
 }
 
 
-def search(field: Field, path: Path | None, *, trial: bool = False) -> Settings:
+def search(field: Field, *, trial: bool = False) -> Settings:
     """The best options of a task, by coordinate descent from those of the recipe.
 
     Args:
         field: the task and its data.
-        path: file of the tries; none is written without one.
-        trial: try two values of each option, once.
+        trial: try two values of each option, once, and keep nothing.
     """
     rounds = [[option[:2] for option in SPACES[field.name]]] if trial else [SPACES[field.name]] * ROUNDS
     best: Run | None = None
@@ -88,10 +88,23 @@ def search(field: Field, path: Path | None, *, trial: bool = False) -> Settings:
             best = run
         _say(len(tried), changes, run, better=best is run)
         assert best is not None
-        if path is not None:
-            keep(path, field.name, _record(field, best, tried))
+        if not trial:
+            keep(FILE, field.name, _record(field, best, tried))
     assert best is not None
     return dict(best["settings"])
+
+
+def chosen(name: str) -> Settings | None:
+    """The options that a search has chosen for a task, if there was one and it reached the figure.
+
+    A search on this kind of machine comes before one on another.
+    """
+    from isthmus.models.hardware import describe
+
+    here = kind(describe())
+    tables = sorted(kept(FILE).items(), key=lambda item: item[0] != here)
+    found: list[Settings | None] = [tasks[name]["chosen"] for _, tasks in tables if name in tasks]
+    return found[0] if found else None
 
 
 def _limit(best: Run | None) -> float | None:

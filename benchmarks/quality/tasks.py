@@ -11,7 +11,8 @@ HERE = Path(__file__).parent
 # the networks and training loops of the comparison of speed; own modules come first
 sys.path += [str(HERE.parent / "speed"), str(HERE.parent)]
 
-from record import keep, versions  # noqa: E402, F401  the other modules take them from here
+from by_isthmus import OPTIONS  # noqa: E402
+from records import keep, kept, kind, versions  # noqa: E402, F401  the other modules take them from here
 from rows import MALLOC, PEERS, Competitor, environment  # noqa: E402, F401
 
 VALID_IMAGES, VALID_PEOPLE = 5000, 4
@@ -79,6 +80,9 @@ TASKS = {
         ("isthmus", "isthmus, chosen", "hand", "hand, our options"),
     ),
 }
+
+RECIPES = OPTIONS | {"restoring": ("conv_denoising", {})}
+"""The recipe of each net, and what is changed in it."""
 
 COMPETITORS = {
     "isthmus": Competitor("train_isthmus"),

@@ -8,10 +8,11 @@ import math
 import numpy as np
 import torch
 import torch._dynamo  # loaded by the first optimizer; imports do not count for anyone
-from by_hand import one_pass, placed, tune_allocator
+from by_hand import one_pass, placed, stepping, tune
 from figures import Coder
 from judge import Judge
-from networks import pair
+from networks import Pair, pair, started
+from precision import dtype_of
 from rows import Row
 from tasks import TASKS, Settings, Spec
 from torch import Tensor, nn
@@ -40,28 +41,18 @@ class Block(nn.Module):
         return h + self.inner(h)
 
 
-def restoring() -> tuple[nn.Sequential, nn.Sequential]:
+def restoring() -> Pair:
     """The network of the recipe ``conv_denoising``."""
     down, up = nn.Conv2d(1, MAPS, 4, 2, 1), nn.ConvTranspose2d(MAPS, 1, 4, 2, 1)
     inwards, outwards = ([Block() for _ in range(BLOCKS)] for _ in range(2))
     return nn.Sequential(Noise(), down, *inwards), nn.Sequential(*outwards, nn.ReLU(), up)
 
 
-INITIAL = {
-    "glorot": nn.init.xavier_uniform_,
-    "he": lambda weight: nn.init.kaiming_uniform_(weight, nonlinearity="relu"),
-    "orthogonal": nn.init.orthogonal_,
-}
-
-
-def network(net: str, init: str, seed: int) -> tuple[nn.Module, nn.Module]:
+def network(net: str, init: str, seed: int) -> Pair:
     """Encoder and decoder of a task."""
-    torch.manual_seed(seed)
-    encoder, decoder = restoring() if net == "restoring" else pair(net, seed)
-    for layer in (*encoder.modules(), *decoder.modules()):
-        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-            INITIAL[init](layer.weight)
-            nn.init.zeros_(layer.bias)
+    if net != "restoring":
+        return pair(net, seed, init)
+    encoder, decoder = started(restoring, seed, init)
     for block in (*encoder.modules(), *decoder.modules()):
         if isinstance(block, Block):
             nn.init.zeros_(block.inner[-1].weight)
@@ -108,16 +99,19 @@ def train(spec: Spec, images: np.ndarray, judge: Judge) -> Coder:
     net, settings = TASKS[spec["task"]].net, spec["settings"]
     row = Row("", net, settings["training.batch_size"], len(images), {})
     init = settings.get("net.init", "he" if net == "restoring" else "glorot")
+    dtype = dtype_of(row.precision)
+    judge.step = {"precision": str(dtype).removeprefix("torch."), "compiled": False}
     judge.start()
-    tune_allocator()
+    tune(dtype)
     encoder, decoder = network(net, init, spec["seed"])
-    x = placed(images, encoder, decoder)
+    x = placed(images, net, encoder, decoder)
     epochs, falling = length_of(settings, -(-len(x) // row.batch))
     tools = [Cosine(tool, falling) for tool in tools_of([*encoder.parameters(), *decoder.parameters()], settings)]
+    step = stepping(encoder, decoder, tools, dtype)
     coder = Coder(encoder, lambda z: decoder(z).sigmoid())
     for _ in range(epochs):
         encoder.train()
-        one_pass(encoder, decoder, x, row, tools)
+        one_pass(x, row, step)
         encoder.eval()
         if judge.ends(coder):
             break

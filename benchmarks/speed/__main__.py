@@ -1,9 +1,10 @@
 """Speed beside other libraries: one table, every row measured side by side in interleaved rotations.
 
-    ISTHMUS_DATA=... python benchmarks/speed [--rows vae100 encode ...] [--turns 3] [--rotations 3]
+    ISTHMUS_DATA=... python benchmarks/speed [--rows vae100 vae100-32 encode ...] [--turns 3] [--rotations 3]
 
-Each row keeps images/s, losses and peak memory of every turn in ``results/speed.json``; rows that are not requested
-are kept. ``.venv-peers`` holds the other libraries: ``make bench`` builds it.
+A row is measured in the precision that Isthmus chooses for the processor, or in the one that its name or
+``--precision`` states. Each row keeps images/s, losses and peak memory of every turn in ``results/speed.json``, by kind
+of machine; what is not measured anew stays there. ``.venv-peers`` holds the other libraries: ``make bench`` builds it.
 """
 
 import argparse
@@ -12,43 +13,30 @@ import os
 import statistics
 import sys
 import tempfile
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import startup
-from record import keep, versions
+from precision import has_bf16
+from records import images, keep, versions
 from roofline import roofline
-from rows import PEERS, ROOT, ROWS, Row
+from rows import NAMES, PEERS, Row, row_of, usual_rows
 from turns import Turn, rotate
 
-RESULT = ROOT / "benchmarks" / "results" / "speed.json"
 EQUAL = 0.005
 """Relative difference below which final losses count as equal."""
 
 
-def images(row: Row, folder: Path) -> Path:
-    """A file with the images (N, H, W) of a row, 8 bits a pixel, the same for all competitors."""
-    from isthmus.data import load_dataset
-    from isthmus.options import DataOptions
-
-    path = folder / f"{row.data}-{row.images}.npy"
-    if not path.exists():
-        x = load_dataset(row.data, DataOptions(), seed=0).train.x
-        x = x.reshape(len(x), *x.shape[1:3])
-        np.save(path, np.resize(x, (row.images, *x.shape[1:])).astype(np.uint8))
-    return path
-
-
 def judged(row: Row, rotations: list[dict[str, list[Turn]]]) -> dict[str, Any]:
     """Medians, ranges, ratios and losses of a row; a ratio for each rotation."""
-    figures = {}
+    figures, targets = {}, row.targets_on(has_bf16())
     for who in row.competitors:
         rates = [turn["rate"] for rotation in rotations for turn in rotation[who]]
         ratios = [_median(rotation, row.ours) / _median(rotation, who) for rotation in rotations]
         losses = [rotation[who][-1]["loss"] for rotation in rotations]
-        target = row.targets.get(who)
+        target = targets.get(who)
         figures[who] = {
             "rate": statistics.median(rates),
             "least": min(rates),
@@ -85,13 +73,19 @@ def show(row: Row, figures: dict[str, Any]) -> None:
             f"{ratios}  {target:11} {verdict:11} {loss} {figure['peak']:6,.0f} MiB",
             flush=True,
         )
+    if (more := above_hand(row, figures)) is not None:
+        print(f"  peak memory of Isthmus above that of the hand-written loop: {more:,.0f} MiB", flush=True)
 
 
-def measure(name: str, turns: int, rotations: int, folder: Path) -> dict[str, Any]:
+def above_hand(row: Row, figures: dict[str, Any]) -> float | None:
+    """By how many MiB the peak of Isthmus exceeds that of the plain hand-written loop, where both compete."""
+    return figures[row.ours]["peak"] - figures["hand"]["peak"] if "hand" in figures else None
+
+
+def measure(name: str, row: Row, turns: int, rotations: int, folder: Path) -> dict[str, Any]:
     """All rotations of a row, printed and as plain data."""
     from isthmus.models.hardware import describe
 
-    row = ROWS[name]
     load = os.getloadavg()[0]
     measured = [rotate(name, row, images(row, folder), turns, folder) for _ in range(rotations)]
     figures = judged(row, measured)
@@ -105,30 +99,41 @@ def measure(name: str, turns: int, rotations: int, folder: Path) -> dict[str, An
         "machine": describe(),
         "versions": versions(),
         "figures": figures,
+        "peak_above_hand": above_hand(row, figures),
         "roofline": limit,
         "rotations": measured,
     }
 
 
+def in_precision(name: str, precision: str) -> str:
+    """The name of a row in a precision, unless it states its own or has none."""
+    return name if precision == "auto" or "-" in name or name == "startup" else f"{name}-{precision}"
+
+
 def main() -> None:
     """Measure, print one table, keep the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--rows", nargs="+", choices=[*ROWS, "startup"], default=[*ROWS, "startup"])
+    usual = [*usual_rows(has_bf16()), "startup"]
+    parser.add_argument("--rows", nargs="+", choices=[*NAMES, "startup"], default=usual, metavar="ROW")
+    parser.add_argument("--precision", choices=["auto", "32", "bf16"], default="auto", help="of rows that state none")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--rotations", type=int, default=3)
     parser.add_argument("--try", dest="trial", action="store_true", help="keep nothing")
+    parser.add_argument("--images", type=int, help="images of a turn, in a trial that keeps nothing")
     options = parser.parse_args()
     print("* marks a final loss that differs by more than 0.5 % from that of Isthmus")
     if not PEERS.exists():
         sys.exit("The other libraries are not installed. Make .venv-peers with make bench.")
     with tempfile.TemporaryDirectory() as folder:
-        for name in options.rows:
+        for name in dict.fromkeys(in_precision(name, options.precision) for name in options.rows):
             if name == "startup":
                 found = startup.measure(options.rotations)
             else:
-                found = measure(name, options.turns, options.rotations, Path(folder))
-            if not options.trial:
-                keep(RESULT, name, found)
+                row = row_of(name)
+                row = replace(row, images=options.images or row.images)
+                found = measure(name, row, options.turns, options.rotations, Path(folder))
+            if not (options.trial or options.images):
+                keep("speed.json", name, found)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
-"""The fastest plain autograd loop known to us: indexing on the device, bfloat16 autocast, fused Adam, channels last,
-the allocator's settings; compiled on request. With ``muon``, ``torch.optim.Muon`` on all matrices instead of Adam.
+"""The fastest plain autograd loop known to us: indexing on the device, autocast to bfloat16 where the processor has it,
+fused Adam, channels last, the allocator's settings; compiled on request. With ``muon``, ``torch.optim.Muon`` on all
+matrices instead of Adam.
 """
 
 import ctypes
@@ -9,34 +10,44 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from networks import pair
+from networks import CODE, DENSE, pair
+from precision import dtype_of, tune_float32
 from rows import MALLOC, Row
 from torch import Tensor, nn
 from turns import Turns
 
-HAS_BF16 = any(torch.cpu.get_capabilities().get(name) for name in ("avx512_bf16", "amx_bf16"))
-"""Whether products in bfloat16 are fast here."""
+Step = Callable[[Tensor, Tensor | None], Tensor]
+"""Updates the weights on a batch and its noise, and returns the loss."""
 
 
-def tune_allocator() -> None:
-    """Keep freed memory; as in Isthmus, but written out, for this loop stands alone."""
+def tune(dtype: torch.dtype) -> None:
+    """Keep freed memory, as Isthmus does, and take the fastest products."""
     libc = ctypes.CDLL("libc.so.6")
     libc.mallopt(-1, int(MALLOC["MALLOC_TRIM_THRESHOLD_"]))
     libc.mallopt(-3, int(MALLOC["MALLOC_MMAP_THRESHOLD_"]))
+    if dtype == torch.float32:
+        tune_float32()
 
 
-def loss_of(encoder: nn.Module, decoder: nn.Module, x: Tensor, drawn: bool) -> Tensor:
-    """The negative bound (``drawn``) or the cross-entropy of a batch, in nats per example."""
-    with torch.autocast("cpu", torch.bfloat16, enabled=HAS_BF16):
+def loss_of(
+    encoder: Callable[[Tensor], Tensor],
+    decoder: Callable[[Tensor], Tensor],
+    x: Tensor,
+    noise: Tensor | None,
+    dtype: torch.dtype,
+) -> Tensor:
+    """The negative bound (with ``noise``) or the cross-entropy of a batch, in nats per example."""
+    low = torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16)
+    with low:
         h = encoder(x)
     h = h.float()
     is_divergence = torch.zeros(())
-    if drawn:
+    if noise is not None:
         loc, log_scale = h.chunk(2, 1)
         scale = log_scale.exp()
-        h = loc + scale * torch.randn_like(loc)
+        h = loc + scale * noise
         is_divergence = (0.5 * (loc.square() + scale.square() - 1) - log_scale).sum()
-    with torch.autocast("cpu", torch.bfloat16, enabled=HAS_BF16):
+    with low:
         logits = decoder(h)
     error = F.binary_cross_entropy_with_logits(logits.float(), x, reduction="sum")
     return (error + is_divergence) / len(x)
@@ -44,51 +55,53 @@ def loss_of(encoder: nn.Module, decoder: nn.Module, x: Tensor, drawn: bool) -> T
 
 def compete(row: Row, images: np.ndarray, turns: Turns, variant: str) -> None:
     """One turn after another."""
-    tune_allocator()
-    encoder, decoder = pair(row.net)
-    x = placed(images, encoder, decoder)
+    dtype = dtype_of(row.precision)
+    tune(dtype)
+    encoder, decoder = pair(row.net, row.seed)
+    x = placed(images, row.net, encoder, decoder)
     tools = optimizers([*encoder.parameters(), *decoder.parameters()], row, variant)
-    measure = torch.compile(loss_of, dynamic=False) if variant == "compiled" else loss_of
+    step = stepping(encoder, decoder, tools, dtype, compiled=variant == "compiled")
     while True:
         turns.wait()
-        turns.done(len(x), one_pass(encoder, decoder, x, row, tools, measure))
+        turns.done(len(x), one_pass(x, row, step))
 
 
-def placed(images: np.ndarray, encoder: nn.Module, decoder: nn.Module) -> Tensor:
+def placed(images: np.ndarray, net: str, *parts: nn.Module) -> Tensor:
     """Pixels in [0, 1]; feature maps and the weights of convolutions with channels last."""
     x = torch.from_numpy(images).float().div_(255).unsqueeze(1)
-    if not has_maps(encoder):
+    if net in DENSE:
         return x
-    for part in (encoder, decoder):
+    for part in parts:
         part.to(memory_format=torch.channels_last)
     return x.contiguous(memory_format=torch.channels_last)
 
 
-def has_maps(encoder: nn.Module) -> bool:
-    """Whether a network has convolutions."""
-    return any(isinstance(layer, nn.Conv2d) for layer in encoder.modules())
+def stepping(
+    encoder: nn.Module, decoder: nn.Module, tools: Sequence[Any], dtype: torch.dtype, *, compiled: bool = False
+) -> Step:
+    """The step of a batch and its noise, with ``tools`` that update the weights."""
+    parameters = [*encoder.parameters(), *decoder.parameters()]
+    measure = torch.compile(loss_of, dynamic=False) if compiled else loss_of
 
-
-def one_pass(
-    encoder: nn.Module,
-    decoder: nn.Module,
-    x: Tensor,
-    row: Row,
-    tools: Sequence[Any],
-    measure: Callable[[nn.Module, nn.Module, Tensor, bool], Tensor] = loss_of,
-) -> float:
-    """One pass over the images in random order; the mean loss of its batches. ``tools`` take the steps."""
-    parameters, maps = [*encoder.parameters(), *decoder.parameters()], has_maps(encoder)
-    total = torch.zeros(())
-    for rows in torch.randperm(len(x)).split(row.batch):
-        batch = x[rows] if maps else x.index_select(0, rows)
-        loss = measure(encoder, decoder, batch, row.net == "vae")
+    def step(x: Tensor, noise: Tensor | None) -> Tensor:
+        loss = measure(encoder, decoder, x, noise, dtype)
         for parameter in parameters:
             parameter.grad = None
         loss.backward()
         for tool in tools:
             tool.step()
-        total += loss.detach() * len(batch)
+        return loss.detach()
+
+    return step
+
+
+def one_pass(x: Tensor, row: Row, step: Step) -> float:
+    """One pass over the images in random order; the mean loss of its batches."""
+    total = torch.zeros(())
+    for rows in torch.randperm(len(x)).split(row.batch):
+        batch = x.index_select(0, rows) if row.net in DENSE else x[rows]
+        noise = torch.randn(len(rows), CODE[row.net]) if row.net == "vae" else None
+        total += step(batch, noise) * len(rows)
     return total.item() / len(x)
 
 

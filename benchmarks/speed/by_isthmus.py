@@ -26,6 +26,7 @@ def options(row: Row) -> dict[str, Any]:
         "training.batch_size": row.batch,
         "training.schedule": "constant",
         "training.optimizer": row.optimizer,
+        "training.precision": row.precision,
         "data.validation": 0,  # no opponent has one
         "data.test": 0,
     }
@@ -50,9 +51,9 @@ def compete(row: Row, images: np.ndarray, turns: Turns, _variant: str) -> None:
                 turns.wait()
 
         engine.callback = listen
-        same_start(row.net, engine.objective.model.encoder, engine.objective.model.decoder)
+        same_start(row.net, row.seed, engine.objective.model.encoder, engine.objective.model.decoder)
         turns.wait()
         return run(engine, *arguments, **more)
 
     Engine.run = in_turns  # type: ignore[method-assign]
-    fit(OPTIONS[row.net][0], images, epochs=10**6, options=options(row), progress=True)
+    fit(OPTIONS[row.net][0], images, epochs=10**6, seed=row.seed, options=options(row), progress=True)

@@ -11,7 +11,7 @@ def compete(row: Row, images: np.ndarray, turns: Turns, variant: str) -> None:
     from isthmus import fit
 
     run = fit(OPTIONS[row.net][0], images[:1000], epochs=1, options=options(row))
-    x, precision = run.to_tensor(images), run.network_dtype(variant or "32")
+    x, precision = run.to_tensor(images), run.network_dtype(variant or row.precision)
     while True:
         turns.wait()
         z = run.model.encode(x, precision=precision)

@@ -14,7 +14,7 @@ class Sampling(layers.Layer):
 
     def __init__(self) -> None:
         super().__init__()
-        self.noise = keras.random.SeedGenerator(0)
+        self.noise = keras.random.SeedGenerator()  # its seed follows from the global one
 
     def call(self, h):  # noqa: ANN001, ANN201  a tensor of whichever backend
         """The sampled code."""
@@ -69,11 +69,11 @@ class Turntaker(keras.callbacks.Callback):
 
 def compete(row: Row, images: np.ndarray, turns: Turns, _variant: str) -> None:
     """One turn after another."""
-    keras.utils.set_random_seed(0)
+    keras.utils.set_random_seed(row.seed)
     x = images[..., None].astype(np.float32) / 255
     model = network(row.net)
     # products are the other way round here, and channels come last
-    weights = [p.detach() for part in pair(row.net) for p in part.parameters()]
+    weights = [p.detach() for part in pair(row.net, row.seed) for p in part.parameters()]
     turned = [w.permute(2, 3, 1, 0) if w.ndim == 4 else w.T if w.ndim == 2 else w for w in weights]
     for theirs, ours in zip(model.trainable_weights, turned, strict=True):
         theirs.assign(ours.numpy())

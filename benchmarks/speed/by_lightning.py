@@ -1,10 +1,13 @@
-"""Lightning's Trainer in bf16-mixed, with a DataLoader, fused Adam, a logged loss and its progress bar."""
+"""Lightning's Trainer, in bf16-mixed where the processor has bfloat16, with a DataLoader, fused Adam, a logged loss and
+its progress bar.
+"""
 
 import lightning
 import numpy as np
 import torch
 import torch.nn.functional as F
 from networks import pair
+from precision import dtype_of
 from rows import Row
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
@@ -17,7 +20,7 @@ class Module(lightning.LightningModule):
     def __init__(self, row: Row, turns: Turns, images: int) -> None:
         super().__init__()
         self.row, self.turns, self.images = row, turns, images
-        self.encoder, self.decoder = pair(row.net)
+        self.encoder, self.decoder = pair(row.net, row.seed)
 
     def training_step(self, batch: list[Tensor], _number: int) -> Tensor:
         """Nats per example."""
@@ -46,12 +49,12 @@ class Module(lightning.LightningModule):
 
 def compete(row: Row, images: np.ndarray, turns: Turns, _variant: str) -> None:
     """One turn after another."""
-    torch.manual_seed(0)
+    torch.manual_seed(row.seed)
     x = torch.from_numpy(images).float().div_(255).unsqueeze(1)
     loader = DataLoader(TensorDataset(x), row.batch, shuffle=True)
     trainer = lightning.Trainer(
         accelerator="cpu",
-        precision="bf16-mixed",
+        precision="bf16-mixed" if dtype_of(row.precision) == torch.bfloat16 else "32-true",
         max_epochs=10**6,
         logger=False,
         enable_checkpointing=False,

@@ -35,7 +35,7 @@ def graph(encoder: nn.Sequential) -> onnx.ModelProto:
         following = f"h{number}"
         if isinstance(layer, nn.Linear):
             for kind, value in (("w", layer.weight), ("b", layer.bias)):
-                weights.append(numpy_helper.dataset_from_array(value.detach().numpy(), f"{kind}{number}"))
+                weights.append(numpy_helper.from_array(value.detach().numpy(), f"{kind}{number}"))
             nodes.append(helper.make_node("Gemm", [name, f"w{number}", f"b{number}"], [following], transB=1))
         else:
             nodes.append(helper.make_node("Relu", [name], [following]))

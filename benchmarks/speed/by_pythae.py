@@ -66,7 +66,7 @@ class Turntaker(TrainingCallback):  # type: ignore[misc]
         self.loss = logs["train_epoch_loss"]
 
 
-def model(net: str, seed: int = 0) -> BaseAE:
+def model(net: str, seed: int) -> BaseAE:
     """The VAE with pythae's own networks, or its autoencoder around ours."""
     if net == "vae":
         vae = VAE(VAEConfig(input_dim=(1, 28, 28), latent_dim=16, reconstruction_loss="bce"))
@@ -95,6 +95,7 @@ def compete(row: Row, images: np.ndarray, turns: Turns, _variant: str) -> None:
             learning_rate=row.rate,
             per_device_train_batch_size=row.batch,
             no_cuda=True,
+            seed=row.seed,
         )
         callbacks = [Turntaker(turns, len(x))]
-        BaseTrainer(model(row.net), BaseDataset(x, torch.ones(len(x))), None, config, callbacks).train()
+        BaseTrainer(model(row.net, row.seed), BaseDataset(x, torch.ones(len(x))), None, config, callbacks).train()

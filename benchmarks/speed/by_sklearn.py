@@ -12,7 +12,7 @@ def compete(row: Row, images: np.ndarray, turns: Turns, _variant: str) -> None:
     x = images.reshape(len(images), -1).astype(np.float32) / 255
     widths = (*WIDTHS, CODE["deep"], *reversed(WIDTHS))
     net = MLPRegressor(
-        hidden_layer_sizes=widths, alpha=0.0, batch_size=row.batch, learning_rate_init=row.rate, random_state=0
+        hidden_layer_sizes=widths, alpha=0.0, batch_size=row.batch, learning_rate_init=row.rate, random_state=row.seed
     )
     while True:
         turns.wait()

@@ -1,4 +1,4 @@
-"""The limit that the machine sets: products of a step's own shapes in bfloat16 and fused Adam, nothing else.
+"""The limit that the machine sets: products of a step's own shapes and precision and fused Adam, nothing else.
 
 Convolutions count as the product of their unfolded patches with the kernel. A share of 100 % would mean that
 activations, losses, copies and Python cost nothing.
@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from networks import pair
+from precision import dtype_of, tune_float32
 from rows import Row
 from torch import Tensor, nn
 
@@ -22,7 +23,10 @@ Shape = tuple[int, int, int]
 def roofline(row: Row, rate: float) -> dict[str, Any]:
     """Milliseconds a step takes at the limit, at ``rate`` images/s, and the share reached; printed in one line."""
     shapes, weights = step(row)
-    seconds = sum(count * timed(*product(shape)) for shape, count in shapes.items())
+    dtype = dtype_of(row.precision)
+    if dtype == torch.float32:
+        tune_float32()
+    seconds = sum(count * timed(*product(shape, dtype)) for shape, count in shapes.items())
     flops = sum(2 * count * m * k * n for (m, k, n), count in shapes.items())
     adam = timed(adam_of(weights)) if row.ours == "isthmus" else 0.0
     actual = row.batch / rate
@@ -72,10 +76,10 @@ def step(row: Row) -> tuple[Counter[Shape], int]:
     return Counter([*forward, *to_weights, *to_inputs]), weights
 
 
-def product(shape: Shape) -> tuple[Callable[[], object], int]:
-    """A product in bfloat16, and how often to repeat it."""
+def product(shape: Shape, dtype: torch.dtype) -> tuple[Callable[[], object], int]:
+    """A product, and how often to repeat it."""
     m, k, n = shape
-    a, b = torch.randn(m, k, dtype=torch.bfloat16), torch.randn(n, k, dtype=torch.bfloat16)
+    a, b = torch.randn(m, k, dtype=dtype), torch.randn(n, k, dtype=dtype)
     return (lambda: a @ b.T), max(3, min(200, round(2e10 / (2 * m * k * n))))
 
 

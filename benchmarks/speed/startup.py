@@ -30,6 +30,8 @@ HEAVY = ("matplotlib", "onnx", "onnxruntime", "sklearn", "starlette", "uvicorn",
 
 def measure(rotations: int) -> dict[str, Any]:
     """Median seconds of each command, printed and as plain data."""
+    from isthmus.models.hardware import describe
+
     seconds: dict[str, list[float]] = {name: [] for name in COMMANDS}
     for _ in range(max(5, rotations) + 1):
         for name, command in COMMANDS.items():
@@ -50,6 +52,7 @@ def measure(rotations: int) -> dict[str, Any]:
     return {
         "command": f"python benchmarks/speed --rows startup --rotations {rotations}",
         "date": date.today().isoformat(),
+        "machine": describe(),
         "seconds": seconds,
         "limits": limits,
         "pulled_in": pulled,

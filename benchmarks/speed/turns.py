@@ -48,12 +48,12 @@ def rotate(name: str, row: Row, images: Path, turns: int, folder: Path) -> dict[
     Raises:
         RuntimeError: a competitor ended before its turns were over.
     """
-    workers = {who: _start(name, who, images, folder / f"{who}.log") for who in row.competitors}
+    workers = {who: start(name, who, images, folder / f"{who}.log") for who in row.competitors}
     told: dict[str, list[Turn]] = {who: [] for who in workers}
     try:
         for _ in range(turns + 1):
             for who, worker in workers.items():
-                told[who].append(_turn(worker, folder / f"{who}.log"))
+                told[who].append(take(worker, folder / f"{who}.log"))
     finally:
         for worker in workers.values():
             worker.kill()
@@ -61,20 +61,26 @@ def rotate(name: str, row: Row, images: Path, turns: int, folder: Path) -> dict[
     return {who: rows[1:] for who, rows in told.items()}
 
 
-def _start(name: str, who: str, images: Path, log: Path) -> "subprocess.Popen[str]":
+def start(name: str, who: str, images: Path, log: Path, seed: int = 0) -> "subprocess.Popen[str]":
+    """A process in which a competitor waits for its turn."""
     competitor = COMPETITORS[who]
     with log.open("w") as said:
         return subprocess.Popen(
-            [str(competitor.python), str(Path(__file__).with_name("worker.py")), who, name, str(images)],
+            [str(competitor.python), str(Path(__file__).with_name("worker.py")), who, name, str(images), str(seed)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=said,
             text=True,
-            env=environment(competitor),
+            env=environment(competitor, log.with_name("compiled")),
         )
 
 
-def _turn(worker: "subprocess.Popen[str]", log: Path) -> Turn:
+def take(worker: "subprocess.Popen[str]", log: Path) -> Turn:
+    """One turn of a competitor, which is suspended afterwards.
+
+    Raises:
+        RuntimeError: the competitor ended before its turn was over.
+    """
     assert worker.stdin is not None
     assert worker.stdout is not None
     try:

@@ -226,6 +226,9 @@ class TrainingOptions(Options):
         checkpoint_interval: float >= 0, default 60. Seconds between two checkpoints.
         precision: {"auto", "32", "bf16"}, default "auto". Precision of the networks: float32, bfloat16, or bfloat16
             only on devices where it is fast.
+        compile: {"auto", "on", "off"}, default "auto". Whether a step (forward and backward pass, and the update of
+            the weights) is one compiled function: about twice as fast for fully connected networks, after a wait of
+            some seconds. ``auto`` compiles where the steps of the run save more than that wait.
 
     References:
         On the importance of initialization and momentum in deep learning (Sutskever et al., 2013)
@@ -248,6 +251,7 @@ class TrainingOptions(Options):
     keep: Literal["best", "last"] = "best"
     checkpoint_interval: float = Field(default=60, ge=0, description="seconds between two checkpoints")
     precision: Literal["auto", "32", "bf16"] = "auto"
+    compile: Literal["auto", "on", "off"] = Field(default="auto", description="a training step as a compiled function")
 
 
 class PretrainingOptions(Options):

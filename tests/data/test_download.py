@@ -8,8 +8,9 @@ import pytest
 
 from isthmus.data import load_dataset
 from isthmus.data.catalogue.checksums import CHECKSUMS
-from isthmus.data.catalogue.download import ADDRESSES, cache_folder, fetch
+from isthmus.data.catalogue.download import ADDRESSES, fetch
 from isthmus.errors import BadData
+from isthmus.files.cache import cache_folder
 
 FILE = "6_cardio.npz"
 

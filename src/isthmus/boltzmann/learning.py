@@ -32,6 +32,7 @@ from isthmus.boltzmann.machine import BoltzmannMachine
 from isthmus.errors import BadData, BadOption, Diverged, ShapeError, check_choice, check_range
 from isthmus.models.hardware import network_precision, tune_allocator
 from isthmus.models.inputs import chunks, tensor_of
+from isthmus.models.products import float32_products
 from isthmus.models.seeding import derive_seed
 from isthmus.training.batches import TensorBatches
 
@@ -108,6 +109,7 @@ class ContrastiveDivergence:
 
 
 @torch.no_grad()
+@float32_products()
 def learn(
     machine: BoltzmannMachine,
     x: Tensor | npt.NDArray[Any],
@@ -276,8 +278,8 @@ def _warn_of_scale(x: Tensor) -> None:
         warnings.warn(
             f"Gaussian visible units assume features of unit variance, but the mean variance of the data is "
             f"{variance:.3g}. Standardize the data, for example with data.scale=standard.",
-            # the caller of learn, behind the wrapper of no_grad
-            stacklevel=5,
+            # the caller of learn, behind its two decorators
+            stacklevel=6,
         )
 
 

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from isthmus.boltzmann.units import UNITS, Unit
 from isthmus.errors import BadData, IncompatibleParts, ShapeError, check_choice, check_count, check_range
+from isthmus.models.products import float32_products
 
 
 class BoltzmannMachine(nn.Module):
@@ -187,6 +188,7 @@ class BoltzmannMachine(nn.Module):
         return visible.energy(v, bias).sum(-1) - hidden.cumulant(beta * self.hidden_bias, beta * field).sum(-1)
 
     @torch.no_grad()
+    @float32_products()
     def sample(
         self, n: int, *, steps: int = 1000, means: bool = False, generator: torch.Generator | None = None
     ) -> Tensor:

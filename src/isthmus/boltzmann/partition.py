@@ -17,6 +17,7 @@ from isthmus.boltzmann.machine import BoltzmannMachine
 from isthmus.errors import BadOption, ShapeError, check_range
 from isthmus.functional import log_mean_exp
 from isthmus.models.inputs import tensor_of
+from isthmus.models.products import float32_products
 
 MOST_UNITS = 20
 """Largest number of binary units whose states are enumerated: 2^20 states."""
@@ -32,6 +33,7 @@ class Estimate(NamedTuple):
 
 
 @torch.no_grad()
+@float32_products()
 def exact_log_partition(machine: BoltzmannMachine) -> float:
     r"""Log Z in nats, by enumerating the states of the smaller binary layer; the other one is summed in closed form.
 
@@ -60,6 +62,7 @@ def exact_log_partition(machine: BoltzmannMachine) -> float:
 
 
 @torch.no_grad()
+@float32_products()
 def annealed_log_partition(
     machine: BoltzmannMachine,
     *,

@@ -61,7 +61,7 @@ class OneHot(Distribution):
         logits: Float[Tensor, "*shape"],
         classes: int,
         *,
-        temperature: float = 1.0,
+        temperature: float | Tensor = 1.0,
         hard: bool = True,
         batch: int = 1,
     ) -> None:

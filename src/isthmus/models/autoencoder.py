@@ -21,6 +21,7 @@ from torch.nn.parameter import UninitializedParameter
 from isthmus.distributions.observed import Observed
 from isthmus.errors import BadOption, IncompatibleParts, ShapeError
 from isthmus.models.inputs import CHUNK, as_inputs, shaped, tensor_of
+from isthmus.models.products import float32_products
 from isthmus.models.seeding import seeded
 from isthmus.parts.corruptions import Identity
 from isthmus.parts.likelihoods.support import clip_to_support
@@ -299,11 +300,11 @@ def _attempt(names: str, value: Tensor, part: Callable[[Tensor], Distribution]) 
 
 @contextmanager
 def inference(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradient; the mode of each inner module is restored afterwards."""
+    """Evaluation mode without gradient, with the faster float32 products; the mode of each module is restored."""
     modes = {inner: inner.training for inner in module.modules()}
     module.eval()
     try:
-        with torch.no_grad():
+        with torch.no_grad(), float32_products():
             yield
     finally:
         for inner, mode in modes.items():

@@ -3,8 +3,10 @@
 import ctypes
 import os
 import platform
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -136,11 +138,36 @@ def threads(number: int) -> Iterator[None]:
             torch.set_num_threads(before)
 
 
+CPUINFO = Path("/proc/cpuinfo")
+"""What Linux states about the processor, one block for each core."""
+VECTORS = {"avx512_f": "AVX-512", "avx2": "AVX2"}
+"""Vector instructions by torch's name of the capability, the widest first."""
+
+
+def processor() -> str:
+    """The processor in words, as far as it is known: name, family and model, widest vectors, AMX, bfloat16."""
+    try:
+        core = CPUINFO.read_text(encoding="utf-8").partition("\n\n")[0]
+    except OSError:
+        core = ""
+    stated = dict(re.findall(r"^([\w ]+?)\s*: (.+)$", core, re.MULTILINE))
+    # the blocks of ARM processors have no name
+    name = stated.get("model name") or platform.processor() or platform.machine()
+    family = f"family {stated['cpu family']} model {stated.get('model')}" if "cpu family" in stated else ""
+    capabilities = torch.cpu.get_capabilities()
+    computes = [name for flag, name in VECTORS.items() if capabilities.get(flag)][:1]
+    if capabilities.get("amx_tile"):
+        computes.append("AMX")
+    bf16 = " with bf16" if has_bf16(torch.device("cpu")) else ""
+    return ", ".join(part for part in (name, family, " and ".join(computes) + bf16) if part)
+
+
 def describe() -> dict[str, str | int]:
     """Hardware and versions, for the metadata of a run."""
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
+        "processor": processor(),
         "system": f"{platform.system()} {platform.machine()}",
         "threads": torch.get_num_threads(),
         "cpus": os.cpu_count() or 0,

@@ -5,7 +5,7 @@ r"""The training objective, in nats per example.
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from isthmus.models.seeding import seeded
 from isthmus.parts.fidelities import ImportanceWeighted, LogLikelihood
 from isthmus.parts.hooks import Adversary, Divergence, HasAuxiliaryLoss, InitializedFromData, UsesPrior
 from isthmus.parts.protocols import ADVICE, Capability, Gather, Penalty, Shape, Trace, alone
-from isthmus.parts.schedules import Schedule
+from isthmus.parts.schedules import Moment, Schedule
 
 if TYPE_CHECKING:
 
@@ -178,6 +178,10 @@ class Objective(nn.Module):
 
     def weights(self, step: int, total: int) -> dict[str, float]:
         """The weight of each penalty at ``step`` of ``total``; final weights if ``total`` is 0."""
+        return self._weights(step, total)
+
+    def _weights(self, step: int | Moment, total: int) -> dict[str, Any]:
+        """The weight of each penalty, tensors at a moment that is not known."""
         return {name: s(step, total) if total else s.value for name, s in self.schedules.items()}
 
     def total(self, terms: Mapping[str, float]) -> float:
@@ -189,7 +193,7 @@ class Objective(nn.Module):
         x: Float[Tensor, "B *D"],
         *,
         x_in: Float[Tensor, "B *D"] | None = None,
-        step: int = 0,
+        step: int | Moment = 0,
         total: int = 0,
         corrupt: bool | None = None,
         population: int = 0,
@@ -203,13 +207,13 @@ class Objective(nn.Module):
         ``examples_per_process`` is their mean number of examples: local sums are divided by it, so that their mean over
         processes is the mean over all examples, for any distribution of examples.
         """
-        progress = step / total if total else 1.0
+        progress = step if isinstance(step, Moment) else step / total if total else 1.0
         # a model of one's own without pairs need not know of them
         pair = {} if x_in is None else {"x_in": x_in}
         trace = self.model(x, corrupt=corrupt, progress=progress, population=population, gather=gather, **pair)
         terms = self._terms(trace, examples_per_process)
         loss = terms[self.fidelity_name]
-        for name, weight in self.weights(step, total).items():
+        for name, weight in self._weights(step, total).items():
             loss = loss + weight * terms[name]
         critics = {
             f"{name}{CRITIC}": _mean(adversary.critic_loss(self.model, trace), examples_per_process)

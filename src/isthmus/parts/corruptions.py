@@ -94,9 +94,13 @@ class GaussianNoise(nn.Module):
     def forward(self, x: Float[Tensor, "B *D"], progress: float = 1.0) -> Corrupted:
         """Noisy ``x``, when a fraction ``progress`` of the run is done; the mask is true for every value."""
         scale = self.scale.at(progress)
-        if scale == 0:
+        if isinstance(scale, Tensor):
+            # a scheduled scale while a step is captured as a graph
+            noisy = x + scale * torch.randn_like(x)
+        elif scale == 0:
             return Corrupted(x, torch.zeros_like(x, dtype=torch.bool))
-        noisy = torch.add(x, torch.randn_like(x), alpha=scale)
+        else:
+            noisy = torch.add(x, torch.randn_like(x), alpha=scale)
         return Corrupted(noisy.clamp(0, 1) if self.clip else noisy, torch.ones_like(x, dtype=torch.bool))
 
     def moments(self, clean: MeanAndCovariance) -> CorruptionMoments:

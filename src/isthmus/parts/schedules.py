@@ -6,12 +6,42 @@ the run (:meth:`Schedule.unfinished`).
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NoReturn
+
+from torch import Tensor
 
 from isthmus.errors import BadOption, check_choice, check_range
 
 SHAPES = ("constant", "linear", "cosine")
+
+
+class Moment(float):
+    """A step of the run, or the progress, that is not known yet: while a step is captured as a graph.
+
+    Values of schedules are inputs of the graph. Anything else that is computed from a moment would become a constant of
+    the graph, so arithmetic and comparisons raise ``TypeError``, and where torch takes it as a number it is NaN.
+
+    Args:
+        value_of: called with a schedule and the number of steps of the run (1 for a schedule over the progress).
+    """
+
+    value_of: "Callable[[Schedule, int], Tensor]"
+
+    def __new__(cls, value_of: "Callable[[Schedule, int], Tensor]") -> "Moment":
+        """The moment whose values of schedules ``value_of`` gives."""
+        made = super().__new__(cls, math.nan)
+        made.value_of = value_of
+        return made
+
+    def _unknown(self, *_others: object) -> NoReturn:
+        raise TypeError("the progress of the run is not known")
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _unknown
+    __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __pow__ = __rpow__ = __neg__ = __abs__ = __round__ = _unknown
+    __lt__ = __le__ = __gt__ = __ge__ = __eq__ = __ne__ = __bool__ = __int__ = __trunc__ = _unknown
+    __hash__ = float.__hash__
 
 
 @dataclass(frozen=True)
@@ -68,9 +98,14 @@ class Schedule:
         return float(self.steps or 0)
 
     def __call__(self, step: float, total: int) -> float:
-        """The weight at ``step`` (0-based) of a run of ``total`` steps."""
+        """The weight at ``step`` (0-based) of a run of ``total`` steps; a tensor of shape () at a :class:`Moment`."""
+        if self.shape == "constant":
+            return self.value
+        if isinstance(step, Moment):
+            # an input of a graph, with the arithmetic of a number
+            return step.value_of(self, total)  # type: ignore[return-value]
         length = self.length(total)
-        if self.shape == "constant" or step >= length:
+        if step >= length:
             return self.value
         t = step / length
         rise = t if self.shape == "linear" else (1 - math.cos(math.pi * t)) / 2

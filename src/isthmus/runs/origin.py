@@ -10,11 +10,11 @@ import os
 import secrets
 from pathlib import Path
 
-from isthmus.data.catalogue.download import cache_folder
 from isthmus.data.catalogue.table import is_named
 from isthmus.data.storage.remote import is_address
 from isthmus.errors import BadOption
 from isthmus.files.atomic import write_text
+from isthmus.files.cache import cache_folder
 
 KEY = "run-signing-key"
 """File of the cache folder that holds the key."""

@@ -76,8 +76,10 @@ def _progress(engine: Engine, console: Console) -> Iterator[None]:
         description = f"epoch {engine.at.epoch + 1}/{engine.epochs}"
         task = progress.add_task(description, total=engine.total, completed=engine.step, losses="")
 
-        def update(_kind: str, what: Epoch | int) -> None:
-            if isinstance(what, Epoch):
+        def update(_kind: str, what: Epoch | int | str) -> None:
+            if isinstance(what, str):
+                progress.update(task, description=what or f"epoch {engine.at.epoch + 1}/{engine.epochs}")
+            elif isinstance(what, Epoch):
                 speed = f"  [dim]{what.examples_per_second:,.0f}/s[/]" if console.width >= WIDE else ""
                 text = f"{losses_line(what)}{speed}"
                 following = min(what.epoch + 1, engine.epochs)
@@ -94,7 +96,7 @@ def _progress(engine: Engine, console: Console) -> Iterator[None]:
 def _lines(engine: Engine, console: Console) -> TrainingCallback:
     every = max(1, engine.epochs // LINES)
 
-    def update(_kind: str, what: Epoch | int) -> None:
+    def update(_kind: str, what: Epoch | int | str) -> None:
         if isinstance(what, Epoch) and (what.epoch == 1 or what.epoch % every == 0 or what.epoch == engine.epochs):
             console.print(
                 f"epoch {what.epoch:>4}/{engine.epochs}  {losses_line(what)}  {what.examples_per_second:,.0f}/s",

@@ -148,12 +148,12 @@ def calling(engine: Engine, callbacks: Sequence[Callback]) -> Iterator[None]:
     inner = engine.callback
     of_steps = [c for c in callbacks if type(c).on_step_end is not Callback.on_step_end]
 
-    def call(kind: str, what: Epoch | int) -> None:
+    def call(kind: str, what: Epoch | int | str) -> None:
         inner(kind, what)
         if kind == "epoch":
             for callback in callbacks:
                 callback.on_epoch_end(TrainingState(engine, True))
-        else:
+        elif kind == "step":
             for callback in of_steps:
                 callback.on_step_end(TrainingState(engine, False))
 

@@ -8,7 +8,8 @@ finite: in every step on a CPU, where this costs nothing, and every ``LOOK`` ste
 import math
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -21,8 +22,9 @@ from isthmus.metrics.losses import losses
 from isthmus.models.exact import solve
 from isthmus.models.hardware import channels_last, network_precision, tune_allocator
 from isthmus.models.inputs import chunks
-from isthmus.models.objective import Loss, Objective
-from isthmus.models.seeding import RandomState, derive_seed, seeded
+from isthmus.models.objective import Objective
+from isthmus.models.products import float32_library, float32_products
+from isthmus.models.seeding import RandomState, derive_seed
 from isthmus.options import TrainingOptions
 from isthmus.training.batches import Batch, Pair
 from isthmus.training.block_shuffle import batches_of
@@ -40,17 +42,20 @@ from isthmus.training.checkpointing.state import (
 from isthmus.training.checks import check_batches, check_options, products, warn_of_unfinished_schedules
 from isthmus.training.distributed.processes import fabric, lost_process_errors, of
 from isthmus.training.history import BestWeights, Epoch, Outcome, warm_epochs
-from isthmus.training.line_searches import METHODS, with_fixed_buffers
 from isthmus.training.nonfinite import diverged, locate
 from isthmus.training.optimizers import momentum_at, optimizers, rate_at, run_length, set_pace
 from isthmus.training.shared_cores import computing
 from isthmus.training.signals import InterruptedInValidation, Stop, interruptible
+from isthmus.training.steps.compiled import CompiledStep
+from isthmus.training.steps.eager import Losses, Step
+from isthmus.training.steps.plan import compiles
 
 LOOK = 50
 """Steps between two checks of the loss on an accelerator, and between two agreements of several processes."""
 
-TrainingCallback = Callable[[str, Epoch | int], None]
-"""Called with ``("step", n)`` after each step, and with ``("epoch", record)`` after each epoch."""
+TrainingCallback = Callable[[str, Epoch | int | str], None]
+"""Called with ``("step", n)`` after each step, with ``("epoch", record)`` after each epoch, and before and after a wait
+with ``("doing", text)``, empty after it."""
 
 
 class Engine:
@@ -110,13 +115,15 @@ class Engine:
         self.total, self.epochs = run_length(options, len(self.batches))
         check_batches(objective, self.batches)
         check_options(options, objective, self.batches)
-        self.searching = options.optimizer in METHODS
         self.look = LOOK if distributed or self.fabric.device.type != "cpu" else 1
         # on one device a wrapper only adds overhead: a tenth of a step of the MLP VAE at batch size 100 (docs/log.md)
         self.module, self.unsharded = self._distributed(strategy) if distributed else (objective, None)
-        self.players = objective.players()
-        self.parameters = list(objective.parameters())
         self.optimizers = optimizers(options, objective)
+        self.products = float32_library()
+        self.compile = compiles(
+            objective, options, self.total, device=self.fabric.device.type, processes=self.processes.world
+        )
+        self.take_step: Step | CompiledStep = Step(objective, self.module, self.optimizers, options, seed)
         warm = warm_epochs(objective, self.total, len(self.batches))
         self.best_weights = BestWeights(objective, options.patience, since=warm + 1)
         self.history: list[Epoch] = []
@@ -146,7 +153,7 @@ class Engine:
         started = time.perf_counter()
         stopped = None
         try:
-            with lost_process_errors(), computing(self.threads), interruptible() as self._stop:
+            with lost_process_errors(), self._computing(), interruptible() as self._stop:
                 self.noise = self._noise()
                 with self.noise:
                     set_generators(self._generators, self.processes.rank)
@@ -171,6 +178,8 @@ class Engine:
         """The settings of this machine that results depend on bit by bit, as plain data."""
         return {
             "precision": "bf16" if self.precision else "32",
+            "products": self.products,
+            "compile": self.compile,
             "channels_last": self.channels_last,
             "threads": torch.get_num_threads(),
             "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
@@ -179,8 +188,10 @@ class Engine:
         }
 
     def use(self, settings: Mapping[str, Any]) -> None:
-        """Use the precision and threads that the run was started with, because rounding depends on them."""
+        """Use the settings that the run was started with and that rounding depends on."""
         self.precision = torch.bfloat16 if settings.get("precision") == "bf16" else None
+        self.products = str(settings.get("products", self.products))
+        self.compile = bool(settings.get("compile", self.compile))
         self.threads = int(settings.get("threads", self.threads))
 
     @checkpoint_errors()
@@ -212,6 +223,7 @@ class Engine:
             "best": None if best is None else best.epoch,
             "taken_up": self.resumed_at,
         }
+        self.take_step.settle()
         tensors = tensors_of(self.objective, self.optimizers)
         with self.noise:
             tensors |= self.processes.collect(process_tensors(self.at))
@@ -260,10 +272,9 @@ class Engine:
                 at.learning_rate = rate_at(at.step, self.total, self.options)
                 set_pace(self.optimizers, at.learning_rate, momentum_at(at.step, self.options))
                 with self.noise:
-                    terms, weight = self._step(batch)
-                at.names = list(terms)
+                    (at.names, values), weight = self._step(batch)
                 # one small operation for all terms, without synchronization with the device
-                at.sums = torch.add(at.sums, torch.stack(list(terms.values())), alpha=weight)
+                at.sums = torch.add(at.sums, values, alpha=weight)
                 at.seen += weight
                 at.step += 1
                 at.batch += 1
@@ -301,47 +312,20 @@ class Engine:
                 if not math.isfinite(value):
                     raise diverged(self.options, epoch, f"the {split} {name} is {value} at its end")
 
-    def _step(self, batch: Batch) -> tuple[dict[str, Tensor], float]:
+    def _step(self, batch: Batch) -> tuple[Losses, float]:
         """One update; the named losses of the batch, without gradient, and their weight in examples."""
         at, world = self.at, self.processes.world
-        x, pair = (batch.x, {"x_in": batch.x_in}) if isinstance(batch, Pair) else (batch, {})
-        weight = len(x) if world == 1 else self.batches.count(at.batch) / world
+        tensors = tuple(batch) if isinstance(batch, Pair) else (batch,)
+        weight = len(tensors[0]) if world == 1 else self.batches.count(at.batch) / world
         shared = {} if world == 1 else {"gather": self.processes.gather, "examples_per_process": weight}
-        where_in_run = {"step": at.step, "total": self.total, "population": self.batches.population}
+        where = {"step": at.step, "total": self.total, "population": self.batches.population, **shared}
 
-        def losses_of() -> Loss:
-            with seeded(self._step_seed()):
-                found: Loss = self.module(x, **pair, **where_in_run, **shared)
-            return found
+        def check(loss: Tensor) -> None:
+            if at.step % self.look == 0 and self.processes.any(not math.isfinite(loss.item()))[0]:
+                source = locate(self.objective, tensors[0], at.step, self.total, *tensors[1:])
+                raise diverged(self.options, at.epoch, source, f", batch {at.batch + 1} of {len(self.batches)}")
 
-        total, terms, critics = losses_of()
-        if at.step % self.look == 0 and self.processes.any(not math.isfinite(total.detach().item()))[0]:
-            where = locate(self.objective, x, at.step, self.total, **pair)
-            raise diverged(self.options, at.epoch, where, f", batch {at.batch + 1} of {len(self.batches)}")
-        if self.searching:
-            closure = with_fixed_buffers(lambda: self._backward(losses_of().total).item(), self.objective)
-            self.optimizers[0].step(closure)
-        else:
-            # autoencoder and critics share no parameters and no gradients, so one backward pass is enough
-            self._backward(sum(critics.values(), total))
-            if self.options.gradient_clip is not None:
-                for members in self.players.values():
-                    torch.nn.utils.clip_grad_norm_(members, self.options.gradient_clip)
-            for optimizer in self.optimizers:
-                optimizer.step()
-        named = {"loss": total, **terms, **critics}
-        return {name: value.detach() for name, value in named.items()}, weight
-
-    def _backward(self, loss: Tensor) -> Tensor:
-        """Set the gradients of the parameters; returns the loss without gradient."""
-        for parameter in self.parameters:
-            parameter.grad = None
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss.detach()
-
-    def _step_seed(self) -> int | None:
-        """Seed of a step whose loss is evaluated repeatedly; ``None`` continues the current random state."""
-        return derive_seed(self.seed, "search", self.at.step) if self.searching else None
+        return self.take_step(tensors, where, check), weight
 
     def _validate(self) -> dict[str, float] | None:
         """Losses of the validation set with final weights and the same random numbers in every epoch.
@@ -370,6 +354,19 @@ class Engine:
         from isthmus.training.distributed.strategies import join
 
         return join(self.objective, self.processes, strategy)
+
+    @contextmanager
+    def _computing(self) -> Iterator[None]:
+        """Compute with the threads, the products and the kind of step of this run."""
+        if self.compile and isinstance(self.take_step, Step):
+            self.take_step = CompiledStep(self.take_step, self.batches.count(0), self._say)
+        with computing(self.threads), float32_products(self.products):
+            yield
+        self.take_step.settle()
+
+    def _say(self, doing: str) -> None:
+        """Tell the progress what the run is doing between two steps; an empty string if it goes on."""
+        self.callback("doing", doing)
 
     def _noise(self) -> RandomState:
         """The random numbers of the steps, others in each process, so that their examples do not share them."""

@@ -25,7 +25,7 @@ def logging_to(engine: Engine, folder: Path | None, tensorboard: bool) -> Iterat
     logger = _tensorboard(folder) if tensorboard and folder is not None else None
     file = None if folder is None else (folder / "metrics.jsonl").open("w", encoding="utf-8")
 
-    def log(kind: str, event: Epoch | int) -> None:
+    def log(kind: str, event: Epoch | int | str) -> None:
         inner(kind, event)
         if not isinstance(event, Epoch):
             return

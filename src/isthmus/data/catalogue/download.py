@@ -11,6 +11,7 @@ from pathlib import Path
 
 from isthmus.data.catalogue.checksums import CHECKSUMS
 from isthmus.errors import BadData, one_line
+from isthmus.files.cache import cache_folder
 
 ADDRESSES: dict[str, str | None] = {
     "mnist": "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -20,16 +21,6 @@ ADDRESSES: dict[str, str | None] = {
     "adbench": "https://github.com/Minqi824/ADBench/raw/main/adbench/datasets/Classical/",
 }
 """Base URL of each folder whose terms allow redistribution; ``None`` where only a mirror can have the file."""
-
-
-def cache_folder() -> Path:
-    """The folder of downloaded data sets, with one sub-folder per set."""
-    own = os.environ.get("ISTHMUS_CACHE")
-    if own:
-        return Path(own).expanduser()
-    import pooch
-
-    return Path(pooch.os_cache("isthmus"))
 
 
 def address(name: str) -> str | None:

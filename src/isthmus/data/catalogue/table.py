@@ -13,13 +13,14 @@ from pathlib import Path
 from isthmus.data.base import Provenance, SourceFile
 from isthmus.data.catalogue import loaders, mnist_variations
 from isthmus.data.catalogue.checksums import CHECKSUMS
-from isthmus.data.catalogue.download import address, cache_folder, fetch
+from isthmus.data.catalogue.download import address, fetch
 from isthmus.data.dataset import Dataset
 from isthmus.data.formats.files import source_file
 from isthmus.data.memory import refuse_streaming
 from isthmus.data.readers.paths import read_path
 from isthmus.data.sources.arrays import Examples
 from isthmus.errors import BadData, UnknownName, unknown
+from isthmus.files.cache import cache_folder
 from isthmus.options import DataOptions
 
 Loader = Callable[[Path, DataOptions, int], Dataset]

@@ -11,7 +11,6 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from isthmus.data.base import SourceFile
-from isthmus.data.catalogue.download import cache_folder
 from isthmus.data.formats import files
 from isthmus.data.storage.archives import check_members, cleaned
 from isthmus.data.storage.base import Tree
@@ -19,6 +18,7 @@ from isthmus.data.storage.disk import DiskFile
 from isthmus.data.storage.names import Names, is_junk, natural
 from isthmus.errors import BadData, IsthmusError, MissingExtra, one_line
 from isthmus.files.atomic import replacing
+from isthmus.files.cache import cache_folder
 
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://.+", re.IGNORECASE)
 PIECE, LARGEST_CACHE = 2**20, 4 * files.LARGEST

@@ -97,8 +97,9 @@ class DeadUnits(nn.Module):
     def loss(self, model: Model, trace: Trace) -> Float[Tensor, " B"]:
         """The loss per example, shape (B,); exactly zero if no unit is dead, and in evaluation mode."""
         dead = self.dead
-        # reading a value is free on the CPU and saves a forward pass, but would synchronize an accelerator
-        none_dead = dead.device.type == "cpu" and not bool(dead.any())
+        # reading a value is free on the CPU and saves a forward pass, but would synchronize an accelerator; tensors of
+        # another type stand for unknown values, while a step is captured as a graph
+        none_dead = dead.device.type == "cpu" and type(dead) is Tensor and not bool(dead.any())
         # in training only: a validation loss with this term would favor epochs before units were counted as dead
         if none_dead or not self.training or self.weight == 0:
             return _zero(trace)

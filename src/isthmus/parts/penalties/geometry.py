@@ -12,6 +12,7 @@ batch normalization, since batch statistics would make the code of an example de
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Float
@@ -242,22 +243,39 @@ def _chain(model: Model, x: Tensor) -> Chain | None:
 def _headed(steps: list[Step], latent: Latent) -> Chain | None:
     """The chain of the encoder's steps and a latent whose mean is an activation of the first features.
 
-    The latent is evaluated on a test input, so that such latents of any type are recognized.
+    The latent is evaluated on a test input, so that such latents of any type are recognized (:func:`_size_of_code`).
     """
     function = ACTIVATIONS.get(latent.activation if isinstance(latent, HasActivation) else "linear")
     affine = [step for step in steps if isinstance(step, Affine)]
     if not affine or function is None or any(True for _ in (*latent.parameters(), *latent.buffers())):
         return None
     weight, bias = affine[-1]
-    with torch.no_grad():
-        probe = torch.linspace(-30, 30, 2 * len(weight)).reshape(2, -1)
-        mean: Tensor = latent(probe).mean
-        d = mean[0].numel()
-        if not mean.equal(function(probe[:, :d])):
-            return None
+    d = _size_of_code(latent, len(weight))
+    if d is None:
+        return None
     cut = Affine(weight[:d], None if bias is None else bias[:d])
     kept = [cut if step is affine[-1] else step for step in steps]
     return Chain([*kept, function], d * max([step.weight.shape[1] for step in affine[1:]], default=1))
+
+
+_SIZES: WeakKeyDictionary[Latent, dict[tuple[int, str], int | None]] = WeakKeyDictionary()
+"""Sizes of the codes of latents, by number of features and name of the activation."""
+
+
+def _size_of_code(latent: Latent, features: int) -> int | None:
+    """Size of the mean code of a latent, if that is an activation of the first of so many features, else ``None``.
+
+    It is tried once per latent: while a step is captured as a graph, no value of a tensor is known.
+    """
+    activation = latent.activation if isinstance(latent, HasActivation) else "linear"
+    sizes = _SIZES.setdefault(latent, {})
+    if (features, activation) not in sizes:
+        with torch.no_grad():
+            probe = torch.linspace(-30, 30, 2 * features).reshape(2, -1)
+            mean: Tensor = latent(probe).mean
+            d = mean[0].numel()
+            sizes[features, activation] = d if mean.equal(ACTIVATIONS[activation](probe[:, :d])) else None
+    return sizes[features, activation]
 
 
 def _differentiate(chain: Chain, x: Tensor) -> tuple[list[Tensor], list[Tensor | None]]:

@@ -1,0 +1,50 @@
+"""Whether a run is trained with a compiled step: decided by the plan of the run before it starts, never by a clock.
+
+The decision is the same on every machine with a compiler, and a resumed run takes the same step as before.
+"""
+
+import warnings
+
+from torch import nn
+
+from isthmus.models.objective import Objective
+from isthmus.options import TrainingOptions
+from isthmus.training.steps.compiler import compiler
+from isthmus.training.steps.updates import UPDATED
+
+WAIT = 10.0
+"""Seconds that a step takes to compile, where the code is not in the cache (docs/log.md)."""
+SAVED, SAVED_PER_MILLION = 0.3e-3, 0.8e-3
+"""Seconds that a compiled step saves, and further ones per million weights (docs/log.md)."""
+SLOWER = (nn.modules.conv._ConvNd,)
+"""Layers that a compiled step computes more slowly."""
+
+
+def compiles(objective: Objective, options: TrainingOptions, steps: int, *, device: str, processes: int) -> bool:
+    """Whether a run of so many steps is trained with a compiled step.
+
+    With ``training.compile=on`` a step is compiled wherever it can be.
+    """
+    possible = options.optimizer in UPDATED and device == "cpu" and processes == 1
+    if options.compile == "off" or not possible:
+        return False
+    if options.compile == "auto" and not _pays(objective, steps):
+        return False
+    if compiler() is None:
+        warnings.warn(
+            "The training step is not compiled, because there is no C++ compiler on this machine. Install g++ to train "
+            "faster, or set training.compile=off.",
+            stacklevel=2,
+        )
+        return False
+    return True
+
+
+def _pays(objective: Objective, steps: int) -> bool:
+    """Whether the steps save more time than a compilation takes; unknown for parts from outside Isthmus and torch."""
+    layers = list(objective.modules())
+    known = all(type(layer).__module__.split(".")[0] in ("isthmus", "torch") for layer in layers)
+    if not known or any(isinstance(layer, SLOWER) for layer in layers):
+        return False
+    weights = sum(p.numel() for p in objective.parameters() if p.requires_grad)
+    return steps * (SAVED + SAVED_PER_MILLION * weights / 1e6) > WAIT
