@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: install docs demo test test-slow test-all check format map bench faces figures reproductions fuzz clean
+.PHONY: install docs demo test test-slow test-all check format map bench quality faces figures reproductions fuzz clean
 
 install: .venv/installed
 
@@ -49,6 +49,9 @@ docs: install .venv/docs-installed
 bench: install .venv-peers/installed
 	$(BIN)/python benchmarks/speed
 	$(BIN)/python benchmarks/contractive.py
+
+quality: install .venv-peers/installed
+	$(BIN)/python benchmarks/quality
 
 # exactly this torch comes first: a looser requirement would fetch gigabytes of CUDA
 .venv-peers/installed: benchmarks/peers.txt constraints.txt

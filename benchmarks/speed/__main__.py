@@ -8,11 +8,9 @@ of machine; what is not measured anew stays there. ``.venv-peers`` holds the oth
 """
 
 import argparse
-import json
 import math
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from dataclasses import replace
@@ -22,9 +20,9 @@ from typing import Any
 
 import startup
 from precision import has_bf16
-from records import images, keep
+from records import images, keep, versions
 from roofline import roofline
-from rows import NAMES, OURS, PEERS, Row, row_of, usual_rows
+from rows import NAMES, PEERS, Row, row_of, usual_rows
 from turns import Turn, rotate
 
 EQUAL = 0.005
@@ -82,20 +80,6 @@ def show(row: Row, figures: dict[str, Any]) -> None:
 def above_hand(row: Row, figures: dict[str, Any]) -> float | None:
     """By how many MiB the peak of Isthmus exceeds that of the plain hand-written loop, where both compete."""
     return figures[row.ours]["peak"] - figures["hand"]["peak"] if "hand" in figures else None
-
-
-def versions() -> dict[str, str]:
-    """Versions of everything that competes."""
-    code = (
-        "import importlib.metadata as m, json;"
-        "names = ['torch', 'pythae', 'lightning', 'keras', 'jax', 'pyod', 'scikit-learn', 'onnxruntime', 'isthmus'];"
-        "print(json.dumps({d.name: d.version for d in m.distributions() if d.name in names}))"
-    )
-    answers = [subprocess.run([p, "-c", code], capture_output=True, text=True, check=True) for p in (OURS, PEERS)]
-    found: dict[str, str] = {}
-    for answer in reversed(answers):
-        found |= json.loads(answer.stdout)
-    return found
 
 
 def measure(name: str, row: Row, turns: int, rotations: int, folder: Path) -> dict[str, Any]:

@@ -4,16 +4,20 @@ matrices instead of Adam.
 """
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from networks import CODE, pair
+from networks import CODE, DENSE, pair
 from precision import dtype_of, tune_float32
 from rows import MALLOC, Row
 from torch import Tensor, nn
 from turns import Turns
+
+Step = Callable[[Tensor, Tensor | None], Tensor]
+"""Updates the weights on a batch and its noise, and returns the loss."""
 
 
 def tune(dtype: torch.dtype) -> None:
@@ -54,29 +58,51 @@ def compete(row: Row, images: np.ndarray, turns: Turns, variant: str) -> None:
     dtype = dtype_of(row.precision)
     tune(dtype)
     encoder, decoder = pair(row.net, row.seed)
-    maps = row.net.startswith("conv")
-    x = torch.from_numpy(images).float().div_(255).unsqueeze(1)
-    if maps:
-        encoder, decoder = encoder.to(memory_format=torch.channels_last), decoder.to(memory_format=torch.channels_last)
-        x = x.contiguous(memory_format=torch.channels_last)
-    parameters = [*encoder.parameters(), *decoder.parameters()]
-    tools = optimizers(parameters, row, variant)
-    measure = torch.compile(loss_of, dynamic=False) if variant == "compiled" else loss_of
+    x = placed(images, row.net, encoder, decoder)
+    tools = optimizers([*encoder.parameters(), *decoder.parameters()], row, variant)
+    step = stepping(encoder, decoder, tools, dtype, compiled=variant == "compiled")
     while True:
         turns.wait()
-        total = torch.zeros(())
-        order = torch.randperm(len(x))
-        for rows in order.split(row.batch):
-            batch = x[rows] if maps else x.index_select(0, rows)
-            noise = torch.randn(len(rows), CODE[row.net]) if row.net == "vae" else None
-            loss = measure(encoder, decoder, batch, noise, dtype)
-            for parameter in parameters:
-                parameter.grad = None
-            loss.backward()
-            for tool in tools:
-                tool.step()
-            total += loss.detach() * len(batch)
-        turns.done(len(x), total.item() / len(x))
+        turns.done(len(x), one_pass(x, row, step))
+
+
+def placed(images: np.ndarray, net: str, *parts: nn.Module) -> Tensor:
+    """Pixels in [0, 1]; feature maps and the weights of convolutions with channels last."""
+    x = torch.from_numpy(images).float().div_(255).unsqueeze(1)
+    if net in DENSE:
+        return x
+    for part in parts:
+        part.to(memory_format=torch.channels_last)
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def stepping(
+    encoder: nn.Module, decoder: nn.Module, tools: Sequence[Any], dtype: torch.dtype, *, compiled: bool = False
+) -> Step:
+    """The step of a batch and its noise, with ``tools`` that update the weights."""
+    parameters = [*encoder.parameters(), *decoder.parameters()]
+    measure = torch.compile(loss_of, dynamic=False) if compiled else loss_of
+
+    def step(x: Tensor, noise: Tensor | None) -> Tensor:
+        loss = measure(encoder, decoder, x, noise, dtype)
+        for parameter in parameters:
+            parameter.grad = None
+        loss.backward()
+        for tool in tools:
+            tool.step()
+        return loss.detach()
+
+    return step
+
+
+def one_pass(x: Tensor, row: Row, step: Step) -> float:
+    """One pass over the images in random order; the mean loss of its batches."""
+    total = torch.zeros(())
+    for rows in torch.randperm(len(x)).split(row.batch):
+        batch = x.index_select(0, rows) if row.net in DENSE else x[rows]
+        noise = torch.randn(len(rows), CODE[row.net]) if row.net == "vae" else None
+        total += step(batch, noise) * len(rows)
+    return total.item() / len(x)
 
 
 def optimizers(parameters: list[nn.Parameter], row: Row, variant: str) -> list[torch.optim.Optimizer]:

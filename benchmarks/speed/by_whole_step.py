@@ -2,6 +2,7 @@
 pass, Adam, and the copies of the weights in the precision of the products, which are written where Adam updates them.
 """
 
+import itertools
 from collections.abc import Callable
 from functools import partial
 
@@ -9,8 +10,8 @@ import numpy as np
 import torch
 import torch._inductor.config as inductor
 import torch.nn.functional as F
-from by_hand import loss_of, tune
-from networks import CODE, pair
+from by_hand import loss_of, one_pass, tune
+from networks import pair
 from precision import dtype_of
 from rows import Row
 from torch import Tensor
@@ -73,13 +74,13 @@ def compete(row: Row, images: np.ndarray, turns: Turns, _variant: str) -> None:
     encoder, decoder = ([p.detach() for p in part.parameters()] for part in pair(row.net, row.seed))
     step = stepping(Adam(encoder + decoder, dtype), len(encoder))
     x = torch.from_numpy(images).float().div_(255).flatten(1)
-    steps = 0
+    numbers = itertools.count(1)
+
+    def take(batch: Tensor, noise: Tensor | None) -> Tensor:
+        number = next(numbers)
+        rate, root = row.rate / (1 - FIRST**number), (1 - SECOND**number) ** 0.5
+        return step(batch, noise, torch.tensor(rate), torch.tensor(root))
+
     while True:
         turns.wait()
-        total = torch.zeros(())
-        for rows in torch.randperm(len(x)).split(row.batch):
-            steps += 1
-            noise = torch.randn(len(rows), CODE[row.net]) if row.net == "vae" else None
-            rate, root = row.rate / (1 - FIRST**steps), (1 - SECOND**steps) ** 0.5
-            total += step(x.index_select(0, rows), noise, torch.tensor(rate), torch.tensor(root)) * len(rows)
-        turns.done(len(x), total.item() / len(x))
+        turns.done(len(x), one_pass(x, row, take))

@@ -1,24 +1,45 @@
 """The networks of the rows in plain torch, and the initial weights that all competitors start from."""
 
 import itertools
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
+DENSE = ("vae", "deep")
+"""Nets without feature maps."""
 CODE = {"vae": 16, "deep": 30, "conv64": 64}
 WIDTHS = (1000, 500, 250)
 CHANNELS, KERNEL = (32, 64, 128, 256), 4
 
+INITIAL: dict[str, Callable[[Tensor], Tensor]] = {
+    "glorot": nn.init.xavier_uniform_,
+    "he": lambda weight: nn.init.kaiming_uniform_(weight, nonlinearity="relu"),
+    "orthogonal": nn.init.orthogonal_,
+}
+"""Initial weights as Isthmus samples them; Keras and Isthmus begin with ``glorot`` where nothing else is said."""
 
-def pair(net: str, seed: int = 0) -> tuple[nn.Sequential, nn.Sequential]:
-    """Encoder and decoder by the name of the net, with Glorot weights; the decoder gives logits of pixels.
+
+Pair = tuple[nn.Sequential, nn.Sequential]
+"""Encoder and decoder."""
+
+
+def pair(net: str, seed: int = 0, init: str = "glorot") -> Pair:
+    """Encoder and decoder by the name of the net; the decoder gives logits of pixels."""
+    return started({"vae": _vae, "deep": _deep, "conv28": _conv28, "conv64": _conv64}[net], seed, init)
+
+
+def started(make: Callable[[], Pair], seed: int, init: str) -> Pair:
+    """A new encoder and decoder with the initial weights of a seed.
 
     What is drawn afterwards from torch's generator depends on the seed too.
     """
     torch.manual_seed(seed)
-    encoder, decoder = {"vae": _vae, "deep": _deep, "conv28": _conv28, "conv64": _conv64}[net]()
-    for part in (encoder, decoder):
-        glorot(part)
+    encoder, decoder = make()
+    for layer in (*encoder.modules(), *decoder.modules()):
+        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            INITIAL[init](layer.weight)
+            nn.init.zeros_(layer.bias)
     return encoder, decoder
 
 
@@ -30,20 +51,12 @@ def same_start(net: str, seed: int, *parts: nn.Module) -> None:
             theirs.copy_(ours)
 
 
-def glorot(net: nn.Module) -> None:
-    """Initial weights as Keras and Isthmus sample them."""
-    for layer in net.modules():
-        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.xavier_uniform_(layer.weight)
-            nn.init.zeros_(layer.bias)
-
-
-def _vae() -> tuple[nn.Sequential, nn.Sequential]:
+def _vae() -> Pair:
     encoder = nn.Sequential(nn.Flatten(), nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 32))
     return encoder, nn.Sequential(nn.Linear(16, 512), nn.ReLU(), nn.Linear(512, 784), nn.Unflatten(1, (1, 28, 28)))
 
 
-def _deep() -> tuple[nn.Sequential, nn.Sequential]:
+def _deep() -> Pair:
     sizes = [784, *WIDTHS, CODE["deep"]]
     return (
         nn.Sequential(nn.Flatten(), *_chain(sizes)),
@@ -70,7 +83,7 @@ class Cut(nn.Module):
         return h[..., : self.size, : self.size]
 
 
-def _conv28() -> tuple[nn.Sequential, nn.Sequential]:
+def _conv28() -> Pair:
     def level(a: int, b: int) -> list[nn.Module]:
         return [nn.Conv2d(a, b, 3, 1, 1), nn.ReLU(), nn.MaxPool2d(2, ceil_mode=True)]
 
@@ -81,7 +94,7 @@ def _conv28() -> tuple[nn.Sequential, nn.Sequential]:
     return encoder, nn.Sequential(*up(8, 8), Cut(7), *up(8, 8), *up(8, 16), nn.Conv2d(16, 1, 3, 1, 1))
 
 
-def _conv64() -> tuple[nn.Sequential, nn.Sequential]:
+def _conv64() -> Pair:
     sizes = [1, *CHANNELS]
     down: list[nn.Module] = []
     up: list[nn.Module] = []

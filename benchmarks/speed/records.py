@@ -1,12 +1,13 @@
-"""What the commands of this folder share: the images of a row, and the files of results."""
+"""The images of a row, the files of results, and the versions of everything that competes."""
 
 import json
 import math
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rows import ROOT, Row
+from rows import OURS, PEERS, ROOT, Row
 
 RESULTS = ROOT / "benchmarks" / "results"
 
@@ -29,12 +30,17 @@ def kind(machine: dict[str, str | int]) -> str:
     return f"{machine.get('processor', 'processor not recorded')}, {machine['cpus']} cores"
 
 
+def kept(file: str) -> dict[str, dict[str, Any]]:
+    """The rows of a file of results by kind of machine and name; none where there is no such file."""
+    path = RESULTS / file
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
 def keep(file: str, name: str, found: dict[str, Any]) -> None:
     """Put a row into a file of results, which has the rows of every kind of machine."""
-    path = RESULTS / file
-    record = json.loads(path.read_text()) if path.exists() else {}
+    record = kept(file)
     record.setdefault(kind(found["machine"]), {})[name] = found
-    path.write_text(json.dumps(_plain(record), indent=1, allow_nan=False) + "\n")
+    (RESULTS / file).write_text(json.dumps(_plain(record), indent=1, allow_nan=False) + "\n")
 
 
 def _plain(value: Any) -> Any:
@@ -44,3 +50,17 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(inner) for inner in value]
     return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def versions() -> dict[str, str]:
+    """Versions of everything that competes."""
+    code = (
+        "import importlib.metadata as m, json;"
+        "names = ['torch', 'pythae', 'lightning', 'keras', 'jax', 'pyod', 'scikit-learn', 'onnxruntime', 'isthmus'];"
+        "print(json.dumps({d.name: d.version for d in m.distributions() if d.name in names}))"
+    )
+    answers = [subprocess.run([p, "-c", code], capture_output=True, text=True, check=True) for p in (OURS, PEERS)]
+    found: dict[str, str] = {}
+    for answer in reversed(answers):
+        found |= json.loads(answer.stdout)
+    return found

@@ -187,7 +187,12 @@ def usual_rows(bf16: bool) -> list[str]:
     return [*ROWS, *(f"{name}-32" for name, row in ROWS.items() if row.targets_in_float32)]
 
 
-def environment(competitor: Competitor) -> dict[str, str]:
-    """The variables that a competitor's process sees."""
+def environment(competitor: Competitor, compiled: Path) -> dict[str, str]:
+    """The variables that a competitor's process sees, with a folder for compiled code that other runs do not use.
+
+    torch 2.13.0 finds compiled code again without regard to the width of vectors that it was made for: after a run with
+    another ``ATEN_CPU_CAPABILITY``, gradients became NaN and memory was corrupted.
+    """
     seen = {name: value for name, value in os.environ.items() if name not in competitor.without}
-    return {**seen, "PYTHONDONTWRITEBYTECODE": "1", **competitor.environment}
+    own = {"PYTHONDONTWRITEBYTECODE": "1", "TORCHINDUCTOR_CACHE_DIR": str(compiled)}
+    return {**seen, **own, **competitor.environment}

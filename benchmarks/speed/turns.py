@@ -64,9 +64,6 @@ def rotate(name: str, row: Row, images: Path, turns: int, folder: Path) -> dict[
 def start(name: str, who: str, images: Path, log: Path, seed: int = 0) -> "subprocess.Popen[str]":
     """A process in which a competitor waits for its turn."""
     competitor = COMPETITORS[who]
-    # torch 2.13.0 finds compiled code again without regard to the width of vectors that it was made for: after a run
-    # with another ATEN_CPU_CAPABILITY, gradients became NaN and memory was corrupted
-    own = {"TORCHINDUCTOR_CACHE_DIR": str(log.with_name("compiled"))}
     with log.open("w") as said:
         return subprocess.Popen(
             [str(competitor.python), str(Path(__file__).with_name("worker.py")), who, name, str(images), str(seed)],
@@ -74,7 +71,7 @@ def start(name: str, who: str, images: Path, log: Path, seed: int = 0) -> "subpr
             stdout=subprocess.PIPE,
             stderr=said,
             text=True,
-            env=environment(competitor) | own,
+            env=environment(competitor, log.with_name("compiled")),
         )
 
 

@@ -1,0 +1,137 @@
+"""Options of Isthmus for each task, chosen on validation images only: one option after another, best one kept.
+
+A try ends where it would be slower than the best one so far. Every try is kept in ``results/quality_search.json``.
+"""
+
+from datetime import date
+from typing import Any
+
+from running import Field, Run, ahead, resolved
+from tasks import Settings, keep, kept, kind, versions
+
+FILE = "quality_search.json"
+"""The tries, beside the other results."""
+SEED, ROUNDS = 1000, 2
+"""Seed of the tries, which no measured run has, and passes over the options."""
+
+Choices = list[list[Settings]]
+
+
+def _rates(*pairs: tuple[str, float]) -> list[Settings]:
+    return [{"training.optimizer": kind, "training.learning_rate": rate} for kind, rate in pairs]
+
+
+def _schedules(key: str, longest: int, *lengths: int) -> list[Settings]:
+    """A constant rate, or half a cosine over so many epochs or steps."""
+    constant = {"training.schedule": "constant", f"training.{key}": longest}
+    return [constant, *({"training.schedule": "cosine", f"training.{key}": length} for length in lengths)]
+
+
+def _each(path: str, *values: Any) -> list[Settings]:
+    return [{path: value} for value in values]
+
+
+ADAM = _rates(*(("adam", rate) for rate in (1e-3, 2e-3, 4e-3, 8e-3)))
+MUON = _rates(*(("muon", rate) for rate in (2.5e-3, 5e-3, 1e-2, 2e-2)))
+INITIAL = _each("net.init", "glorot", "he", "orthogonal")
+
+# Muon is for matrices, which networks of convolutions do not have
+SPACES: dict[str, Choices] = {
+    "deep": [
+        _schedules("epochs", 200, 4, 6, 8, 11, 15),
+        ADAM + MUON,
+        _each("training.batch_size", 100, 200, 500, 1000),
+        INITIAL,
+    ],
+    "vae": [
+        _schedules("epochs", 200, 3, 4, 6, 8, 11, 15),
+        ADAM + MUON,
+        _each("training.batch_size", 50, 100, 200, 500, 1000),
+        INITIAL,
+    ],
+    "conv": [
+        _schedules("epochs", 200, 3, 5, 8, 12, 18),
+        ADAM + _rates(("adam", 1.6e-2)),
+        _each("training.batch_size", 50, 100, 200, 500),
+        INITIAL,
+    ],
+    "faces": [
+        _schedules("steps", 8000, 500, 800, 1200, 2000),
+        _rates(("adamw", 2e-3), ("adamw", 4e-3), ("adamw", 8e-3), ("adam", 2e-3), ("adam", 4e-3), ("adam", 8e-3)),
+        _each("training.batch_size", 4, 8, 16, 32),
+        INITIAL,
+    ],
+}
+
+
+def search(field: Field, *, trial: bool = False) -> Settings:
+    """The best options of a task, by coordinate descent from those of the recipe.
+
+    Args:
+        field: the task and its data.
+        trial: try two values of each option, once, and keep nothing.
+    """
+    rounds = [[option[:2] for option in SPACES[field.name]]] if trial else [SPACES[field.name]] * ROUNDS
+    best: Run | None = None
+    tried: list[Run] = []
+    settings: Settings = resolved(field.task.net, {}, field.images)
+    seen: list[Settings] = []
+    for changes in [{}, *(change for options in rounds for option in options for change in option)]:
+        # a change builds on the best options of all tries before it
+        candidate = (best["settings"] if best else settings) | changes
+        if candidate in seen:
+            continue
+        seen.append(candidate)
+        run = field.run("isthmus", SEED, candidate, limit=_limit(best), test=False)
+        tried.append({key: value for key, value in run.items() if key != "track"})
+        if best is None or ahead(field.task, run, best):
+            best = run
+        _say(len(tried), changes, run, better=best is run)
+        assert best is not None
+        if not trial:
+            keep(FILE, field.name, _record(field, best, tried))
+    assert best is not None
+    return dict(best["settings"])
+
+
+def chosen(name: str) -> Settings | None:
+    """The options that a search has chosen for a task, if there was one and it reached the figure.
+
+    A search on this kind of machine comes before one on another.
+    """
+    from isthmus.models.hardware import describe
+
+    here = kind(describe())
+    tables = sorted(kept(FILE).items(), key=lambda item: item[0] != here)
+    found: list[Settings | None] = [tasks[name]["chosen"] for _, tasks in tables if name in tasks]
+    return found[0] if found else None
+
+
+def _limit(best: Run | None) -> float | None:
+    return best["seconds"] if best and best["reached"] else None
+
+
+def _say(number: int, changes: Settings, run: Run, *, better: bool) -> None:
+    words = " ".join(f"{key.partition('.')[2]}={value}" for key, value in changes.items()) or "the recipe"
+    figure = (
+        run.get("failed", "")[-60:].strip() or f"{run['seconds']:7.1f} s  {run['epochs']:3} epochs  {run['valid']:.4g}"
+    )
+    print(f"  {number:3} {words:50} {figure}{'  reached' * run['reached']}{'  BEST' * better}", flush=True)
+
+
+def _record(field: Field, best: Run, tried: list[Run]) -> dict[str, Any]:
+    from isthmus.models.hardware import describe
+
+    return {
+        "title": field.task.title,
+        "goal": field.goal,
+        "seed": SEED,
+        "chosen": best["settings"] if best["reached"] else None,
+        "seconds": best.get("seconds"),
+        "valid": best.get("valid"),
+        "command": f"python benchmarks/quality --search --tasks {field.name}",
+        "date": date.today().isoformat(),
+        "machine": describe(),
+        "versions": versions(),
+        "tries": tried,
+    }
