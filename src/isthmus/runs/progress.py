@@ -97,6 +97,8 @@ def _lines(engine: Engine, console: Console) -> TrainingCallback:
     every = max(1, engine.epochs // LINES)
 
     def update(_kind: str, what: Epoch | int | str) -> None:
+        if isinstance(what, str) and what:
+            console.print(f"{what} ...", highlight=False)
         if isinstance(what, Epoch) and (what.epoch == 1 or what.epoch % every == 0 or what.epoch == engine.epochs):
             console.print(
                 f"epoch {what.epoch:>4}/{engine.epochs}  {losses_line(what)}  {what.examples_per_second:,.0f}/s",

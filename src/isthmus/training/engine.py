@@ -318,7 +318,10 @@ class Engine:
         where = {"step": at.step, "total": self.total, "population": self.batches.population, **shared}
 
         def check(loss: Tensor) -> None:
-            if at.step % self.look == 0 and self.processes.any(not math.isfinite(loss.item()))[0]:
+            if at.step % self.look:
+                return
+            bad = not math.isfinite(loss.item())
+            if bad if world == 1 else self.processes.any(bad)[0]:
                 source = locate(self.objective, tensors[0], at.step, self.total, *tensors[1:])
                 raise diverged(self.options, at.epoch, source, f", batch {at.batch + 1} of {len(self.batches)}")
 

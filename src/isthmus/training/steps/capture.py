@@ -183,9 +183,7 @@ def capture(
         raise
     except Exception as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise CannotCapture(
-            f"a part of it depends on the values of tensors ({type(error).__name__}: {reason[0]:.200})"
-        ) from error
+        raise CannotCapture(f"it is not one graph ({type(error).__name__}: {reason[0]:.200})") from error
     for module in objective.modules():
         kept = [name for name, value in vars(module).items() if isinstance(value, FakeTensor)]
         if kept:

@@ -49,11 +49,13 @@ class CompiledStep:
             self.settle()
             # the optimizers' kernels do not count as changes of the weights
             self._versions = []
-            return self.eager(batch, where, check)
+            found = self.eager(batch, where, check)
+            self._read_counts()
+            return found
         if self._made is None:
             return self._first(batch, where, check)
         for count in self._counts:
-            count.pending += 1
+            count.number += 1
         return self._run(*self._made, batch, where, check)
 
     @property
@@ -66,10 +68,15 @@ class CompiledStep:
         for count in self._counts:
             count.settle()
 
+    def _read_counts(self) -> None:
+        for count in self._counts:
+            count.read()
+
     def _first(self, batch: Sequence[Tensor], where: Mapping[str, Any], check: Check) -> Losses:
         """Compile the step, and take it both ways from the same state; the compiled result is kept if they agree."""
         before, start = copied(state_of(self.eager)), torch.get_rng_state()
         expected = self.eager(batch, where, check)
+        self._read_counts()
         state = state_of(self.eager)
         after, end = copied(state), torch.get_rng_state()
         self.say("compiling the training step")
@@ -137,19 +144,21 @@ class _Counts:
     """
 
     def __init__(self, optimizer: Optimizer) -> None:
-        self.optimizer, self.update, self.pending = optimizer, UPDATES.get(type(optimizer)), 0
+        self.optimizer, self.update, self.number = optimizer, UPDATES.get(type(optimizer)), 0
+
+    def read(self) -> None:
+        """Read the number of steps from the state."""
+        self.number = max((int(count.item()) for count in self._tensors()), default=0)
 
     def settle(self) -> None:
         """Write the number of steps into the state."""
-        if self.pending:
-            for state in self.optimizer.state.values():
-                if COUNT in state:
-                    state[COUNT].add_(self.pending)
-        self.pending = 0
+        for count in self._tensors() if self.number else ():
+            count.fill_(self.number)
 
     def pace(self) -> list[float]:
         """The numbers of all groups of parameters for the step that is taken."""
         assert self.update is not None
-        state = next(iter(self.optimizer.state.values()))
-        number = int(state[COUNT].item()) + self.pending if COUNT in state else 0
-        return [pace for group in self.optimizer.param_groups for pace in self.update.pace(group, number)]
+        return [pace for group in self.optimizer.param_groups for pace in self.update.pace(group, self.number)]
+
+    def _tensors(self) -> list[Tensor]:
+        return [state[COUNT] for state in self.optimizer.state.values() if COUNT in state]
