@@ -1,10 +1,10 @@
 """Every recipe trained with the compiled step and without: do they agree, what does it save, how long does it take?
 
-    python benchmarks/compiled_steps.py [--recipes vae deep ...] [--steps 200] [--long 10000]
+    ISTHMUS_DATA=... python benchmarks/compiled_steps.py [--recipes vae deep ...] [--steps 200] [--long 10000]
 
-Both runs start from the same weights and random numbers. ``loss`` and ``weights`` are relative differences after 20
-steps: of the training loss, and of the weights, relative to how far they moved. The results are kept in
-``results/compiled_steps.json``.
+Both runs, on 2,000 images of MNIST, start from the same weights and random numbers. ``loss`` and ``weights`` are
+relative differences after 20 steps: of the training loss, and of the weights, relative to how far they moved. The
+results are kept in ``results/compiled_steps.json``.
 """
 
 import argparse
@@ -19,9 +19,11 @@ import torch
 from torch import Tensor
 
 from isthmus import zoo
+from isthmus.data import load_dataset
 from isthmus.models.hardware import describe
 from isthmus.models.recipe import Recipe
 from isthmus.models.seeding import seeded
+from isthmus.options import DataOptions
 from isthmus.training.engine import Engine
 from isthmus.training.steps.compiled import CompiledStep
 
@@ -37,7 +39,7 @@ def engine(recipe: Recipe, x: Tensor, steps: int, compiled: str) -> Engine:
     made = recipe.with_options({**changes, "training.keep": "last"})
     with seeded(0):
         objective = made.build(SHAPE)
-    objective.init_from_data(x)
+        objective.init_from_data(x)
     return Engine(objective, made.training, x, seed=0)
 
 
@@ -112,7 +114,8 @@ def main() -> None:
     parser.add_argument("--long", type=int, default=0, help="steps of a long run of each kind of net")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    x = torch.rand(2000, *SHAPE, generator=torch.Generator().manual_seed(0))
+    images = load_dataset("mnist", DataOptions(), seed=0).train.x[:2000]
+    x = torch.from_numpy(images.reshape(-1, *SHAPE)).float() / 255
     record = json.loads(RESULT.read_text()) if RESULT.exists() else {"recipes": {}, "memory": {}}
     record["machine"] = describe()
     for name in options.recipes:

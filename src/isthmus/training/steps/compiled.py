@@ -13,7 +13,16 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from isthmus.training.steps.capture import MOST_VALUES, Captured, capture
-from isthmus.training.steps.comparison import COUNT, TOLERANCES, State, copied, difference, restore, state_of
+from isthmus.training.steps.comparison import (
+    COUNT,
+    TOLERANCES,
+    State,
+    copied,
+    difference,
+    losses_differ,
+    restore,
+    state_of,
+)
 from isthmus.training.steps.compiler import Function, compile_graph
 from isthmus.training.steps.eager import Check, Losses, Step
 from isthmus.training.steps.refusal import CannotCapture
@@ -115,8 +124,8 @@ class CompiledStep:
     def _difference(self, before: State, after: State, state: State, expected: Losses, found: Losses) -> str | None:
         """Why the compiled step is not used: losses or changes of the state that differ by more than rounding."""
         tolerance = TOLERANCES[self.eager.objective.model.autocast]
-        expected_losses, found_losses = (dict(zip(v.names, v.values, strict=True)) for v in (expected, found))
-        return difference({}, expected_losses, found_losses, tolerance) or difference(before, after, state, tolerance)
+        losses = losses_differ(expected.names, expected.values, found.values, tolerance)
+        return losses or difference(before, after, state, tolerance)
 
     def _run(
         self, captured: Captured, function: Function, batch: Sequence[Tensor], where: Mapping[str, Any], check: Check
