@@ -25,7 +25,8 @@ PERIOD = 0.1
 SMOOTHING = 0.2
 """Weight of the latest look in the average: the average follows the load within about half a second."""
 CROWDED, FREE = 0.5, 0.2
-"""Ready threads beyond the number of cores, on average, above which waiting threads sleep and below which they spin."""
+"""Share of the looks that found more ready threads than cores, above which waiting threads sleep and below which they
+spin. The number of threads does not count: a program that starts makes many ready, for a moment."""
 
 
 class IdleTeam:
@@ -63,7 +64,7 @@ class SharedCores:
 
     def see(self, ready: int) -> None:
         """Take note of the number of threads that are running or ready to run, and raise or disband the team."""
-        self.excess += SMOOTHING * (max(0, ready - self.cores) - self.excess)
+        self.excess += SMOOTHING * ((ready > self.cores) - self.excess)
         if self.team is None and self.excess > CROWDED:
             self.team = IdleTeam(self.cores + 1)
         elif self.team is not None and self.excess < FREE:
