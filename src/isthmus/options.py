@@ -227,8 +227,8 @@ class TrainingOptions(Options):
         precision: {"auto", "32", "bf16"}, default "auto". Precision of the networks: float32, bfloat16, or bfloat16
             only on devices where it is fast.
         compile: {"auto", "on", "off"}, default "auto". Whether a step (forward and backward pass, and the update of
-            the weights) is one compiled function: about twice as fast for fully connected networks, after a wait of
-            some seconds. ``auto`` compiles where the steps of the run save more than that wait.
+            the weights) is one compiled function: usually 1.2 to 2.5 times as fast, after a wait of some seconds.
+            ``auto`` compiles where the steps of the run save more than that wait.
 
     References:
         On the importance of initialization and momentum in deep learning (Sutskever et al., 2013)

@@ -72,13 +72,16 @@ def _progress(engine: Engine, console: Console) -> Iterator[None]:
     if console.width >= WIDE:
         columns.insert(1, BarColumn(bar_width=20))
     columns += [TimeRemainingColumn(compact=True), TextColumn("{task.fields[losses]}")]
+
+    def current() -> str:
+        return f"epoch {engine.at.epoch + 1}/{engine.epochs}"
+
     with Progress(*columns, console=console) as progress:
-        description = f"epoch {engine.at.epoch + 1}/{engine.epochs}"
-        task = progress.add_task(description, total=engine.total, completed=engine.step, losses="")
+        task = progress.add_task(current(), total=engine.total, completed=engine.step, losses="")
 
         def update(_kind: str, what: Epoch | int | str) -> None:
             if isinstance(what, str):
-                progress.update(task, description=what or f"epoch {engine.at.epoch + 1}/{engine.epochs}")
+                progress.update(task, description=what or current())
             elif isinstance(what, Epoch):
                 speed = f"  [dim]{what.examples_per_second:,.0f}/s[/]" if console.width >= WIDE else ""
                 text = f"{losses_line(what)}{speed}"

@@ -111,6 +111,8 @@ class CompiledStep:
         )
         restore(state, after, counts=True)
         torch.set_rng_state(end)
+        # the optimizers count their steps themselves
+        self._counts = []
         return expected
 
     def _compiled(self, batch: Sequence[Tensor], constants: Mapping[str, Any]) -> tuple[Captured, Function]:

@@ -13,12 +13,9 @@ from torch.fx import Graph, GraphModule, Node
 from isthmus.training.steps.refusal import CannotCapture
 
 aten = torch.ops.aten
-LIKE = {
-    aten.rand_like.default: aten.uniform_.default,
-    aten.randn_like.default: aten.normal_.default,
-}
-"""Operations that use only shape and layout of their argument, and how they fill a tensor of that layout."""
 METADATA = {
+    aten.rand_like.default,
+    aten.randn_like.default,
     aten.empty_like.default,
     aten.zeros_like.default,
     aten.ones_like.default,
@@ -28,7 +25,7 @@ METADATA = {
     aten.new_ones.default,
     aten.new_full.default,
 }
-"""Operations that use only the metadata of their first argument."""
+"""Operations that use only the shape, layout and type of their first argument, not its values."""
 
 
 class Drawing:
@@ -73,27 +70,18 @@ class Drawing:
             return self._copies[node]
         if node.op == "placeholder":
             raise CannotCapture("the distribution of a random number depends on the data or on the weights")
-        if node.target in LIKE or node.target in METADATA:
-            copy = self._blank(node)
+        if node.target in METADATA:
+            copy = self.outside.node_copy(node, self._blank)
         else:
-            copy = self.outside.node_copy(node, lambda needed: self._copied(needed))
+            copy = self.outside.node_copy(node, self._copied)
         self._copies[node] = copy
         return copy
 
     def _blank(self, node: Node) -> Node:
-        """A tensor with the layout of the result of ``node``, filled as ``node`` fills it."""
+        """A tensor with the shape, layout and type of the result of ``node``."""
         value: Tensor = node.meta["val"]
         layout: dict[str, Any] = {"dtype": value.dtype, "device": value.device}
-        empty = self.outside.call_function(
-            aten.empty_strided.default, (list(value.shape), list(value.stride())), layout
-        )
-        if node.target in LIKE:
-            return self.outside.call_function(LIKE[node.target], (empty,))
-        if node.target in (aten.empty_like.default, aten.new_empty.default):
-            return empty
-        rest = node.args[1:] if node.target is aten.full_like.default else node.args[2:]
-        ones = node.target in (aten.ones_like.default, aten.new_ones.default)
-        return self.outside.call_function(aten.fill_.Scalar, (empty, rest[0] if rest else float(ones)))
+        return self.outside.call_function(aten.empty_strided.default, (list(value.shape), list(value.stride())), layout)
 
 
 def _drawn(graph: Graph) -> list[Node]:

@@ -13,9 +13,9 @@ from isthmus.training.steps.compiler import compiler
 from isthmus.training.steps.updates import UPDATED
 
 WAIT = 10.0
-"""Seconds that a step takes to compile, where the code is not in the cache (docs/log.md)."""
+"""Seconds that a step takes to compile, where the code is not in the cache (docs/speed.md)."""
 SAVED, SAVED_PER_MILLION = 0.3e-3, 0.8e-3
-"""Seconds that a compiled step saves, and further ones per million weights (docs/log.md)."""
+"""Seconds that a compiled step saves, and further ones per million weights: less than measured (docs/speed.md)."""
 SLOWER = (nn.modules.conv._ConvNd,)
 """Layers that a compiled step computes more slowly."""
 
