@@ -12,6 +12,7 @@ from isthmus.data.transforms.axes import Kind
 from isthmus.data.transforms.bad_examples import BadExamples, Check, find_refused
 from isthmus.data.transforms.contract import DataContract
 from isthmus.data.transforms.missing import MissingCells
+from isthmus.data.transforms.pixels import PixelTensor
 from isthmus.data.transforms.scaling import BRIGHTEST, Scaling
 from isthmus.data.transforms.splits import HeldOut
 from isthmus.errors import BadData, one_line
@@ -27,7 +28,7 @@ class PreparedSplit:
 
     Args:
         x: model inputs (N, D) or (N, C, H, W), float32, with NaN in place of missing cells; a streamed training set is
-            not in memory.
+            not in memory, and many 8-bit images of one are bytes that are scaled when they are read.
         labels: class of each example, (N,), where known; a streamed training set has none.
         rows: row of each example in the source, (N,); the same as the index if ``None``.
         names: name of each example, (N,), where known.
@@ -36,7 +37,7 @@ class PreparedSplit:
         row_title: what the names are, such as ``file``.
     """
 
-    x: Tensor | LazyTensor
+    x: Tensor | PixelTensor | LazyTensor
     labels: Array | None = None
     rows: Array | None = field(default=None, compare=False, repr=False)
     names: Array | None = field(default=None, compare=False, repr=False)
@@ -50,9 +51,15 @@ class PreparedSplit:
 
     @property
     def tensor(self) -> Tensor:
-        """``x`` of a split in memory, as all are except a streamed training set."""
-        assert isinstance(self.x, Tensor)
-        return self.x
+        """``x`` of a split in memory as one tensor, as all are except a streamed training set."""
+        values = self.values
+        assert isinstance(values, Tensor)
+        return values
+
+    @property
+    def values(self) -> Tensor | LazyTensor:
+        """``x`` as one tensor, unless it is streamed."""
+        return self.x.tensor() if isinstance(self.x, PixelTensor) else self.x
 
     def locate(self, index: int) -> Location:
         """The location of an example in the source, by its index in the split."""
@@ -66,7 +73,7 @@ class PreparedSplit:
         """The examples with these indices, of a split in memory."""
         rows = np.arange(len(self)) if self.rows is None else self.rows
         return PreparedSplit(
-            self.tensor[index],
+            self.x.take(index) if isinstance(self.x, PixelTensor) else self.tensor[index],
             None if self.labels is None else self.labels[index],
             rows[index],
             None if self.names is None else self.names[index],
@@ -77,7 +84,7 @@ class PreparedSplit:
 
     def subsample(self, count: int, seed: int) -> "PreparedSplit":
         """This split if it is in memory; else ``count`` random examples of it, at most 64 MiB, in memory."""
-        if isinstance(self.x, Tensor):
+        if isinstance(self.x, Tensor | PixelTensor):
             return self
         most = max(1, SUBSAMPLE_BYTES // (4 * self.x.shape[1:].numel()))
         return PreparedSplit(self.x.sample(min(count, most), seed))
@@ -119,7 +126,7 @@ class PreparedData:
     @property
     def streamed(self) -> bool:
         """Whether the training set is streamed, not in memory."""
-        return not isinstance(self.train.x, Tensor)
+        return not isinstance(self.train.x, Tensor | PixelTensor)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -169,12 +176,16 @@ def screened(data: PreparedData, model: Checked) -> PreparedData:
     """
     kept = {}
     for name, part in data.splits.items():
-        if not isinstance(part.x, Tensor):
-            part.x.add_check(model.check)
+        if isinstance(part.x, PixelTensor) and not find_refused(part.x.possible(), model.check):
             kept[name] = part
             continue
-        if name != "train" and data.scaling.kind == "minmax":
-            part = replace(part, x=clip_to_support(part.x, model.likelihood))
+        x = part.values
+        if not isinstance(x, Tensor):
+            x.add_check(model.check)
+            kept[name] = part
+            continue
+        clipped = name != "train" and data.scaling.kind == "minmax"
+        part = replace(part, x=clip_to_support(x, model.likelihood) if clipped else x)
         unscaled = name == "train" and data.scaling.scale == (1.0,)
         kept[name] = _screened(part, model.check, data.bad_examples, unscaled=unscaled)
     return replace(data, train=kept["train"], valid=kept.get("valid"), test=kept.get("test"))

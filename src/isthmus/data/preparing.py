@@ -38,6 +38,7 @@ from isthmus.data.transforms.guesses import guesses, nothing_to_learn
 from isthmus.data.transforms.labels import encode_labels
 from isthmus.data.transforms.layout import Layout, check_order, layout_of
 from isthmus.data.transforms.missing import MissingCells, check_few_invalid, missing_in, survey
+from isthmus.data.transforms.pixels import PixelTensor
 from isthmus.data.transforms.splits import SPLITS, HeldOut, draw_held_out, fractions_on_disk, held_out_on_disk, split
 from isthmus.data.windowing import cut, divided
 from isthmus.errors import BadData, BadOption
@@ -88,18 +89,35 @@ class _Pipeline:
             view.checks.append(lambda x: check_unit(x, repr(self.dataset.name), self.options))
         return view.load(rows)
 
+    def pixels(self, source: Source, rows: Array) -> PixelTensor | None:
+        """Some rows of a source as bytes, if they are many 8-bit images that need not become other numbers."""
+        if self.options.binarize == "static" or source.inputs() is not None:
+            return None
+        return self.view(source).load_pixels(rows)
+
     def split_of(
-        self, name: str, source: Source, x: Tensor, kept: Array, *, what: str = "", purpose: int | None = None
+        self,
+        name: str,
+        source: Source,
+        x: Tensor | PixelTensor,
+        kept: Array,
+        *,
+        what: str = "",
+        purpose: int | None = None,
     ) -> PreparedSplit:
         """A split in memory from model inputs and their rows in a source, binarized as the options say.
 
         ``what`` names it in messages, and ``purpose`` separates its binary samples from those of other splits.
         """
-        if self.options.binarize != "none":
+        what = what or f"The {name} split of {self.dataset.name!r}"
+        if isinstance(x, PixelTensor):
+            if self.options.binarize == "dynamic":
+                check_unit(x.extremes(), what, self.options)
+        elif self.options.binarize != "none":
             if name != "train" and self.contract.scaling.kind == "minmax":
                 # the range is that of the training set
                 x = x.clamp(0, 1)
-            check_unit(x, what or f"The {name} split of {self.dataset.name!r}", self.options)
+            check_unit(x, what, self.options)
             if self.options.binarize == "static" or name != "train":
                 x = draw_bernoulli(x, self.seed, SPLITS.index(name) if purpose is None else purpose)
         noisy = source.inputs()
@@ -194,7 +212,9 @@ def _in_memory(pipeline: _Pipeline) -> PreparedData:
         own = getattr(rows, name)
         source = dataset.train if own is not None else getattr(dataset, name)
         if source is not None:
-            found = pipeline.loaded(source, np.arange(len(source)) if own is None else own)
+            own = np.arange(len(source)) if own is None else own
+            pixels = pipeline.pixels(source, own) if name == "train" else None
+            found = pipeline.loaded(source, own) if pixels is None else (pixels, own)
             splits[name] = pipeline.split_of(name, source, *found)
     return _prepared(pipeline, splits, rows.held_out, missing)
 
@@ -302,12 +322,14 @@ def _prepared(
     encoded, label_names = encode_labels(known, repr(dataset.name)) if known else ({}, ())
     splits = {name: replace(split, labels=encoded.get(name)) for name, split in splits.items()}
     x = splits["train"].x
-    if isinstance(x, Tensor):
+    largest = None
+    if isinstance(x, Tensor | PixelTensor):
         contract = fitted(contract, dataset.train, x)
-    largest = float(x.max()) * contract.scaling.scale[0] if contract.on_pixels and isinstance(x, Tensor) else None
+        values = x if isinstance(x, Tensor) else x.extremes()
+        largest = float(values.max()) * contract.scaling.scale[0] if contract.on_pixels else None
     notes = guesses(contract, dataset, pipeline.options, largest)
-    if isinstance(x, Tensor):
-        notes += nothing_to_learn(contract, x, notes, pipeline.options.background)
+    if isinstance(x, Tensor | PixelTensor):
+        notes += nothing_to_learn(contract, values, notes, pipeline.options.background)
     return PreparedData(
         splits["train"],
         splits.get("valid"),

@@ -153,12 +153,16 @@ class Objective(nn.Module):
         Raises:
             IncompatibleParts: the likelihood cannot be initialized from examples with missing values.
         """
-        likelihood = self.model.likelihood
-        seen, of_likelihood = self.model.filled(x if inputs is None else inputs), set(likelihood.modules())
-        for part in self.modules():
-            if part is not self and isinstance(part, InitializedFromData):
-                part.init_from_data(x if part in of_likelihood else seen)
+        seen = self.model.filled(x if inputs is None else inputs)
+        of_likelihood: set[object] = set(self.model.likelihood.modules())
+        for part in self.initialized_from_data():
+            part.init_from_data(x if part in of_likelihood else seen)
         check_initialized(self.model)
+
+    def initialized_from_data(self) -> list[InitializedFromData]:
+        """All parts that depend on data before the first step."""
+        parts = [part for part in self.modules() if part is not self and isinstance(part, InitializedFromData)]
+        return [part for part in parts if getattr(part, "needs_data", True)]
 
     def accept_missing(self, fill: Float[Tensor, "..."]) -> None:
         """Leave missing values, NaN, out of the loss, and replace them by ``fill`` in the input of the encoder.

@@ -15,7 +15,8 @@ from isthmus.parts.protocols import Capability, Gather, Model, Prior, Trace
 class InitializedFromData(Protocol):
     """Any part that is initialized from the training examples, once, before the first step.
 
-    A likelihood is given the targets, in which missing values are NaN; any other part the inputs of the encoder.
+    A likelihood is given the targets, in which missing values are NaN; any other part the inputs of the encoder. A part
+    that needs them with some of its options only has an attribute ``needs_data``.
     """
 
     def init_from_data(self, x: Tensor) -> None:

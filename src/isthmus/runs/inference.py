@@ -319,7 +319,7 @@ def score(
     if data is None:
         own = data_for(run)
         split, which = evaluation_split(own), describe_split(own)
-        inputs = Inputs(split.x, split.labels, own.label_names, split.names, split.row_title, own.name)
+        inputs = Inputs(split.values, split.labels, own.label_names, split.names, split.row_title, own.name)
     else:
         inputs = inputs_for(run, data, "scored")
         name = data if isinstance(data, str) else inputs.name

@@ -19,6 +19,7 @@ from torch import Tensor
 from isthmus.errors import BadRun
 from isthmus.files.atomic import write_text
 from isthmus.files.locks import locked
+from isthmus.models.inputs import Chunked, chunks
 from isthmus.runs.folder import METRICS, RECORD, read_json
 from isthmus.runs.run import Run
 
@@ -123,13 +124,21 @@ def _empty(folder: Path) -> None:
 def plan_of(run: Run, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings a run is started with, as plain data: recipe, data, seed and the values chosen by ``auto``."""
     metadata = asdict(run.metadata)
-    if not run.metadata.source and run.data is not None and isinstance(run.data.train.x, Tensor):
+    if not run.metadata.source and run.data is not None and not run.data.streamed:
         # data that is only in memory can be compared in no other way
-        metadata[BYTES] = hashlib.sha256(run.data.train.x.numpy().data).hexdigest()
+        metadata[BYTES] = _hash(run.data.train.x)
     if run.metadata.validation and run.data is not None and run.data.valid is not None:
-        metadata[VALID_BYTES] = hashlib.sha256(run.data.valid.tensor.numpy().data).hexdigest()
+        metadata[VALID_BYTES] = _hash(run.data.valid.tensor)
     content = {"recipe": run.recipe.to_dict(), "metadata": metadata, "settings": dict(settings)}
     return dict(json.loads(json.dumps(content)))
+
+
+def _hash(x: Tensor | Chunked) -> str:
+    """Hash of all values of examples in memory."""
+    found = hashlib.sha256()
+    for chunk in chunks(x):
+        found.update(chunk.contiguous().numpy().data)
+    return found.hexdigest()
 
 
 def write_plan(work: Path, plan: Mapping[str, Any]) -> None:

@@ -97,9 +97,11 @@ def built(what: Trainable, recipe: Recipe, data: PreparedData, seed: int) -> tup
     if data.missing:
         _accept_missing(objective, recipe, data)
     data = screened(data, objective.model)
-    with seeded(derive_seed(seed, "weights", "data")):
-        sample = data.train.subsample(INITIAL_EXAMPLES, seed)
-        objective.init_from_data(sample.tensor, sample.inputs)
+    # the examples as one tensor may take much memory, which most models do not need
+    if objective.initialized_from_data():
+        with seeded(derive_seed(seed, "weights", "data")):
+            sample = data.train.subsample(INITIAL_EXAMPLES, seed)
+            objective.init_from_data(sample.tensor, sample.inputs)
     return objective, data
 
 

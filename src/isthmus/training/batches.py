@@ -12,6 +12,7 @@ from typing import Generic, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
+from isthmus.data.transforms.pixels import PixelTensor
 from isthmus.errors import BadOption, ShapeError
 from isthmus.functional import shifted
 from isthmus.models.seeding import derive_seed
@@ -100,8 +101,8 @@ class BatchSource(ABC, Generic[X]):
         return torch.where(values.isnan(), values, torch.bernoulli(values.nan_to_num(0.0), generator=generator))
 
 
-class TensorBatches(BatchSource[Tensor]):
-    """Shuffled batches of a tensor (N, ...); the order depends on seed and epoch alone.
+class TensorBatches(BatchSource[Tensor | PixelTensor]):
+    """Shuffled batches of a tensor (N, ...), or of images that are bytes; the order depends on seed and epoch alone.
 
     >>> [len(b) for b in TensorBatches(torch.zeros(7, 1), 3, seed=0).epoch(0)]
     [3, 4]

@@ -12,7 +12,7 @@ of 128. Data smaller than a pool is shuffled fully. A stream has no blocks: its 
 ``tests/training/test_block_shuffle.py`` measures the variance.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import cycle
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from torch import Tensor
 from isthmus.data.base import Array
 from isthmus.data.samplers.stored import LazyTensor, StoredTensor, prefetch
 from isthmus.data.samplers.streams import StreamTensor
+from isthmus.data.transforms.pixels import PixelTensor
 from isthmus.errors import BadData
 from isthmus.models.seeding import derive_seed
 from isthmus.training.batches import BatchSource, PairBatches, Share, TensorBatches
@@ -30,6 +31,8 @@ POOL = 2**26
 """Raw bytes of a pool: 64 MiB. Two pools are in memory, one in use and one being read."""
 
 Span = tuple[int, int]
+Examples = Tensor | PixelTensor | LazyTensor
+"""Training examples in memory, as model inputs or as bytes, or read on demand."""
 
 
 class _Pool(NamedTuple):
@@ -145,7 +148,7 @@ class StreamBatches(BatchSource[StreamTensor]):
 
 
 def batches_of(
-    x: Tensor | LazyTensor,
+    x: Examples,
     size: int,
     *,
     seed: int,
@@ -164,7 +167,7 @@ def batches_of(
         if not isinstance(x, Tensor):
             raise BadData("Pairs of input and target must be in memory, but they are streamed. Set data.memory=whole.")
         source = PairBatches(x, inputs, size, seed=seed, dynamic=dynamic, share=share)
-    elif isinstance(x, Tensor):
+    elif isinstance(x, Tensor | PixelTensor):
         source = TensorBatches(x, size, seed=seed, dynamic=dynamic, share=share)
     elif isinstance(x, StreamTensor):
         source = StreamBatches(x, size, seed=seed, dynamic=dynamic, share=share)
@@ -173,6 +176,13 @@ def batches_of(
         source = StoredBatches(x, size, seed=seed, dynamic=dynamic, share=share)
     source.shift = shift
     return source
+
+
+def changed(x: Examples, change: Callable[[Tensor], Tensor]) -> Examples:
+    """Examples with the tensor changed that holds them, such as moved to a device, if they are in memory."""
+    if isinstance(x, PixelTensor):
+        return x.map(change)
+    return change(x) if isinstance(x, Tensor) else x
 
 
 def _rows_of(size: int, rank: int, world: int) -> int:

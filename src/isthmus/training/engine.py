@@ -16,7 +16,6 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from isthmus.data.samplers.stored import LazyTensor
 from isthmus.errors import Diverged
 from isthmus.metrics.losses import losses
 from isthmus.models.exact import solve
@@ -27,7 +26,7 @@ from isthmus.models.products import float32_library, float32_products
 from isthmus.models.seeding import RandomState, derive_seed
 from isthmus.options import TrainingOptions
 from isthmus.training.batches import Batch, Pair
-from isthmus.training.block_shuffle import batches_of
+from isthmus.training.block_shuffle import Examples, batches_of, changed
 from isthmus.training.checkpointing.files import Checkpoint, CheckpointStore
 from isthmus.training.checkpointing.state import (
     Position,
@@ -64,7 +63,7 @@ class Engine:
     Args:
         objective: objective to minimize; its model is trained in place.
         options: training options.
-        train: training examples (N, *D), float32: a tensor, stored examples or a stream.
+        train: training examples (N, *D), float32: a tensor, 8-bit images, stored examples or a stream.
         valid: validation examples (M, *D), or ``None``.
         seed: seed of the batches and of all sampling.
         dynamic: sample the training examples as Bernoulli at every read.
@@ -81,7 +80,7 @@ class Engine:
         self,
         objective: Objective,
         options: TrainingOptions,
-        train: Tensor | LazyTensor,
+        train: Examples,
         valid: Tensor | None = None,
         *,
         seed: int = 0,
@@ -106,7 +105,7 @@ class Engine:
         self.channels_last = not (distributed and strategy == "fsdp") and channels_last(objective)
         given = (valid, valid_inputs, inputs)
         self.valid, self.valid_inputs, placed = (None if v is None else self._placed(v) for v in given)
-        self.train = self._placed(train) if isinstance(train, Tensor) else train
+        self.train = changed(train, self._placed)
         share = self.processes.share
         self.batches = batches_of(
             self.train, options.batch_size, seed=seed, dynamic=dynamic, shift=shift, share=share, inputs=placed

@@ -16,10 +16,12 @@ from torch import Tensor
 from isthmus.data.base import Array, Location
 from isthmus.data.sources.arrays import Examples
 from isthmus.data.sources.base import RawChunk, Source, copy_into, row_bytes
+from isthmus.data.transforms.axes import unit_axis
 from isthmus.data.transforms.bad_examples import BadExamples, Check, find_nonfinite, find_refused, merged
 from isthmus.data.transforms.binary import draw_bernoulli
 from isthmus.data.transforms.contract import DataContract
 from isthmus.data.transforms.layout import Layout
+from isthmus.data.transforms.pixels import PixelTensor
 from isthmus.data.transforms.scaling import BRIGHTEST_OF
 from isthmus.data.transforms.splits import SPLITS, skip_rows
 from isthmus.errors import BadData
@@ -32,6 +34,8 @@ FIRST = 100
 """Examples to which a new check is applied at once."""
 SPARSE = 2
 """How many times more rows a range may have than are wanted of it, to be read in one piece."""
+MANY = 2**24
+"""Values from which on 8-bit images in memory stay bytes: 64 MiB as float32."""
 LOOKED_AT = 2**22
 """Values that are scaled at a time to find invalid examples."""
 
@@ -91,6 +95,7 @@ class StoredTensor:
 
     Attributes:
         checks: each refuses examples, which are invalid then.
+        always_valid: whether no example that can be decoded is invalid, whatever its values.
         clip: the last step from raw values to model inputs, if any.
     """
 
@@ -113,7 +118,7 @@ class StoredTensor:
         self.excluded = np.zeros(0, np.int64) if excluded is None else excluded
         self.checks: list[Check] = []
         self.clip: Callable[[Tensor], Tensor] | None = None
-        self._always_valid = self._cannot_be_invalid()
+        self.always_valid = self._cannot_be_invalid()
 
     def __len__(self) -> int:
         """Number of examples, including invalid ones."""
@@ -141,8 +146,8 @@ class StoredTensor:
             BadData: it refuses more than half of the first examples, so the data as a whole is unsuitable.
         """
         self.checks.append(check)
-        self._always_valid = self._cannot_be_invalid()
-        if not self._always_valid:
+        self.always_valid = self._cannot_be_invalid()
+        if not self.always_valid:
             x = self.transform(self._read(0, min(len(self), FIRST))[0].values)
             if len(find_refused(x, check)) > len(x) / 2:
                 check(x)
@@ -265,6 +270,22 @@ class StoredTensor:
             raise BadData(f"All {len(rows)} examples of {self.source.name!r} are invalid. Check the data.")
         return x[:done], np.concatenate(kept)
 
+    def load_pixels(self, rows: Array) -> PixelTensor | None:
+        """The examples at some rows of the source as bytes, if they are many 8-bit images; ``None`` otherwise."""
+        shape = self.shape[1:]
+        if len(rows) * shape.numel() < MANY or unit_axis(shape) is not None or self.layout.recolor:
+            return None
+        if self.source.dtype != np.uint8 or not self.always_valid:
+            return None
+        raw = torch.empty(len(rows), *shape, dtype=torch.uint8)
+        step = max(1, READ // self.row_bytes)
+        for start in range(0, len(rows), step):
+            chunk = self.source.at(rows[start : start + step])
+            if chunk.faults:
+                return None
+            raw[start : start + step] = self.layout.tensor(chunk.values)
+        return PixelTensor(raw, self.scaling)
+
     def _blocks(self, start: int, stop: int, size: int) -> list[Block]:
         chunk, rows = self._read(start, stop)
         inputs = self.transform(chunk.values)
@@ -310,7 +331,7 @@ class StoredTensor:
     def _find_bad(self, chunk: RawChunk, rows: Array, inputs: Tensor | None = None) -> list[int]:
         """Ascending indices of the invalid examples of a chunk with these model ``inputs``; each is recorded."""
         found = merged(chunk.faults)
-        if not self._always_valid:
+        if not self.always_valid:
             step = max(1, LOOKED_AT // max(1, self.shape[1:].numel()))
             for start in range(0, len(rows), step):
                 values = chunk.values[start : start + step]

@@ -14,6 +14,7 @@ from isthmus.data.transforms.axes import PICTURES, unit_axis
 from isthmus.data.transforms.axes import Kind as ExampleKind
 from isthmus.data.transforms.contract import DataContract
 from isthmus.data.transforms.layout import Layout
+from isthmus.data.transforms.pixels import PixelTensor
 from isthmus.data.transforms.scaling import BRIGHTEST, BRIGHTEST_OF, Kind, Scaling, by_unit, centered, measure
 from isthmus.options import DataOptions
 
@@ -82,18 +83,26 @@ def fit_scaling(x: Tensor | Iterator[Tensor], sample: Tensor, kind: Kind, *, bri
     return centered(scaling, sample)
 
 
-def fitted(contract: DataContract, source: Source, x: Tensor) -> DataContract:
+def fitted(contract: DataContract, source: Source, x: Tensor | PixelTensor) -> DataContract:
     """The contract with what depends on model inputs ``x``: the meaning of a byte, and means by feature or channel."""
-    one, values = unit_axis(contract.shape) is None, by_unit(x)
-    means = x.mean().reshape(1) if one else values.mean(0)
-    if bool(means.isnan().any()):
-        means = x.nanmean().reshape(1) if one else values.nanmean(0)
+    means = _means(x, one=unit_axis(contract.shape) is None)
     brightest = 1.0 if contract.brightest is None and _on_gray_levels(contract, source, x) else contract.brightest
     fill = tuple(means.nan_to_num(nan=0.0).tolist())
     return replace(contract, byte=_byte(contract, source, x), brightest=brightest, fill=fill)
 
 
-def _byte(contract: DataContract, source: Source, x: Tensor) -> float:
+def _means(x: Tensor | PixelTensor, *, one: bool) -> Tensor:
+    """Mean of each unit, or the ``one`` mean of all values, without missing ones."""
+    if isinstance(x, PixelTensor):
+        return x.mean().reshape(1)
+    values = by_unit(x)
+    means = x.mean().reshape(1) if one else values.mean(0)
+    if bool(means.isnan().any()):
+        means = x.nanmean().reshape(1) if one else values.nanmean(0)
+    return means
+
+
+def _byte(contract: DataContract, source: Source, x: Tensor | PixelTensor) -> float:
     """What a byte of 255 stands for in images: brightness, if training was on pixels or on gray levels in [0, 1]."""
     if contract.kind not in PICTURES or contract.scaling.kind != "auto":
         return 1.0
@@ -102,7 +111,7 @@ def _byte(contract: DataContract, source: Source, x: Tensor) -> float:
     return BRIGHTEST if _are_gray_levels(x) else 1.0
 
 
-def _on_gray_levels(contract: DataContract, source: Source, x: Tensor) -> bool:
+def _on_gray_levels(contract: DataContract, source: Source, x: Tensor | PixelTensor) -> bool:
     """Whether a scale was fitted to images of gray levels in [0, 1]."""
     fits = contract.kind in PICTURES and contract.scaling.kind in ("minmax", "standard")
     if not fits or source.dtype.kind != "f":
@@ -110,7 +119,7 @@ def _on_gray_levels(contract: DataContract, source: Source, x: Tensor) -> bool:
     return _are_gray_levels(contract.scaling.invert(x[:SAMPLED_ROWS]), ROUNDING)
 
 
-def _are_gray_levels(x: Tensor, slack: float = 0.0) -> bool:
+def _are_gray_levels(x: Tensor | PixelTensor, slack: float = 0.0) -> bool:
     """Whether numbers lie in [0, 1], up to ``slack``, and some of them between 0 and 1."""
     head = x[:SAMPLED_ROWS]
     gray = bool(((head > slack) & (head < 1 - slack)).any())

@@ -60,6 +60,11 @@ class Bernoulli(nn.Module):
         """One logit per value: ``d``."""
         return d
 
+    @property
+    def needs_data(self) -> bool:
+        """Whether the training examples are needed: if ``from_mean`` is set."""
+        return self.offset is not None
+
     def init_from_data(self, x: Float[Tensor, "N *D"]) -> None:
         """Set the offset of the logits from the mean of the training examples, if ``from_mean`` is set."""
         if self.offset is not None:

@@ -31,12 +31,18 @@ def compile_graph(graph: GraphModule, arguments: Sequence[Tensor]) -> Function:
         CannotCapture: the graph cannot be compiled.
     """
     try:
-        with _own_cache(), warnings.catch_warnings():
+        with _own_cache(), _known_vectors(), warnings.catch_warnings():
             # the compiler's own modules give warnings that say nothing to a user
             warnings.simplefilter("ignore")
+            from torch._guards import TracingContext, tracing
             from torch._inductor import compile as compile_fx
+            from torch._subclasses.fake_tensor import FakeTensorMode
+            from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
-            function: Function = compile_fx(graph, list(arguments), _options())
+            # compiled graphs are kept only where the shapes have an environment; all of them are constant
+            shapes = FakeTensorMode(shape_env=ShapeEnv(assume_static_by_default=True))
+            with tracing(TracingContext(shapes)):
+                function: Function = compile_fx(graph, list(arguments), _options())
     except Exception as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise CannotCapture(f"the compiler failed ({type(error).__name__}: {lines[0]:.200})") from error
@@ -45,6 +51,7 @@ def compile_graph(graph: GraphModule, arguments: Sequence[Tensor]) -> Function:
 
 def _options() -> dict[str, object]:
     from torch._inductor.cpu_vec_isa import pick_vec_isa
+    from torch.utils._triton import has_triton_package
 
     return {
         "size_asserts": False,
@@ -52,8 +59,31 @@ def _options() -> dict[str, object]:
         # one kind of processor, built for another one, gives NaN or corrupts memory
         "cpp.threads": torch.get_num_threads(),
         "cpp.simdlen": pick_vec_isa().bit_width() or None,
-        "compile_threads": 1,
+        # threads that wait for compilers; with Triton torch would start processes instead
+        "compile_threads": 1 if has_triton_package() else torch.get_num_threads(),
     }
+
+
+@contextmanager
+def _known_vectors() -> Iterator[None]:
+    """Compile for the vectors that torch's own kernels use on this processor.
+
+    TorchInductor finds them by compiling and loading one program for each set of instructions: 8 s the first time, and
+    3 s in each process.
+    """
+    from torch._inductor import cpu_vec_isa
+
+    kinds = {"AVX512": "VecAVX512", "AVX2": "VecAVX2"}
+    kind = getattr(cpu_vec_isa, kinds.get(torch.backends.cpu.get_cpu_capability(), ""), None)
+    before = getattr(cpu_vec_isa, "valid_vec_isa_list", None)
+    if kind is not None and before is not None:
+        known = type(kind.__name__, (kind,), {"__bool__": lambda _self: True, "__hash__": kind.__hash__})()
+        setattr(cpu_vec_isa, "valid_vec_isa_list", lambda: [known])  # noqa: B010  a name that mypy does not know as one
+    try:
+        yield
+    finally:
+        if before is not None:
+            cpu_vec_isa.valid_vec_isa_list = before
 
 
 @contextmanager
