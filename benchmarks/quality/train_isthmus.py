@@ -46,11 +46,9 @@ def train(spec: Spec, images: np.ndarray, judge: Judge) -> Coder:
     judge.start()
 
     def look(state: TrainingState) -> None:
-        # a recipe's model is made by fit, and callbacks are not given it
-        engine = state._engine
-        if judge.ends(coder_of(engine.objective.model)):
+        if judge.ends(coder_of(state.model)):
             state.stop()
-        judge.step = step_of(engine)
+        judge.step = step_of(state._engine)
 
     # the judge has the validation images, and the figure is that of the weights it has seen
     options = {**changes, "data.test": 0, "data.validation": 0, "training.keep": "last", **spec["settings"]}

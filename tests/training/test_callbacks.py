@@ -84,6 +84,17 @@ def test_a_callback_may_stop_the_run_after_a_step() -> None:
     assert np.isfinite(run.encode(X)).all()
 
 
+def test_a_callback_can_use_the_model() -> None:
+    codes: list[np.ndarray] = []
+    options = {**OPTIONS, "training.keep": "last"}
+    run = fit("vae", X, epochs=3, options=options, callbacks=[lambda s: codes.append(s.model.encode(X))])
+    np.testing.assert_array_equal(codes[-1], run.model.encode(X))
+    assert not np.array_equal(codes[0], codes[1])
+    # encoding between epochs changes nothing
+    without = fit("vae", X, epochs=3, options=options)
+    np.testing.assert_array_equal(without.model.encode(X), codes[-1])
+
+
 def test_an_error_in_a_callback_is_not_hidden(tmp_path: Path) -> None:
     def fail(state: TrainingState) -> None:
         raise RuntimeError("mine")

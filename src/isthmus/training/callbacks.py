@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.errors import BadOption
+from isthmus.models.autoencoder import Autoencoder
 from isthmus.training.engine import Engine
 from isthmus.training.history import Epoch
 
@@ -21,6 +22,7 @@ class TrainingState:
         step: number of finished steps.
         steps: planned number of steps.
         history: the finished epochs, each with its losses on the training and the validation set.
+        model: the model, with its current weights.
     """
 
     _engine: Engine
@@ -64,6 +66,11 @@ class TrainingState:
         """The same of the validation set, after the last finished epoch; ``None`` without one."""
         rows = self._engine.history
         return dict(rows[-1].valid) if rows and rows[-1].valid else None
+
+    @property
+    def model(self) -> Autoencoder:
+        """The model with its current weights, to encode, decode or sample with; training goes on with the same ones."""
+        return self._engine.objective.model
 
     def stop(self) -> None:
         """End the run: after this step, or with several processes after this epoch. Its best weights are kept."""
