@@ -74,7 +74,9 @@ def resolved(net: str, changes: Settings, images: int) -> Settings:
     kept = ("optimizer", "learning_rate", "schedule", "batch_size", "weight_decay")
     found = {f"training.{key}": getattr(training, key) for key in kept}
     length = {"training.steps": steps} if training.steps else {"training.epochs": epochs}
-    return found | length | {"net.init": recipe.net.model_dump().get("init", "glorot")}
+    net_options = recipe.net.model_dump()
+    usual = {"init": "glorot", "activation": "relu"}
+    return found | length | {f"net.{key}": net_options.get(key, value) for key, value in usual.items()}
 
 
 def fastest(field: Field, who: str, seed: int, choices: list[Settings]) -> tuple[Run, list[Run]]:

@@ -48,10 +48,14 @@ def restoring() -> Pair:
     return nn.Sequential(Noise(), down, *inwards), nn.Sequential(*outwards, nn.ReLU(), up)
 
 
-def network(net: str, init: str, seed: int) -> Pair:
+def network(net: str, init: str, activation: str, seed: int) -> Pair:
     """Encoder and decoder of a task."""
     if net != "restoring":
-        return pair(net, seed, init)
+        made = pair(net, seed, init)
+        for part in made if activation == "gelu" else ():
+            for place, layer in enumerate(part):
+                part[place] = nn.GELU() if isinstance(layer, nn.ReLU) else layer
+        return made
     encoder, decoder = started(restoring, seed, init)
     for block in (*encoder.modules(), *decoder.modules()):
         if isinstance(block, Block):
@@ -103,7 +107,7 @@ def train(spec: Spec, images: np.ndarray, judge: Judge) -> Coder:
     judge.step = {"precision": str(dtype).removeprefix("torch."), "compiled": False}
     judge.start()
     tune(dtype)
-    encoder, decoder = network(net, init, spec["seed"])
+    encoder, decoder = network(net, init, settings.get("net.activation", "relu"), spec["seed"])
     x = placed(images, net, encoder, decoder)
     epochs, falling = length_of(settings, -(-len(x) // row.batch))
     tools = [Cosine(tool, falling) for tool in tools_of([*encoder.parameters(), *decoder.parameters()], settings)]
