@@ -119,10 +119,13 @@ def test_the_options_that_a_search_has_chosen_are_those_of_this_kind_of_machine(
     monkeypatch.setattr(quality.records, "RESULTS", tmp_path)
     monkeypatch.setattr(quality.search, "versions", dict)
 
+    made = []
+
     class Field:
         name, task, goal, images = "deep", quality.tasks.TASKS["deep"], 3.0, 55_000
 
         def run(self, who, seed, settings, *, limit, test):
+            made.append(settings)
             seconds = 1 / settings["training.batch_size"]
             return {"reached": True, "seconds": seconds, "epochs": 1, "valid": 2.0, "settings": settings}
 
@@ -130,8 +133,11 @@ def test_the_options_that_a_search_has_chosen_are_those_of_this_kind_of_machine(
     quality.records.keep("quality_search.json", "deep", other)
     assert quality.search.chosen("deep") == {"net.init": "he"}
     found = quality.search.search(Field())
-    assert found["training.batch_size"] == 1000
+    assert found["training.batch_size"] == 500
     assert quality.search.chosen("deep") == found
+    tries = len(made)
+    assert quality.search.search(Field()) == found
+    assert len(made) == tries
     assert quality.search.chosen("vae") is None
 
 
