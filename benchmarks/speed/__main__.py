@@ -30,7 +30,10 @@ EQUAL = 0.005
 
 
 def judged(row: Row, rotations: list[dict[str, list[Turn]]]) -> dict[str, Any]:
-    """Medians, ranges, ratios and losses of a row; a ratio for each rotation."""
+    """Medians, ranges, ratios and losses of a row; a ratio for each rotation, and one of the fastest turns.
+
+    Where a machine changes its speed from turn to turn, the fastest turns are those that compare.
+    """
     figures, targets = {}, row.targets_on(has_bf16())
     for who in row.competitors:
         rates = [turn["rate"] for rotation in rotations for turn in rotation[who]]
@@ -49,6 +52,7 @@ def judged(row: Row, rotations: list[dict[str, list[Turn]]]) -> dict[str, Any]:
         }
     ours = figures[row.ours]["loss"]
     for figure in figures.values():
+        figure["ratio_of_fastest"] = figures[row.ours]["greatest"] / figure["greatest"]
         # encoding has no loss, and some competitors minimize a different one
         comparable = math.isfinite(figure["loss"]) and ours > 0
         figure["equal_loss"] = abs(figure["loss"] / ours - 1) <= EQUAL if comparable else None
@@ -61,7 +65,8 @@ def _median(rotation: dict[str, list[Turn]], who: str) -> float:
 
 def show(row: Row, figures: dict[str, Any]) -> None:
     """One row of the table."""
-    print(f"\n{row.title}: images/s, median [min, max]; ratio of Isthmus to each in each rotation; loss; peak memory")
+    print(f"\n{row.title}: images/s, median [min, max]; ratio of Isthmus to each in each rotation")
+    print("and (of the fastest turns); loss; peak memory")
     for who, figure in figures.items():
         ratios = " ".join(f"{ratio:5.2f}" for ratio in figure["ratios"])
         target = "" if figure["target"] is None else f"target {figure['target']:.2f}"
@@ -70,7 +75,7 @@ def show(row: Row, figures: dict[str, Any]) -> None:
         loss = f"{figure['loss']:8.3f}{star}" if star else f"{'-':>8} "
         print(
             f"  {who:17} {figure['rate']:9,.0f} [{figure['least']:,.0f}, {figure['greatest']:,.0f}]".ljust(52),
-            f"{ratios}  {target:11} {verdict:11} {loss} {figure['peak']:6,.0f} MiB",
+            f"{ratios} ({figure['ratio_of_fastest']:.2f})  {target:11} {verdict:11} {loss} {figure['peak']:6,.0f} MiB",
             flush=True,
         )
     if (more := above_hand(row, figures)) is not None:

@@ -34,8 +34,8 @@ FIRST = 100
 """Examples to which a new check is applied at once."""
 SPARSE = 2
 """How many times more rows a range may have than are wanted of it, to be read in one piece."""
-MANY = 2**24
-"""Values from which on 8-bit images in memory stay bytes: 64 MiB as float32."""
+MANY = 2**22
+"""Values from which on 8-bit images in memory stay bytes: 16 MiB as float32."""
 LOOKED_AT = 2**22
 """Values that are scaled at a time to find invalid examples."""
 
