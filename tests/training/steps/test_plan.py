@@ -44,9 +44,17 @@ def test_larger_networks_need_fewer_steps() -> None:
     assert not decided(small, steps)
 
 
-def test_convolutions_are_compiled_on_request_only() -> None:
+def test_convolutions_are_compiled_in_long_runs() -> None:
+    enough = int(plan.WAIT_OF_CONVOLUTIONS / plan.SAVED_BY_CONVOLUTIONS) + 1
+    assert not decided(made("conv_vae"), enough - 2)
+    assert decided(made("conv_vae"), enough)
+
+
+def test_pooling_and_upsampling_are_compiled_on_request_only() -> None:
     assert not decided(made("conv"), LONG)
     assert decided(made("conv"), 1, compile="on")
+    upsampled = zoo.recipe("transposed_conv").with_options({"net.upsampling": "upsample"}).build(SHAPE)
+    assert not decided(upsampled, LONG)
 
 
 def test_parts_from_elsewhere_are_compiled_on_request_only() -> None:

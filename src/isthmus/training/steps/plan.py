@@ -9,6 +9,7 @@ from torch import nn
 
 from isthmus.models.objective import Objective
 from isthmus.options import TrainingOptions
+from isthmus.parts.nets.conv import Upsample, UpsampledConv
 from isthmus.training.steps.compiler import compiler
 from isthmus.training.steps.updates import UPDATED
 
@@ -16,7 +17,9 @@ WAIT = 10.0
 """Seconds that a step takes to compile, where the code is not in the cache (docs/speed.md)."""
 SAVED, SAVED_PER_MILLION = 0.3e-3, 0.8e-3
 """Seconds that a compiled step saves, and further ones per million weights: less than measured (docs/speed.md)."""
-SLOWER = (nn.modules.conv._ConvNd,)
+WAIT_OF_CONVOLUTIONS, SAVED_BY_CONVOLUTIONS = 20.0, 2e-3
+"""The same of networks with convolutions, whose step saves time beside them only."""
+SLOWER = (nn.modules.pooling._MaxPoolNd, Upsample, UpsampledConv)
 """Layers that a compiled step computes more slowly."""
 
 
@@ -51,5 +54,7 @@ def _pays(objective: Objective, steps: int) -> bool:
     known = all(type(layer).__module__.split(".")[0] in ("isthmus", "torch") for layer in layers)
     if not known or any(isinstance(layer, SLOWER) for layer in layers):
         return False
+    if any(isinstance(layer, nn.modules.conv._ConvNd) for layer in layers):
+        return steps * SAVED_BY_CONVOLUTIONS > WAIT_OF_CONVOLUTIONS
     weights = sum(p.numel() for p in objective.parameters() if p.requires_grad)
     return steps * (SAVED + SAVED_PER_MILLION * weights / 1e6) > WAIT
