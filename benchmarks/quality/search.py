@@ -1,7 +1,7 @@
 """Options of Isthmus for each task, chosen on validation images only: one option after another, best one kept.
 
 A try ends where it would be slower than the best one so far. Every try is kept in ``results/quality_search.json``, and
-none of them is made again.
+none of them is made again: remove the file to begin anew, such as with a longer ``--limit``.
 """
 
 import json

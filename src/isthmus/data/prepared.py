@@ -7,7 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from isthmus.data.base import Array, Location, Provenance
-from isthmus.data.samplers.stored import LazyTensor, StoredTensor
+from isthmus.data.samplers.stored import LazyTensor, StoredTensor, TrainingExamples
 from isthmus.data.transforms.axes import Kind
 from isthmus.data.transforms.bad_examples import BadExamples, Check, find_refused
 from isthmus.data.transforms.contract import DataContract
@@ -37,7 +37,7 @@ class PreparedSplit:
         row_title: what the names are, such as ``file``.
     """
 
-    x: Tensor | PixelTensor | LazyTensor
+    x: TrainingExamples
     labels: Array | None = None
     rows: Array | None = field(default=None, compare=False, repr=False)
     names: Array | None = field(default=None, compare=False, repr=False)

@@ -20,7 +20,7 @@ import numpy as np
 from torch import Tensor
 
 from isthmus.data.base import Array
-from isthmus.data.samplers.stored import LazyTensor, StoredTensor, prefetch
+from isthmus.data.samplers.stored import StoredTensor, TrainingExamples, prefetch
 from isthmus.data.samplers.streams import StreamTensor
 from isthmus.data.transforms.pixels import PixelTensor
 from isthmus.errors import BadData
@@ -31,8 +31,6 @@ POOL = 2**26
 """Raw bytes of a pool: 64 MiB. Two pools are in memory, one in use and one being read."""
 
 Span = tuple[int, int]
-Examples = Tensor | PixelTensor | LazyTensor
-"""Training examples in memory, as model inputs or as bytes, or read on demand."""
 
 
 class _Pool(NamedTuple):
@@ -148,7 +146,7 @@ class StreamBatches(BatchSource[StreamTensor]):
 
 
 def batches_of(
-    x: Examples,
+    x: TrainingExamples,
     size: int,
     *,
     seed: int,
@@ -178,7 +176,7 @@ def batches_of(
     return source
 
 
-def changed(x: Examples, change: Callable[[Tensor], Tensor]) -> Examples:
+def changed(x: TrainingExamples, change: Callable[[Tensor], Tensor]) -> TrainingExamples:
     """Examples with the tensor changed that holds them, such as moved to a device, if they are in memory."""
     if isinstance(x, PixelTensor):
         return x.map(change)

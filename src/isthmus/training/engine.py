@@ -16,6 +16,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
+from isthmus.data.samplers.stored import TrainingExamples
 from isthmus.errors import Diverged
 from isthmus.metrics.losses import losses
 from isthmus.models.exact import solve
@@ -26,7 +27,7 @@ from isthmus.models.products import float32_library, float32_products
 from isthmus.models.seeding import RandomState, derive_seed
 from isthmus.options import TrainingOptions
 from isthmus.training.batches import Batch, Pair
-from isthmus.training.block_shuffle import Examples, batches_of, changed
+from isthmus.training.block_shuffle import batches_of, changed
 from isthmus.training.checkpointing.files import Checkpoint, CheckpointStore
 from isthmus.training.checkpointing.state import (
     Position,
@@ -80,7 +81,7 @@ class Engine:
         self,
         objective: Objective,
         options: TrainingOptions,
-        train: Examples,
+        train: TrainingExamples,
         valid: Tensor | None = None,
         *,
         seed: int = 0,

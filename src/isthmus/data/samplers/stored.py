@@ -79,6 +79,10 @@ class LazyTensor(Protocol):
         ...
 
 
+TrainingExamples = Tensor | PixelTensor | LazyTensor
+"""Training examples in memory, as model inputs or as bytes, or read on demand."""
+
+
 class StoredTensor:
     """Examples (N, *shape) of a source, converted to model inputs when they are read.
 
