@@ -28,7 +28,7 @@ RESULTS = Path(__file__).parent / "results"
 RUNS = {
     "vae": ["vae", "--epochs", "60"],
     "conv": ["conv", "--epochs", "12"],
-    "deep, Muon": ["deep", "--epochs", "40", "--set", "training.optimizer=muon"],
+    "deep, Muon": ["deep", "--epochs", "40"],
     "vq_vae": ["vq_vae", "--epochs", "12"],
     "factor_vae": ["factor_vae", "--epochs", "30"],
     "vae, compiled": ["vae", "--epochs", "200", "--set", "training.compile=on"],

@@ -198,7 +198,7 @@ class TrainingOptions(Options):
 
     Args:
         epochs: int >= 1, default None. Passes over the training set. If neither ``epochs`` nor ``steps`` is set, a run
-            takes as many epochs as make about 3,000 steps, between 20 and 1,000.
+            takes as many epochs as make about 3,000 steps, between 20 and 1,000; with ``muon`` half of them.
         steps: int >= 1, default None. Number of optimizer steps; takes precedence over ``epochs``.
         batch_size: int >= 1, default 128. Examples per step.
         optimizer: {"adam", "adamw", "sgd", "nesterov", "muon", "cg", "lbfgs", "exact"}, default "adam". ``cg``

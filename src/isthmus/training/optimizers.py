@@ -14,6 +14,8 @@ from isthmus.training.fused_adam import Adam
 from isthmus.training.line_searches import METHODS, LineSearches
 
 TARGET_STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 3000, 20, 1000
+MUON_SHARE = 2
+"""A step of Muon takes about twice as long as one of Adam: half as many of them have a lower error in the same time."""
 CRITIC_BETAS = (0.5, 0.9)
 """Decay rates of Adam for a critic: its target changes, so its averages are shorter (Kim & Mnih, 2018)."""
 
@@ -115,12 +117,16 @@ def run_length(options: TrainingOptions, batches: int) -> tuple[int, int]:
 
     >>> run_length(TrainingOptions(), 550), run_length(TrainingOptions(steps=10), 4)
     ((11000, 20), (10, 3))
+    >>> run_length(TrainingOptions(optimizer="muon"), 550)
+    (5500, 10)
     """
     if options.optimizer == "exact":
         return 1, 1
     if options.steps is not None:
         return options.steps, -(-options.steps // batches)
-    epochs = options.epochs or min(MOST_EPOCHS, max(FEWEST_EPOCHS, TARGET_STEPS // batches))
+    share = MUON_SHARE if options.optimizer == "muon" else 1
+    fewest, target, most = FEWEST_EPOCHS // share, TARGET_STEPS // share, MOST_EPOCHS // share
+    epochs = options.epochs or min(most, max(fewest, target // batches))
     return epochs * batches, epochs
 
 

@@ -66,7 +66,8 @@ def simple(latent: int | None = None) -> Recipe:
 def deep(latent: int | None = None, hidden: Sequence[int] = (128, 64)) -> Recipe:
     r"""Deep autoencoder, D-128-64-32-64-128-D with ReLU and a linear code: :math:`z = f_3(f_2(f_1(x)))`, cross-entropy.
 
-    In a ReLU code (``latent.activation=relu``) some units die and receive no gradient any more.
+    In a ReLU code (``latent.activation=relu``) some units die and receive no gradient any more. Trained by Muon, whose
+    learning rate suits wide and narrow layers alike; Adam needs a lower one for wide layers.
 
     Use it as the general autoencoder for vectors and small images: to reduce dimensions, to extract features, to
     reconstruct. Bernoulli outputs need data in [0, 1]; use ``likelihood.kind=gaussian`` for other data. The code has no
@@ -80,7 +81,7 @@ def deep(latent: int | None = None, hidden: Sequence[int] = (128, 64)) -> Recipe
         name="deep",
         net=part(NetPart, "mlp", widths=list(hidden)),
         latent=part(LatentPart, "deterministic", **code(latent, 32)),
-        training=TrainingOptions(learning_rate=5e-3, schedule="cosine"),
+        training=TrainingOptions(optimizer="muon", learning_rate=5e-3, schedule="cosine"),
     )
 
 

@@ -21,10 +21,13 @@ from isthmus.training.distributed.processes import Processes, launched, number
 HERE = Path(__file__).parent
 DRAWN_APART = {"factor_vae"}
 """Recipes with random numbers that cannot be those of one process: each one permutes codes with its own."""
-MORE = ['vae+net.norm="batch"', 'deep+training.optimizer="muon"', "vae+training.gradient_clip=0.1"]
-SHARDED = ["deep", "vae", "batch_top_k", "wae_mmd", "conv"]
+ADAM = 'deep+training.optimizer="adam"'
+MORE = ['vae+net.norm="batch"', ADAM, "vae+training.gradient_clip=0.1"]
+SHARDED = [ADAM, "deep", "vae", "batch_top_k", "wae_mmd", "conv"]
 TOLERANCE = 1e-5
 """Relative: sums of float32 are taken in another order."""
+OF_MUON = 1e-4
+"""Its Newton-Schulz iteration is in bfloat16, where a sum in another order may round to the next value, 2^-8 apart."""
 
 Curves = dict[str, dict[str, Any]]
 
@@ -65,9 +68,9 @@ def curves(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int, str], Cur
     return trained
 
 
-def check_agree(one: dict[str, Any], two: dict[str, Any]) -> None:
+def check_agree(one: dict[str, Any], two: dict[str, Any], within: float = TOLERANCE) -> None:
     for first, second in zip(one["losses"], two["losses"], strict=True):
-        assert second == pytest.approx(first, rel=TOLERANCE, abs=TOLERANCE)
+        assert second == pytest.approx(first, rel=within, abs=within)
 
 
 @pytest.mark.slow
@@ -82,9 +85,10 @@ def test_a_model_that_is_cut_into_parts_has_the_loss_curve_of_a_whole_one(
     name: str, curves: Callable[[int, str], Curves]
 ) -> None:
     one, two = curves(1, "ddp")[name], curves(2, "fsdp")[name]
-    check_agree(one, two)
+    within = OF_MUON if name == "deep" else TOLERANCE
+    check_agree(one, two, within)
     # it comes out whole
-    assert two["norms"] == pytest.approx(one["norms"], rel=1e-3, abs=1e-5)
+    assert two["norms"] == pytest.approx(one["norms"], rel=100 * within, abs=within)
 
 
 class Recorder(nn.Module):
