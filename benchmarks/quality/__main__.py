@@ -24,7 +24,9 @@ from typing import Any
 
 from running import Field, Run, fastest, prepared, resolved
 from search import chosen, search
-from tasks import PEERS, TASKS, Settings, keep, versions
+from tasks import COMPETITORS, PEERS, TASKS, Settings, keep, kept, kind, versions
+
+from isthmus.models.hardware import describe
 
 BUSY = 0.5
 """Load of the machine above which threads that wait in turns take several times as long."""
@@ -41,10 +43,14 @@ def choices(field: Field, who: str, found: Settings | None) -> list[Settings]:
     return [{"training.batch_size": batch} for batch in field.task.batches]
 
 
-def measure(field: Field, seeds: list[int], found: Settings | None) -> dict[str, list[Run]]:
-    """The runs of all competitors on all seeds, and under ``dropped`` those with the slower batch size."""
-    runs: dict[str, list[Run]] = {}
-    open_choices = {who: choices(field, who, found) for who in field.task.who}
+def measure(field: Field, seeds: list[int], found: Settings | None, asked: list[str]) -> dict[str, list[Run]]:
+    """The runs of the ``asked`` competitors on all seeds, and under ``dropped`` those with the slower batch size.
+
+    The runs of the others are those that were kept on this kind of machine.
+    """
+    before = kept("quality.json").get(kind(describe()), {}).get(field.name, {}).get("runs", {})
+    runs: dict[str, list[Run]] = {who: before[who] for who in field.task.who if who not in asked and who in before}
+    open_choices = {who: choices(field, who, found) if who in asked else [] for who in field.task.who}
     dropped = []
     for seed in seeds:
         for who in [who for who in field.task.who if open_choices[who]]:
@@ -114,8 +120,6 @@ def _spread(values: list[float], form: str) -> str:
 
 def record_of(field: Field, seeds: list[int], figures: dict[str, Any], runs: dict[str, list[Run]]) -> dict[str, Any]:
     """Everything about a task, as plain data."""
-    from isthmus.models.hardware import describe
-
     return {
         "title": field.task.title,
         "figure": field.task.figure,
@@ -141,6 +145,7 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=900.0, help="seconds of training after which a run gives up")
     parser.add_argument("--search", action="store_true", help="choose options of Isthmus on validation images")
     parser.add_argument("--trial", action="store_true", help="a few images, easy figures, one seed; keeps nothing")
+    parser.add_argument("--who", nargs="+", choices=[*COMPETITORS], help="measured anew; others as they were kept")
     options = parser.parse_args()
     if not PEERS.exists():
         sys.exit("The other libraries are not installed. Make .venv-peers with make bench.")
@@ -155,7 +160,7 @@ def main() -> None:
             load = os.getloadavg()[0]
             if load > BUSY:
                 print(f"Other work is running here (load {load:.1f}): these times mean little.", flush=True)
-            runs = measure(field, seeds, chosen(name))
+            runs = measure(field, seeds, chosen(name), options.who or list(field.task.who))
             dropped = runs.pop("dropped")
             figures = judged(field, runs)
             show(field, figures)

@@ -139,7 +139,7 @@ def conv(channels: Sequence[int] = (16, 8, 8)) -> Recipe:
         name="conv",
         net=part(NetPart, "conv", channels=list(channels), downsampling="maxpool", upsampling="upsample"),
         latent=LatentPart(kind="deterministic", activation="relu"),
-        training=TrainingOptions(learning_rate=3e-3, schedule="cosine"),
+        training=TrainingOptions(batch_size=50, learning_rate=3e-3, schedule="cosine"),
     )
 
 
