@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from PIL import Image
 from torch.utils.data import DataLoader, TensorDataset
 
 import isthmus as it
@@ -42,6 +43,10 @@ FORMS: dict[str, Callable[[Path], Any]] = {
     "X and y": archive(X="noisy", y="clean"),
     "input and target": archive(input="noisy", target="clean"),
     "inputs and targets": archive(inputs="noisy", targets="clean"),
+    "x_noisy and x_train": archive(x_noisy="noisy", x_train="clean"),
+    "x_noisy and x": archive(x_noisy="noisy", x="clean"),
+    "noisy_x and clean_x": archive(noisy_x="noisy", clean_x="clean"),
+    "x_train_noisy and x_train": archive(x_train_noisy="noisy", x_train="clean"),
     "mapping": lambda p: {"noisy": NOISY, "clean": CLEAN},
     "tensors": lambda p: (torch.tensor(NOISY), torch.tensor(CLEAN)),
     "channel axis": lambda p: (NOISY, CLEAN[..., None]),
@@ -64,6 +69,41 @@ def test_pairs_in_every_form_are_inputs_and_targets(form: str, paired: it.Run, t
     np.testing.assert_allclose(run.data.train.inputs.reshape(-1, 8, 8), NOISY[rows], atol=1e-6)
     np.testing.assert_allclose(run.encode(NOISY), paired.encode(NOISY), atol=1e-5)
     assert run.evaluate()["loss"] == pytest.approx(paired.evaluate()["loss"], rel=1e-5)
+
+
+def pictures(folder: Path, **named: Array) -> Path:
+    """A folder with a folder of PNG files for each array."""
+    for name, values in named.items():
+        (folder / name).mkdir(parents=True)
+        for number, image in enumerate(values):
+            Image.fromarray(np.rint(image * 255).astype(np.uint8)).save(folder / name / f"{number}.png")
+    return folder
+
+
+@pytest.mark.parametrize(("first", "second"), [("noisy", "clean"), ("Input", "Target")])
+def test_two_folders_of_pictures_are_pairs_by_name(first: str, second: str, tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "p", **{first: NOISY, second: CLEAN})
+    run = it.fit("denoising", folder, epochs=1)
+    rows = [int(Path(name).stem) for name in run.data.train.names]
+    np.testing.assert_allclose(run.data.train.tensor.reshape(-1, 8, 8), CLEAN[rows], atol=1e-6)
+    np.testing.assert_allclose(run.data.train.inputs.reshape(-1, 8, 8), NOISY[rows], atol=0.5 / 255 + 1e-6)
+
+
+def test_a_picture_without_a_partner_is_named(tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "p", noisy=NOISY[:12], clean=CLEAN[:10])
+    with pytest.raises(BadData, match=r"without a partner: '10', '11'\. Give both"):
+        it.fit("denoising", folder, epochs=1)
+    (folder / "noisy" / "10.png").unlink()
+    (folder / "noisy" / "11.png").unlink()
+    (folder / "noisy" / "3.png").write_bytes(b"\x89PNG\r\n\x1a\n nothing")
+    with pytest.raises(BadData, match=r"3\.png.*A pair needs both of its pictures"):
+        it.fit("denoising", folder, epochs=1)
+
+
+def test_pairs_of_both_splits_are_found_by_name(tmp_path: Path) -> None:
+    np.savez(tmp_path / "p.npz", x_train=CLEAN, x_train_noisy=NOISY, x_test=CLEAN[:9], x_test_noisy=NOISY[:9])
+    run = it.fit("denoising", tmp_path / "p.npz", epochs=1)
+    np.testing.assert_allclose(run.data.test.inputs.reshape(-1, 8, 8), NOISY[:9], atol=1e-6)
 
 
 @pytest.mark.parametrize("targets", [CLEAN, torch.tensor(CLEAN), CLEAN[..., None], CLEAN.astype(np.float64)])

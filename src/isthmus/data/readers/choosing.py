@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -22,6 +22,8 @@ SPLIT_NAMES = {
 """Words that name a split."""
 X_NAMES = {*INPUT_KEYS, "imgs", "feature", "feat", "sample", "samples", "examples"}
 Y_NAMES = {*LABEL_KEYS, "classes", "gt", "gnd"}
+NOISY = {"noisy", "corrupted", "noised"}
+"""Words that name the noisy version of examples."""
 LISTED = 12
 """Arrays that a message lists."""
 Splits = dict[str, str]
@@ -199,6 +201,8 @@ def _examples(arrays: Mapping[str, Shaped], where: str, left_out: Mapping[str, s
         if first in last and second in last:
             return {"train": last[first]}, {"train": last[second]}
     wide = [key for key in numbers if len(arrays[key].shape) > 1]
+    if pairs := _noisy_pairs(wide):
+        return pairs
     roles = {key: role(key) for key in wide}
     by_split = {split: [key for key in wide if roles[key] == (split, "x")] for split in ("train", "valid", "test")}
     if by_split["train"] and all(len(keys) < 2 for keys in by_split.values()):
@@ -280,6 +284,27 @@ def _labels(arrays: Mapping[str, Shaped], x: Splits, layout: str) -> Splits:
 def is_aligned(labels: Shaped, count: int) -> bool:
     """Whether an array has one entry or one row for each of ``count`` examples, or is a row of as many entries."""
     return labels.shape[:1] == (count,) or labels.shape == (1, count)
+
+
+def _noisy_pairs(keys: Sequence[str]) -> tuple[Splits, Splits] | None:
+    """Noisy examples and their clean targets by split, such as ``x_train_noisy`` and ``x_train``.
+
+    >>> _noisy_pairs(["x_noisy", "x_clean", "mask"]), _noisy_pairs(["x_train_noisy", "x_train", "x_test"])
+    (({'train': 'x_noisy'}, {'train': 'x_clean'}), ({'train': 'x_train_noisy'}, {'train': 'x_train'}))
+    """
+    words = {key: tuple(word for part in _words(key.rpartition("/")[2]) for word in _divided(part)) for key in keys}
+    noisy: dict[str, str] = {}
+    clean: dict[str, str] = {}
+    for key, own in words.items():
+        if NOISY.isdisjoint(own):
+            continue
+        rest = tuple(word for word in own if word not in NOISY)
+        partners = [rest, (*rest, "clean"), ("clean", *rest), *([(*rest, "train")] if rest in (("x",), ()) else [])]
+        found = [other for partner in partners for other, theirs in words.items() if theirs == partner]
+        split = role(found[0])[0] or "train" if found else ""
+        if found and split not in noisy:
+            noisy[split], clean[split] = key, found[0]
+    return (noisy, clean) if "train" in noisy else None
 
 
 def _group(key: str) -> str:

@@ -11,6 +11,7 @@ from isthmus.data.dataset import Dataset
 from isthmus.data.formats.pictures import ENDINGS, EXTENSIONS, common_format, format_notes, read_header
 from isthmus.data.memory import is_streamed, memorized
 from isthmus.data.readers.known import advice_on, format_of, is_archive
+from isthmus.data.readers.picture_pairs import pair_of, read_picture_pairs
 from isthmus.data.readers.pictures import SINGLE
 from isthmus.data.sources.base import Source
 from isthmus.data.sources.image_folder import ImageFolder, Looked, evenly
@@ -85,6 +86,9 @@ def read_image_tree(tree: Tree, options: DataOptions, name: str, provenance: Pro
         BadData: no picture, or pictures that cannot be brought to one format.
     """
     found = _pictures(tree)
+    tops = {"".join(found.folders[number][:1]) for number in found.used(found.rows)}
+    if (pair := pair_of(tops)) is not None:
+        return read_picture_pairs(tree, found.rows, pair, options, name, provenance)
     parts, depth = _parts(found)
     labels, label_names = _labels(found, parts, depth, options)
     rows = np.concatenate(list(parts.values()))
