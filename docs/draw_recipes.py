@@ -87,7 +87,7 @@ def picture(name: str, data: str, x: np.ndarray, steps: int | None) -> Path:
     """Train a recipe on images and write its picture."""
     recipe = it.zoo.recipe(name)
     exact = recipe.training.optimizer == "exact"
-    steps = steps or STEPS_OF.get(name) or (STEPS_CONV if recipe.net.kind == "conv" else STEPS)
+    steps = steps or STEPS_OF.get(name) or (STEPS_CONV if recipe.net.kind in ("conv", "unet") else STEPS)
     run = it.fit(recipe, x, options={} if exact else {"training.steps": steps}, seed=0)
     figure = draw(rows(run), f"{name}, {data}, {'closed form' if exact else f'{steps:,} steps'}")
     figure.canvas.draw()

@@ -96,6 +96,10 @@ class DataOptions(Options):
             others once.
         random_shift: int in [0, 64], default 0. Each training image or sequence is shifted at every read by up to
             this many pixels or steps along each axis, the same shift for input and target.
+        shift_edges: {"zero", "reflect"}, default "zero". What is shifted in at the edges: zeros, or the values on the
+            other side of the edge.
+        random_flip: bool, default False. Each training image is mirrored left to right at every read with probability
+            1/2, input and target alike.
         shape: tuple of 1 to 3 ints, default None. Shape of each row of a table: D, (H, W) or (H, W, C), such as
             ``28,28``.
         layout: str, default "auto". Meaning of the axes of an array, in its order: N examples, D features, T time
@@ -152,6 +156,8 @@ class DataOptions(Options):
     random_shift: int = Field(
         default=0, ge=0, le=64, description="largest shift of a training image or sequence at every read, in pixels"
     )
+    shift_edges: Literal["zero", "reflect"] = Field(default="zero", description="what a random shift brings in")
+    random_flip: bool = Field(default=False, description="mirror half of the training images at every read")
     shape: RowShape | None = Field(default=None, description="shape of each row, such as 28,28 or 32,32,3")
     layout: str = Field(default="auto", description="axes of an array, such as NTC")
     window: int | None = Field(default=None, ge=2, le=2**24, description="consecutive rows that make an example")

@@ -86,6 +86,17 @@ def test_a_shift_moves_every_image_by_its_own_step_and_fills_with_zero():
                 assert torch.equal(out[:, row, column], expected)
 
 
+def test_a_shift_can_bring_in_the_other_side_of_the_edge():
+    x = torch.rand(3, 2, 5, 6)
+    by = torch.tensor([[0, 0], [3, -2], [-4, 5]])
+    padded = torch.nn.functional.pad(x, (5, 5, 4, 4), mode="reflect")
+    for image, out, (down, right) in zip(padded, F.shifted(x, by, reflect=True), by.tolist(), strict=True):
+        assert out.equal(image[:, 4 - down : 9 - down, 5 - right : 11 - right])
+    single = torch.rand(1, 1, 4, 1)
+    # one column has no other side
+    assert F.shifted(single, torch.tensor([[0, 1]]), reflect=True).equal(single)
+
+
 def test_a_shift_moves_every_sequence_and_all_frames_together():
     x = torch.rand(3, 2, 5)
     moved = F.shifted(x, torch.tensor([[2], [0], [-1]]))
@@ -96,6 +107,46 @@ def test_a_shift_moves_every_sequence_and_all_frames_together():
     frames, by = torch.rand(3, 4, 2, 5, 6), torch.tensor([[1, -2], [0, 3], [-1, 0]])
     for k in range(4):
         assert F.shifted(frames, by)[:, k].equal(F.shifted(frames[:, k], by))
+
+
+@pytest.mark.parametrize(("size", "period"), [((32, 32), 8), ((24, 40), 4)])
+def test_a_wave_has_its_power_in_the_band_of_its_frequency(size, period):
+    wave = 0.3 * torch.cos(2 * math.pi * torch.arange(size[1]) / period).double()
+    x = 0.5 + wave.expand(1, 2, *size)
+    frequencies, power = F.power_spectrum(x, bands=8)
+    # bands of 1/16
+    at = 16 // period
+    assert abs(frequencies[at] - 1 / period) <= 1 / 32
+    others = power.clone()
+    others[0, at] = 0
+    assert others.abs().max() < 1e-12
+    # all power of all frequencies is the sum of squares
+    number = sum(
+        1
+        for u in range(size[0])
+        for v in range(size[1])
+        for r in [math.hypot(min(u, size[0] - u) / size[0], min(v, size[1] - v) / size[1])]
+        if int(r * 16 + 1e-9) == at
+    )
+    assert (power[0, at] * number).item() == pytest.approx(wave.square().sum().item() * size[0])
+
+
+@pytest.mark.parametrize("shape", [(3, 1, 150, 120), (3, 2, 9000)])
+def test_the_level_of_noise_on_a_smooth_image_is_found_and_smoothness_edges_and_holes_do_not_count(shape):
+    torch.manual_seed(0)
+    ramp = torch.linspace(0, 3, shape[-1], dtype=torch.float64).expand(shape)
+    sigma = torch.tensor([0.0, 0.05, 0.4]).double()
+    noisy = ramp + sigma.reshape(3, *[1] * (len(shape) - 1)) * torch.randn(shape).double()
+    # an edge, and values that are missing
+    noisy[..., shape[-1] // 2 :] += 5
+    noisy[..., 7] = torch.nan
+    # the median of n values of |r| has a relative standard error of about 1.2 / sqrt(n), more with neighbors in common
+    torch.testing.assert_close(F.noise_level(noisy), sigma, rtol=0.05, atol=1e-10)
+
+
+def test_what_is_too_small_to_have_noise_has_none():
+    assert F.noise_level(torch.full((1, 1, 5, 5), torch.nan)).tolist() == [0]
+    assert F.noise_level(torch.zeros(2, 1, 1, 1)).tolist() == [0, 0]
 
 
 def test_sharpness_is_the_variance_of_the_laplacian_by_hand() -> None:

@@ -96,7 +96,8 @@ def test_a_recipe_of_the_bare_minimum_is_filled_with_the_defaults_of_its_kinds()
         "residual_blocks": 0,
         "kernel_size": 3,
         "downsampling": "stride",
-        "upsampling": "transposed",
+        "upsampling": "upsample",
+        "shortcuts": False,
         "activation": "relu",
         "norm": "none",
         "init": "glorot",
@@ -156,12 +157,15 @@ def test_a_part_of_plain_data_makes_the_part_of_its_kind(family, kind):
     latent, likelihood, prior = (
         TABLES[f][k]() for f, k in (("latent", "gaussian"), ("likelihood", "bernoulli"), ("prior", "standard_normal"))
     )
-    made = part.make(shape=(1, 8, 8), size=20, latent=latent, likelihood=likelihood, prior=prior, critic=critic)
+    # the code of a U-Net is a feature map, with one feature for each value
+    pyramid = kind == "unet"
+    latent, size = (TABLES["latent"]["deterministic"](), None) if pyramid else (latent, 20)
+    made = part.make(shape=(1, 8, 8), size=size, latent=latent, likelihood=likelihood, prior=prior, critic=critic)
     if inspect.isclass(TABLES[family][kind]):
         assert type(made) is TABLES[family][kind]
     else:
         assert isinstance(made.encoder, nn.Module)
-        assert made.code == (20,)
+        assert made.code == ((976, 1, 1) if pyramid else (20,))
 
 
 def test_every_family_of_parts_has_its_table():
@@ -686,7 +690,7 @@ def test_a_refusal_stays_short_where_what_came_is_long():
             '{"training": {"extra": 3}}',
             r"^There is no option 'training\.extra'; did you mean .* Known: batch_size, checkpoint_interval, compile, ",
         ),
-        ('{"net": "mpl"}', r"^There is no net of kind 'mpl'; did you mean 'mlp'\? Known: conv, linear, mlp\.$"),
+        ('{"net": "mpl"}', r"^There is no net of kind 'mpl'; did you mean 'mlp'\? Known: conv, linear, mlp, unet\.$"),
         (
             '{"net": {"kind": "mlp", "width": [3]}}',
             r"^There is no option of net 'mlp' called 'width'; did you mean 'widths'\? Known: activation, dropout, i",

@@ -14,7 +14,7 @@ from isthmus.errors import BadOption, IncompatibleParts
 from isthmus.models.autoencoder import Autoencoder
 from isthmus.models.objective import Objective
 from isthmus.models.recipe import FidelityPart, options_of
-from isthmus.parts.corruptions import Blocks, GaussianNoise, Identity, Masking, SaltAndPepper
+from isthmus.parts.corruptions import Blocks, Degradation, GaussianNoise, Identity, Masking, SaltAndPepper
 from isthmus.parts.fidelities import FIDELITIES, Emphasized, LogLikelihood, log_prob_by_feature
 from isthmus.parts.hooks import MeanAndCovariance
 
@@ -45,6 +45,41 @@ def test_a_hole_is_0_and_values_fall_on_their_own():
     assert x_in.equal((~mask).float())
     for pair in ((0, 1), (0, 2), (1, 2)):
         near(mask[:, list(pair)].all(1), 0.25)
+
+
+def test_each_example_has_its_own_strength_between_the_least_and_the_most():
+    x = torch.zeros(2000, 1, 20, 20).double()
+    shares = Masking(0.8, least=0.2)(x).mask.double().flatten(1).mean(1)
+    scales = GaussianNoise(0.5, least=0.1)(x).x.flatten(1).std(1)
+    for found, (low, high), error in ((shares, (0.2, 0.8), 0.025), (scales, (0.1, 0.5), 0.02)):
+        # uniform, apart from the error of 400 values: quantiles within 5 standard errors of 2,000 examples
+        grid = torch.linspace(0.1, 0.9, 9).double()
+        expected = low + (high - low) * grid
+        assert (found.quantile(grid) - expected).abs().max() < 5 * (high - low) * 0.5 / math.sqrt(2000) + error
+    with pytest.raises(BadOption, match=r"^corruption\.least must be"):
+        Masking(0.5, least=1.5)
+
+
+def test_a_degradation_is_noise_or_missing_values_and_never_both():
+    x = torch.rand(2000, 2, 6, 6)
+    x_in, mask = Degradation(scale=0.4, fraction=0.9, noisy=0.3)(x)
+    noisy = (x_in != x).flatten(1).all(1) & ~x_in.isnan().flatten(1).any(1)
+    near(noisy, 0.3)
+    assert mask[noisy].all()
+    assert x_in[noisy].min() >= 0
+    assert x_in[noisy].max() <= 1
+    with_holes = x_in[~noisy]
+    assert with_holes.isnan().equal(mask[~noisy])
+    assert with_holes[~mask[~noisy]].equal(x[~noisy][~mask[~noisy]])
+    # the mean of a share that is uniform between 0 and 0.9
+    assert abs(mask[~noisy].double().mean().item() - 0.45) < 5 * 0.9 / math.sqrt(12 * 1400)
+
+
+def test_strengths_of_their_own_and_missing_values_have_no_closed_moments():
+    clean = MeanAndCovariance(torch.zeros(2), torch.eye(2))
+    for corruption in (Masking(least=0.0), Masking(as_missing=True), GaussianNoise(least=0.0)):
+        with pytest.raises(IncompatibleParts, match="has no closed-form moments"):
+            corruption.moments(clean)
 
 
 @pytest.mark.parametrize("kind", [Masking, SaltAndPepper])

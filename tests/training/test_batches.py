@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from isthmus.training.augmentation import Augmentation
 from isthmus.training.batches import Share, TensorBatches
 from isthmus.training.block_shuffle import batches_of
 
@@ -72,7 +73,7 @@ def test_images_are_moved_by_whole_pixels_at_every_read_and_nothing_comes_in() -
     # a single lit pixel in the middle tells where its image went
     x = torch.zeros(500, 1, 7, 7)
     x[:, :, 3, 3] = 1 + torch.arange(500.0)[:, None]
-    batches_found = batches_of(x, 100, seed=0, shift=2)
+    batches_found = batches_of(x, 100, seed=0, augment=Augmentation(shift=2))
     first, second = (torch.cat(list(batches_found.epoch(n))) for n in (0, 1))
     assert torch.equal(first.flatten(1).amax(1).sort().values, 1 + torch.arange(500.0))
     assert bool((first.flatten(1).count_nonzero(1) == 1).all())

@@ -16,6 +16,7 @@ from isthmus.models.objective import Objective
 from isthmus.options import PretrainingOptions, TrainingOptions
 from isthmus.parts import corruptions
 from isthmus.parts.protocols import Trace
+from isthmus.training.augmentation import Augmentation
 from isthmus.training.batches import Pair, PairBatches, Share, TensorBatches
 from isthmus.training.block_shuffle import batches_of
 from isthmus.training.checkpointing.files import CheckpointStore
@@ -74,13 +75,30 @@ def test_the_rows_of_both_are_those_of_a_batch_of_examples(rank: int, world: int
 
 def test_both_are_shifted_by_the_same_pixels() -> None:
     x = torch.rand(40, 2, 7, 7) + 1
-    batches = batches_of(x, 16, seed=0, shift=2, inputs=3 * x)
+    batches = batches_of(x, 16, seed=0, augment=Augmentation(shift=2), inputs=3 * x)
     for batch in batches.epoch(0):
         assert torch.equal(batch.x_in, 3 * batch.x)
     found = torch.cat([batch.x for batch in batches.epoch(0)])
-    plain = torch.cat(list(batches_of(x, 16, seed=0, shift=2).epoch(0)))
+    plain = torch.cat(list(batches_of(x, 16, seed=0, augment=Augmentation(shift=2)).epoch(0)))
     assert torch.equal(found, plain)
     assert not torch.equal(found.sum((1, 2, 3)).sort().values, x.sum((1, 2, 3)).sort().values)
+
+
+def test_half_of_the_images_are_mirrored_and_both_of_a_pair_alike() -> None:
+    x = torch.rand(400, 1, 3, 5)
+    batches = batches_of(x, 400, seed=0, augment=Augmentation(flip=True), inputs=3 * x)
+    (found,) = batches.epoch(0)
+    assert torch.equal(found.x_in, 3 * found.x)
+    both = torch.cat([x, x.flip(-1)]).flatten(1)
+    which = torch.cdist(found.x.flatten(1), both).argmin(1)
+    assert torch.equal(found.x.flatten(1), both[which])
+    # every image once, mirrored or not; 200 +- 5 standard deviations
+    assert torch.equal((which % 400).sort().values, torch.arange(400))
+    assert abs(int((which >= 400).sum()) - 200) < 50
+    sequences = torch.rand(40, 2, 5)
+    (same,) = batches_of(sequences, 40, seed=0, augment=Augmentation(flip=True)).epoch(0)
+    assert torch.equal(same.sum((1, 2)).sort().values, sequences.sum((1, 2)).sort().values)
+    assert torch.equal(same[:, 0, 0].sort().values, sequences[:, 0, 0].sort().values)
 
 
 def test_pairs_that_do_not_fit_are_refused() -> None:
@@ -232,7 +250,7 @@ def test_missing_values_stay_missing_where_others_are_sampled() -> None:
 def test_a_shift_brings_no_missing_values_in() -> None:
     x = torch.ones(60, 1, 5, 5)
     x[:, :, 0, 0] = torch.nan
-    batches = batches_of(x, 60, seed=0, shift=2)
+    batches = batches_of(x, 60, seed=0, augment=Augmentation(shift=2))
     (found,) = batches.epoch(0)
     assert int(found.isnan().flatten(1).sum(1).max()) == 1
 

@@ -8,7 +8,7 @@ from torch import nn
 import isthmus
 from isthmus import latents, likelihoods, nets, zoo
 from isthmus.errors import BadOption
-from isthmus.parts.nets.conv import Residual
+from isthmus.parts.nets.residual import Residual
 from isthmus.runs.run import load
 
 CONVOLUTIONAL = ["conv_denoising", "conv_denoising_overcomplete"]
@@ -101,7 +101,11 @@ def test_the_dropout_recipe_silences_hidden_values_in_training_only():
 OPTIONS = [
     {"residual_blocks": blocks, "channels": channels, "norm": norm, **sides}
     for blocks, channels, norm in ((1, (6,), "none"), (2, (4, 6), "batch"), (1, (4, 6, 5), "layer"))
-    for sides in ({}, {"kernel_size": 4}, {"downsampling": "maxpool", "upsampling": "upsample"})
+    for sides in (
+        {},
+        {"kernel_size": 4, "upsampling": "transposed"},
+        {"downsampling": "maxpool", "upsampling": "upsample"},
+    )
 ]
 
 
@@ -144,7 +148,7 @@ def test_every_weight_of_a_net_with_blocks_moves_once_the_blocks_have_begun_to()
 
 def test_without_blocks_the_net_is_as_it_was():
     torch.manual_seed(1)
-    plain = nets.conv((1, 8, 8), None, latents.Deterministic(), likelihoods.Bernoulli())
+    plain = nets.conv((1, 8, 8), None, latents.Deterministic(), likelihoods.Bernoulli(), upsampling="transposed")
     assert not [m for net in plain[:2] for m in net.modules() if isinstance(m, Residual)]
     assert isinstance(plain.decoder[0], nn.ConvTranspose2d)
 

@@ -17,7 +17,7 @@ from isthmus.zoo import RECIPES, RecipeEntry, recipe
 IMAGES = [(1, 28, 28), (3, 20, 33), (1, 8, 8)]
 SEQUENCES = [(2, 7), (13, 50)]
 ROW = (7,)
-CONVOLUTIONAL = [n for n in RECIPES if recipe(n).net.kind == "conv"]
+CONVOLUTIONAL = [n for n in RECIPES if recipe(n).net.kind in ("conv", "unet")]
 every_recipe = pytest.mark.parametrize("name", RECIPES)
 
 
@@ -68,7 +68,7 @@ def test_every_recipe_takes_sequences_with_a_convolutional_net_and_frames_with_a
 @pytest.mark.parametrize("name", CONVOLUTIONAL)
 def test_a_convolutional_recipe_refuses_rows(name):
     with pytest.raises(
-        ShapeError, match=r"^A convolutional net requires images \(channels, height, width\) or sequences "
+        ShapeError, match=r"^A (convolutional net|U-Net) requires images \(channels, height, width\) or sequences "
     ):
         recipe(name).build(ROW)
 

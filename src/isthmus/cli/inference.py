@@ -132,23 +132,35 @@ def denoise(
     corrupt: Annotated[
         bool, typer.Option("--corrupt", help="Apply the corruption of the run to clean examples first.")
     ] = False,
+    noise_level: Annotated[
+        float | None,
+        typer.Option(
+            help="Standard deviation of the noise, of 1 for full brightness; estimated from each example by default."
+        ),
+    ] = None,
     on_bad_data: OnBadData = None,
     device: Device = "auto",
     allow_import: AllowImport = False,
     seed: Seed = 0,
 ) -> None:
-    """Denoise examples (.npy, .npz, .csv or .png).
+    """Denoise examples (.npy, .npz, .csv or .png), or pictures of any size.
 
-    Works best with a run that was trained with a corruption.
+    Works best with a run that was trained with a corruption. Where INPUT is a picture or a folder of pictures and
+    OUTPUT a picture (.png) or a folder, each picture is written in its own size; a run of the recipe denoiser takes
+    pictures of any size.
     """
-    from isthmus.runs import writing
+    from isthmus.cli.progress import shown
+    from isthmus.runs import restoration, writing
 
     given, target = _both("denoise", source, out, data, to)
-    _say_written(
-        writing.denoise(
-            loaded(folder, on_bad_data, device, allow_import=allow_import), given, target, corrupt=corrupt, seed=seed
-        )
-    )
+    run = loaded(folder, on_bad_data, device, allow_import=allow_import)
+    if restoration.are_pictures_wanted(given, target) and not corrupt:
+        with shown("pictures") as progress:
+            written = restoration.denoise_pictures(run, Path(given), target, noise_level=noise_level, progress=progress)
+        few = "" if len(written) == 1 else f"  ({len(written):,} pictures)"
+        typer.echo(f"{target}{few}")
+        return
+    _say_written(writing.denoise(run, given, target, corrupt=corrupt, seed=seed, noise_level=noise_level))
 
 
 def score(

@@ -25,7 +25,8 @@ from isthmus.functional.gaussians import (
     squared_wasserstein,
     squared_wasserstein_full,
 )
-from isthmus.functional.images import sharpness, shifted, ssim
+from isthmus.functional.images import noise_level, power_spectrum, sharpness, shifted, ssim
+from isthmus.functional.inpainting import interpolate_missing
 from isthmus.functional.jacobians import (
     chain_factor,
     jacobian_norm,
@@ -54,6 +55,7 @@ __all__ = [
     "entropy_full_gaussian",
     "entropy_gaussian",
     "fitted_gaussian",
+    "interpolate_missing",
     "jacobian_norm",
     "jacobian_rows",
     "kernel_matrix",
@@ -64,7 +66,9 @@ __all__ = [
     "kl_standard_normal_by_dimension",
     "log_aggregate_posterior",
     "log_mean_exp",
+    "noise_level",
     "per_example",
+    "power_spectrum",
     "psnr",
     "random_directions",
     "sharpness",

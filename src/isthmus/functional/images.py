@@ -45,21 +45,27 @@ def ssim(
     return similarity.flatten(1).mean(1)
 
 
-def shifted(x: Float[Tensor, "B *D"], by: Int[Tensor, "B axes"]) -> Float[Tensor, "B *D"]:
-    """Examples translated by integers along their last axes; new values are 0.
+def shifted(x: Float[Tensor, "B *D"], by: Int[Tensor, "B axes"], *, reflect: bool = False) -> Float[Tensor, "B *D"]:
+    """Examples translated by integers along their last axes.
 
     Args:
         x: images (B, C, H, W), sequences (B, C, T), or frames.
         by: for each example (down, right) in pixels, or (later,) in steps.
+        reflect: new values are those on the other side of the edge, not 0.
 
-    >>> shifted(torch.tensor([[[[1.0, 2.0]]]]), torch.tensor([[0, 1]])).tolist()
-    [[[[0.0, 1.0]]]]
+    >>> x = torch.tensor([[[[1.0, 2.0, 3.0]]]])
+    >>> shifted(x, torch.tensor([[0, 1]])).tolist(), shifted(x, torch.tensor([[0, 1]]), reflect=True).tolist()
+    ([[[[0.0, 1.0, 2.0]]]], [[[[2.0, 1.0, 2.0]]]])
     """
     for column, axis in enumerate(range(x.ndim - by.shape[1], x.ndim)):
         side = x.shape[axis]
         # index of the source along the axis
         index = torch.arange(side, device=x.device) - by[:, column, None]
-        inside = (index >= 0) & (index < side)
+        if reflect and side > 1:
+            # the edge itself is not repeated
+            index = index.remainder(2 * side - 2)
+            index = torch.minimum(index, 2 * side - 2 - index)
+        inside = (index >= 0) & (index < side) | reflect
         shape = [len(x), *[1] * (x.ndim - 1)]
         shape[axis] = side
         source = index.clamp(0, side - 1).reshape(shape).expand_as(x)
@@ -96,6 +102,71 @@ def sharpness(x: Float[Tensor, "B C H W"]) -> Float[Tensor, " B"]:
     gray = x.mean(1)
     across, down = gray[:, 1:-1, :-2] + gray[:, 1:-1, 2:], gray[:, :-2, 1:-1] + gray[:, 2:, 1:-1]
     return (across + down - 4 * gray[:, 1:-1, 1:-1]).flatten(1).var(1, correction=0)
+
+
+def power_spectrum(x: Float[Tensor, "B C H W"], *, bands: int = 16) -> tuple[Float[Tensor, " K"], Float[Tensor, "B K"]]:
+    r"""Power of images by spatial frequency, averaged over all directions.
+
+    .. math:: P(k) = \frac{1}{HW}\,\overline{|\hat x(u, v)|^2}, \quad k \le \sqrt{u^2 + v^2} < k + \Delta
+
+    of the mean over channels, whose own mean is subtracted. An image that is blurred has less power at high
+    frequencies; white noise of variance v has power v at all of them.
+
+    Args:
+        x: images.
+        bands: number of equally wide bands from 0 to 1/2 cycle per pixel.
+
+    Returns:
+        The middle of each band in cycles per pixel, and the power of each image in it, in squared units of the pixels.
+        Bands without a frequency are left out.
+
+    References:
+        Relations between the statistics of natural images and the response properties of cortical cells (Field, 1987)
+
+    >>> frequencies, power = power_spectrum(torch.randn(500, 1, 16, 16), bands=4)
+    >>> frequencies.tolist(), bool((power.mean(0) - 1).abs().max() < 0.1)
+    ([0.0625, 0.1875, 0.3125, 0.4375], True)
+    """
+    gray = x.mean(1)
+    gray = gray - gray.mean((1, 2), keepdim=True)
+    high, wide = gray.shape[1:]
+    power = torch.fft.fft2(gray).abs().square() / (high * wide)
+    down, across = (torch.fft.fftfreq(side, dtype=x.dtype, device=x.device) for side in (high, wide))
+    radius = (down[:, None].square() + across.square()).sqrt().flatten()
+    band = (radius * 2 * bands).floor().long()
+    # the mean is not a frequency, and corners beyond 1/2 exist along diagonals only
+    inside = (radius > 0) & (band < bands)
+    counts = torch.bincount(band[inside], minlength=bands)
+    sums = torch.zeros(len(x), bands, dtype=power.dtype, device=x.device)
+    sums.index_add_(1, band[inside], power.flatten(1)[:, inside])
+    middles = (torch.arange(bands, dtype=x.dtype, device=x.device) + 0.5) / (2 * bands)
+    return middles[counts > 0], (sums / counts.clamp(min=1))[:, counts > 0]
+
+
+def noise_level(x: Float[Tensor, "B C *S"]) -> Float[Tensor, " B"]:
+    r"""Standard deviation of the noise in images or sequences, estimated from each one, shape (B,), in their units.
+
+    .. math:: \hat\sigma = \frac{\mathrm{median}\,|\Delta|}{0.6745\,\lVert d \rVert}
+
+    where :math:`\Delta` is the second difference along every axis (weights d: 1, -2, 1, and their products), in which
+    smooth images vanish and noise remains; the median ignores edges. Fine texture counts as noise, and noise that was
+    clipped at black or white counts less. Differences that a missing value (NaN) enters are left out; 0 without any.
+
+    Args:
+        x: images (B, C, H, W) or sequences (B, C, T).
+
+    References:
+        Fast noise variance estimation (Immerkaer, 1996), whose mean of squares the median replaces
+
+    >>> round(noise_level(0.1 * torch.randn(1, 1, 200, 200)).item(), 2)
+    0.1
+    """
+    norm = 1.0
+    for axis in range(2, x.ndim):
+        # an axis that is too short has no second difference
+        if x.shape[axis] > 2:
+            x, norm = x.diff(n=2, dim=axis), norm * 6**0.5
+    return (x.abs().flatten(1).nanmedian(1).values / (0.6745 * norm)).nan_to_num(0.0)
 
 
 def _weights(width: int, sigma: float, like: Tensor) -> Float[Tensor, " width"]:

@@ -33,7 +33,7 @@ def pairs(
     with inference(model), seeded(seed):
         for pair in paired_chunks(x, inputs):
             clean, given = (value.to(model.like.device, model.like.dtype) for value in pair)
-            yield clean, model.corruption(model.filled(given), 1.0).x
+            yield clean, model.corruption(model.encodable(given), 1.0).x
 
 
 def denoising(

@@ -20,10 +20,11 @@ from torch.nn.parameter import UninitializedParameter
 
 from isthmus.distributions.observed import Observed
 from isthmus.errors import BadOption, IncompatibleParts, ShapeError
+from isthmus.functional import interpolate_missing
 from isthmus.models.inputs import CHUNK, as_inputs, shaped, tensor_of
 from isthmus.models.products import float32_products
 from isthmus.models.seeding import seeded
-from isthmus.parts.corruptions import Identity
+from isthmus.parts.corruptions import Identity, makes_missing
 from isthmus.parts.likelihoods.support import clip_to_support
 from isthmus.parts.protocols import Corrupted, Corruption, Latent, Likelihood, Prior, Shape, Trace, alone
 
@@ -116,12 +117,12 @@ class Autoencoder(nn.Module):
 
     def posterior(self, x_in: Float[Tensor, "B *D"], progress: float = 1.0) -> Distribution:
         """The posterior q(z | x_in), when a fraction ``progress`` of the run is done."""
-        q: Distribution = self.latent(self._features(self.encoder, self.filled(x_in)), progress)
+        q: Distribution = self.latent(self._features(self.encoder, self.encodable(x_in)), progress)
         return q
 
     def mean_code(self, x_in: Float[Tensor, "B *D"]) -> Float[Tensor, "B *code"]:
         """The mean of q(z | x_in) in full precision, with gradient; used for Jacobians of the code."""
-        q: Distribution = self.latent(self.encoder(self.filled(x_in)))
+        q: Distribution = self.latent(self.encoder(self.encodable(x_in)))
         return q.mean
 
     def output(self, z: Float[Tensor, "B *code"]) -> Distribution:
@@ -132,6 +133,17 @@ class Autoencoder(nn.Module):
     def filled(self, x: Float[Tensor, "B *D"]) -> Float[Tensor, "B *D"]:
         """``x`` with its missing values, NaN, replaced by ``fill``; ``x`` itself if that is not set."""
         return x if self.fill is None else torch.where(x.isnan(), self._fill_like(x), x)
+
+    def encodable(self, x: Float[Tensor, "B *D"]) -> Float[Tensor, "B *D"]:
+        """``x`` as the encoder takes it: with missing values replaced by ``fill``, unless it interpolates them.
+
+        Those that the corruption has made are interpolated in images and sequences, and 0 in other data.
+        """
+        if self.interpolates:
+            return x
+        if self.fill is None and makes_missing(self.corruption):
+            return interpolate_missing(x) if x.ndim in (3, 4) else x.nan_to_num(0.0)
+        return self.filled(x)
 
     def check(self, x: Float[Tensor, "N *D"]) -> None:
         """Check that the values of ``x`` are in the support of the likelihood, except missing ones if ``fill`` is set.
@@ -167,8 +179,9 @@ class Autoencoder(nn.Module):
         cases with missing values filled before the corruption.
         """
         corrupt = self.training if corrupt is None else corrupt
-        given = self.filled(x if x_in is None else x_in)
+        given = self.encodable(x if x_in is None else x_in)
         x_in, mask = self.corruption(given, progress) if corrupt else Corrupted(given)
+        x_in = self.encodable(x_in) if mask is not None else x_in
         q = self.posterior(x_in, progress)
         z = q.rsample()
         return Trace(x, x_in, q, z, self.output(z), mask, progress, population, gather)
@@ -206,6 +219,11 @@ class Autoencoder(nn.Module):
         with seeded(seed):
             z = self.prior_distribution().sample(torch.Size((n,)))
         return self.decode(z)
+
+    @property
+    def interpolates(self) -> bool:
+        """Whether the encoder accepts missing values, NaN, and interpolates them itself (``net.kind=unet``)."""
+        return bool(getattr(self.encoder, "fills_missing", False))
 
     @property
     def generative(self) -> bool:

@@ -41,6 +41,9 @@ class Masking(nn.Module):
         fraction: the probability v, in [0, 1]; a number or a schedule.
         whole_pixels: mask all channels of a pixel, or of a step of a sequence, together, instead of each value
             independently.
+        least: each example has its own probability, uniform between this one and ``fraction``; all have ``fraction`` if
+            ``None``.
+        as_missing: masked values are missing, NaN, instead of 0; for networks that interpolate them (``unet``).
 
     Raises:
         BadOption: a probability outside [0, 1].
@@ -52,19 +55,34 @@ class Masking(nn.Module):
     [[0.0, 0.0, 0.0]]
     """
 
-    def __init__(self, fraction: Scheduled = 0.25, *, whole_pixels: bool = False) -> None:
+    def __init__(
+        self,
+        fraction: Scheduled = 0.25,
+        *,
+        whole_pixels: bool = False,
+        least: float | None = None,
+        as_missing: bool = False,
+    ) -> None:
         super().__init__()
         self.fraction = scheduled("corruption.fraction", fraction, 0, 1)
-        self.whole_pixels = whole_pixels
+        self.whole_pixels, self.as_missing = whole_pixels, as_missing
+        self.least = _checked_least(least, 1.0)
 
     def forward(self, x: Float[Tensor, "B *D"], progress: float = 1.0) -> Corrupted:
         """Masked ``x``, when a fraction ``progress`` of the run is done."""
-        mask = _uniform(x, whole_pixels=self.whole_pixels) < self.fraction.at(progress)
-        return _masked(x, mask)
+        fraction = _level(x, self.fraction.at(progress), self.least)
+        mask = _uniform(x, whole_pixels=self.whole_pixels) < fraction
+        return Corrupted(x.masked_fill(mask, torch.nan), mask) if self.as_missing else _masked(x, mask)
 
     def moments(self, clean: MeanAndCovariance) -> CorruptionMoments:
-        """Moments of masked examples, given those of clean examples; for values that are masked independently."""
+        """Moments of masked examples, given those of clean examples; for values that are masked independently.
+
+        Raises:
+            IncompatibleParts: values are masked together, in an own share of each example, or become missing.
+        """
         _check_independent(whole_pixels=self.whole_pixels)
+        _check_moments("least", unset=self.least is None)
+        _check_moments("as_missing", unset=not self.as_missing)
         return _replaced(clean, self.fraction.at(1.0), (0.0, 0.0))
 
 
@@ -74,6 +92,8 @@ class GaussianNoise(nn.Module):
     Args:
         scale: the standard deviation :math:`\sigma \ge 0`, in units of the data; a number or a schedule.
         clip: clip the noisy values to [0, 1], as an 8-bit image would. For data in [0, 1].
+        least: each example has its own standard deviation, uniform between this one and ``scale``; all have ``scale``
+            if ``None``.
 
     Raises:
         BadOption: a scale below 0.
@@ -86,16 +106,16 @@ class GaussianNoise(nn.Module):
     [[1.0, 1.0, 1.0]]
     """
 
-    def __init__(self, scale: Scheduled = 0.2, *, clip: bool = False) -> None:
+    def __init__(self, scale: Scheduled = 0.2, *, clip: bool = False, least: float | None = None) -> None:
         super().__init__()
         self.scale = scheduled("corruption.scale", scale, 0, 1e6)
-        self.clip = clip
+        self.clip, self.least = clip, _checked_least(least, 1e6)
 
     def forward(self, x: Float[Tensor, "B *D"], progress: float = 1.0) -> Corrupted:
         """Noisy ``x``, when a fraction ``progress`` of the run is done; the mask is true for every value."""
-        scale = self.scale.at(progress)
+        scale = _level(x, self.scale.at(progress), self.least)
         if isinstance(scale, Tensor):
-            # a scheduled scale while a step is captured as a graph
+            # one of each example, or a scheduled scale while a step is captured as a graph
             noisy = x + scale * torch.randn_like(x)
         elif scale == 0:
             return Corrupted(x, torch.zeros_like(x, dtype=torch.bool))
@@ -113,6 +133,7 @@ class GaussianNoise(nn.Module):
             raise IncompatibleParts(
                 "Clipped noise has no closed-form moments, but corruption.clip is true. Set corruption.clip=false."
             )
+        _check_moments("least", unset=self.least is None)
         noise = torch.full_like(clean.mean, self.scale.at(1.0) ** 2)
         return CorruptionMoments(clean.mean, clean.covariance, clean.covariance + torch.diag(noise))
 
@@ -198,6 +219,82 @@ class Blocks(nn.Module):
         return _masked(x, mask if x.ndim == 2 else mask.unsqueeze(_channels(x)).expand_as(x))
 
 
+class Degradation(nn.Module):
+    r"""Noise or missing pixels, each of any strength: for a network that restores images without knowing the damage.
+
+    With probability ``noisy`` an example has Gaussian noise of its own standard deviation, uniform between 0 and
+    ``scale``; otherwise a share of its values, uniform between 0 and ``fraction``, is missing (NaN).
+
+    Args:
+        scale: largest standard deviation of the noise, in units of the data; a number or a schedule.
+        fraction: largest share of missing values, in [0, 1]; a number or a schedule.
+        noisy: probability of noise, in [0, 1].
+        clip: clip the noisy values to [0, 1].
+        whole_pixels: all channels of a pixel are missing together, instead of each value independently.
+
+    Raises:
+        BadOption: an option out of range.
+
+    References:
+        Learning deep CNN denoiser prior for image restoration (Zhang et al., 2017)
+
+    >>> x = torch.ones(1000, 1, 2, 2)
+    >>> degraded = Degradation(noisy=0.0, fraction=1.0)(x)
+    >>> degraded.x.isnan().equal(degraded.mask)
+    True
+    """
+
+    def __init__(
+        self,
+        scale: Scheduled = 0.3,
+        fraction: Scheduled = 0.8,
+        *,
+        noisy: float = 0.5,
+        clip: bool = True,
+        whole_pixels: bool = False,
+    ) -> None:
+        super().__init__()
+        check_range("corruption.noisy", noisy, 0, 1)
+        self.noisy = noisy
+        self.noise = GaussianNoise(scale, clip=clip, least=0.0)
+        self.holes = Masking(fraction, whole_pixels=whole_pixels, least=0.0, as_missing=True)
+
+    def forward(self, x: Float[Tensor, "B *D"], progress: float = 1.0) -> Corrupted:
+        """Degraded ``x``, when a fraction ``progress`` of the run is done; the mask is true where it changed."""
+        noisy = torch.rand(_per_example(x), device=x.device) < self.noisy
+        noise, holes = self.noise(x, progress), self.holes(x, progress)
+        return Corrupted(torch.where(noisy, noise.x, holes.x), torch.where(noisy, noise.mask, holes.mask))
+
+
+def makes_missing(corruption: object) -> bool:
+    """Whether a corruption turns values into missing ones, NaN."""
+    return isinstance(corruption, Degradation) or bool(getattr(corruption, "as_missing", False))
+
+
+def _per_example(x: Float[Tensor, "B *D"]) -> tuple[int, ...]:
+    """The shape of one number per example."""
+    return (len(x), *[1] * (x.ndim - 1))
+
+
+def _level(x: Float[Tensor, "B *D"], most: float | Tensor, least: float | None) -> float | Tensor:
+    """A strength of corruption: ``most``, or one per example, uniform between ``least`` and that."""
+    if least is None or (not isinstance(most, Tensor) and least == most):
+        return most
+    return least + (most - least) * torch.rand(_per_example(x), dtype=x.dtype, device=x.device)
+
+
+def _checked_least(least: float | None, most: float) -> float | None:
+    if least is not None:
+        check_range("corruption.least", least, 0, most)
+    return least
+
+
+def _check_moments(option: str, *, unset: bool) -> None:
+    """Check that an option without closed-form moments is not set."""
+    if not unset:
+        raise IncompatibleParts(f"corruption.{option} has no closed-form moments, but is set. Leave it out.")
+
+
 def _channels(x: Float[Tensor, "B *D"]) -> int:
     """The axis of the channels: the first of images and sequences, the second of frames (F, C, H, W)."""
     return 1 if x.ndim < 5 else 2
@@ -241,5 +338,6 @@ CORRUPTIONS: dict[str, type[nn.Module]] = {
     "gaussian": GaussianNoise,
     "salt_and_pepper": SaltAndPepper,
     "blocks": Blocks,
+    "degradation": Degradation,
 }
 """Corruptions by name in a recipe."""

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from isthmus.parts.protocols import Capability, Gather, Model, Prior, Trace
+from isthmus.parts.protocols import Capability, Gather, Model, Prior, Shape, Trace
 
 
 @runtime_checkable
@@ -72,6 +72,37 @@ class HasSupport(Protocol):
     """
 
     support: tuple[float, float] | None
+
+
+@runtime_checkable
+class IdentityMean(Protocol):
+    """A likelihood whose mean is its first features, as they are: one per value, in units of the data."""
+
+    identity_mean: bool
+
+
+@runtime_checkable
+class AnySize(Protocol):
+    """An encoder that takes examples of any size, of which large ones are processed in tiles.
+
+    Attributes:
+        stride: side of a position of the code, in pixels.
+        reach: how far a value of the input can influence one of the output of the decoder, in pixels.
+        noise_input: whether it sees the noise level of each example.
+        noise_level: standard deviation of the noise, (B,) or (1,); estimated from each example if ``None``.
+    """
+
+    stride: int
+    reach: int
+    noise_input: bool
+    noise_level: Tensor | None
+
+
+@runtime_checkable
+class Crops(Protocol):
+    """A decoder that crops its output to ``size``, unless that is ``None``."""
+
+    size: Shape | None
 
 
 @runtime_checkable

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from isthmus.data.base import Array
 from isthmus.data.dataset import Dataset
-from isthmus.data.opening import open_like, source_name
+from isthmus.data.opening import open_data, open_like, source_name
 from isthmus.data.prepared import PreparedData, PreparedSplit, screened
 from isthmus.data.preparing import prepare
 from isthmus.data.samplers.stored import LazyTensor, StoredTensor
@@ -326,6 +326,14 @@ def _opened(run: Run, data: NewData) -> Dataset:
     """
     options = _options(run)
     dataset = open_like(data, options, run.contract, seed=run.metadata.seed, order=options.layout)
+    if isinstance(dataset, Stream):
+        raise BadData("A stream has no end, so it can only be trained on. Pass its examples as arrays.")
+    return dataset
+
+
+def opened_freely(run: Run, data: NewData) -> Dataset:
+    """Other data as a data set, of examples of any shape."""
+    dataset = open_data(data, _options(run), seed=run.metadata.seed, schema=run.contract.schema)
     if isinstance(dataset, Stream):
         raise BadData("A stream has no end, so it can only be trained on. Pass its examples as arrays.")
     return dataset

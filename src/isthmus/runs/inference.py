@@ -34,6 +34,7 @@ from isthmus.parts.likelihoods.support import rows_outside
 from isthmus.runs.answers import answer, codes_of
 from isthmus.runs.data import Inputs, NewData, data_for, describe_split, evaluation_split, inputs_for
 from isthmus.runs.interpolation import end_points, has_real_code, lines_between
+from isthmus.runs.restoration import check_noise_level, restore, sized_inputs
 from isthmus.runs.run import Run
 
 LISTED = 5
@@ -128,10 +129,11 @@ def reconstruct(run: Run, data: NewData, *, sample: bool = False) -> Results:
     )
 
 
-def denoise(run: Run, data: NewData, *, corrupt: bool = False) -> Results:
+def denoise(run: Run, data: NewData, *, corrupt: bool = False, noise_level: float | None = None) -> Results:
     """The denoised examples of ``data``, whose values may lie outside the range of clean data.
 
-    With ``corrupt`` the examples are clean, and the corruption of the run is applied to them first.
+    With ``corrupt`` the examples are clean, and the corruption of the run is applied to them first. A network that sees
+    the ``noise_level`` is told it, in units of the results.
 
     Raises:
         BadOption: ``corrupt`` is set, but the run has no corruption.
@@ -141,13 +143,14 @@ def denoise(run: Run, data: NewData, *, corrupt: bool = False) -> Results:
             "corrupt=True needs a run with a corruption, but this run was trained without one. Leave it out, or use a "
             "run that was trained with corruption.kind, such as the recipe denoising."
         )
-    inputs = inputs_for(run, data, "target" if corrupt else "noisy")
+    check_noise_level(run, noise_level)
+    run, inputs = sized_inputs(run, data, "target" if corrupt else "noisy")
 
     def restored(chunk: Tensor) -> Array:
         with inference(run.model):
             if corrupt:
                 chunk = run.model.corruption(chunk.to(run.model.like.device, run.model.like.dtype), 1.0).x
-            return in_axes(run.to_array(run.model.reconstruct(chunk)), inputs.axes)
+            return in_axes(run.to_array(restore(run, chunk, noise_level=noise_level)), inputs.axes)
 
     return Results(inputs, restored, run.contract.schema, run.model.like.device)
 

@@ -128,20 +128,24 @@ class Run:
 
         return inference.reconstruct(self, x, sample=sample).answer(x, "x", seed)
 
-    def denoise(self, x: "NewData", *, corrupt: bool = False, seed: int | None = None) -> Any:
+    def denoise(
+        self, x: "NewData", *, corrupt: bool = False, seed: int | None = None, noise_level: float | None = None
+    ) -> Any:
         """Denoised examples: reconstructions of noisy ones, whose values may lie outside the range of clean data.
 
         Args:
             x: noisy examples, as for :meth:`encode`.
             corrupt: the examples are clean; apply the corruption of the run to them first.
             seed: seed of the corruption.
+            noise_level: standard deviation of the noise, in units of the results (pictures: of 1 for full brightness),
+                for a network that sees it, as that of the recipe ``denoiser``; estimated from each example if ``None``.
 
         Raises:
             IsthmusError: examples of another shape, or ``corrupt`` for a run without a corruption.
         """
         from isthmus.runs import inference
 
-        return inference.denoise(self, x, corrupt=corrupt).answer(x, "x", seed)
+        return inference.denoise(self, x, corrupt=corrupt, noise_level=noise_level).answer(x, "x", seed)
 
     def score(self, x: "NewData | None" = None, *, seed: int = 0, importance_samples: int = 0) -> Any:
         """Anomaly scores (N,), in nats; higher is more anomalous (:func:`isthmus.metrics.scores.scores`).
@@ -264,6 +268,11 @@ class Run:
         """Whether examples are not plain numbers, nor pictures that were scaled from bytes to [0, 1]."""
         scaling, pictures = self.scaling, self.metadata.kind in ("images", "frames")
         return not pictures or scaling.kind not in ("auto", "none") or any(scaling.offset)
+
+    @property
+    def unit(self) -> float:
+        """What a difference of 1 between model inputs is in the results; the mean of several features."""
+        return sum(self.scaling.scale) / len(self.scaling.scale) if self._rescaled else 1.0
 
     def to_array(self, x: Tensor) -> Array:
         """Model outputs as arrays in the units of the data, channels last; pictures scaled from bytes in [0, 1]."""

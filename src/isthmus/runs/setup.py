@@ -15,6 +15,7 @@ from isthmus.models.objective import Objective
 from isthmus.models.recipe import Recipe
 from isthmus.models.seeding import derive_seed, seeded
 from isthmus.options import PretrainingOptions
+from isthmus.training.augmentation import augmentation
 from isthmus.training.checks import check_kind_of_data
 from isthmus.training.distributed import processes
 from isthmus.training.engine import Engine
@@ -134,7 +135,7 @@ def engine_for(
             valid_inputs=None if data.valid is None else data.valid.inputs,
             seed=seed,
             dynamic=data.dynamic,
-            shift=recipe.data.random_shift,
+            augment=augmentation(recipe.data),
             strategy=strategy,
             device=device,
         )
@@ -156,14 +157,12 @@ def check_data_fits(recipe: Recipe, data: PreparedData, strategy: str) -> None:
     """Refuse options that are incompatible with the data or with the distributed strategy.
 
     Raises:
-        BadData: pretraining on streamed data, or random shifts of a table.
+        BadData: pretraining on streamed data, or random shifts or flips of a table.
         BadOption: pretraining or a closed form with sharded layers, or pretraining options without pretraining.
     """
-    if recipe.data.random_shift and data.kind == "table":
-        raise BadData(
-            f"data.random_shift is {recipe.data.random_shift}, but the data is a table, not images or sequences. "
-            "Leave it out."
-        )
+    for option in ("random_shift", "random_flip"):
+        if (value := getattr(recipe.data, option)) and data.kind == "table":
+            raise BadData(f"data.{option} is {value}, but the data is a table, not images or sequences. Leave it out.")
     if data.train.inputs is not None:
         check_kind_of_data(recipe.training, recipe.pretraining, pairs=True)
     if recipe.training.optimizer == "exact" and strategy == "fsdp":

@@ -21,10 +21,12 @@ from isthmus.errors import BadData, check_range
 from isthmus.metrics.denoising import corrupted
 from isthmus.metrics.reconstruction import are_pictures
 from isthmus.models.seeding import check_seed, seeded
+from isthmus.models.tiling import takes_any_size
 from isthmus.options import DataOptions
 from isthmus.runs import inference
 from isthmus.runs.data import Inputs, NewData, inputs_for
 from isthmus.runs.outputs import RowNames, check_extension, write_array, write_chunks, write_figure
+from isthmus.runs.restoration import at_size, restore
 from isthmus.runs.run import Run
 
 IMAGES = 64
@@ -71,16 +73,19 @@ def reconstruct(run: Run, data: NewData, out: Path, *, sample: bool = False, see
     return write_figure(out, figure), tuple(y.shape)
 
 
-def denoise(run: Run, data: NewData, out: Path, *, corrupt: bool = False, seed: int = 0) -> Written:
+def denoise(
+    run: Run, data: NewData, out: Path, *, corrupt: bool = False, seed: int = 0, noise_level: float | None = None
+) -> Written:
     """Write the denoised examples of ``data`` (:func:`isthmus.runs.inference.denoise`)."""
     check_extension(out, figure=True)
     check_seed(seed)
-    results = inference.denoise(run, data, corrupt=corrupt)
+    results = inference.denoise(run, data, corrupt=corrupt, noise_level=noise_level)
     if not _is_figure(out):
         return _write_results(out, results, "x", seed)
     x = results.x[:SHOWN]
+    run = at_size(run, tuple(x.shape[2:])) if takes_any_size(run.model) else run
     x_in = corrupted(run.model, x, seed=seed) if corrupt else x
-    y = run.model.reconstruct(x_in)
+    y = restore(run, x_in, noise_level=noise_level)
     rows = {"original": x, "corrupted": x_in} if corrupt else {"input": x_in}
     return write_figure(out, denoising_figure(run, rows | {"restored": y})), tuple(y.shape)
 

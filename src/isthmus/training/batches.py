@@ -14,8 +14,8 @@ from torch import Tensor
 
 from isthmus.data.transforms.pixels import PixelTensor
 from isthmus.errors import BadOption, ShapeError
-from isthmus.functional import shifted
 from isthmus.models.seeding import derive_seed
+from isthmus.training.augmentation import NONE
 
 X = TypeVar("X", bound=Sized)
 
@@ -55,11 +55,11 @@ class BatchSource(ABC, Generic[X]):
     Attributes:
         population: examples per epoch, over all processes.
         smallest: size of the smallest batch of one process.
-        shift: largest random shift of images at every read, in pixels; the same for input and target.
+        augmentation: random changes of examples at every read, the same for input and target.
         missing: whether values may be missing, NaN; they stay so where examples are sampled at every read.
     """
 
-    shift = 0
+    augmentation = NONE
     missing = False
 
     def __init__(self, x: X, size: int, *, seed: int, dynamic: bool = False, share: Share | None = None) -> None:
@@ -85,15 +85,12 @@ class BatchSource(ABC, Generic[X]):
         """This process's rows of the batches of an epoch (numbered from 0), starting at batch ``start``."""
 
     def drawn(self, values: Tensor, number: int, batch: int) -> Tensor:
-        """The values of a batch, randomly shifted if ``shift`` is set, and sampled from if ``dynamic`` is set."""
-        if not self.dynamic and not self.shift:
+        """The values of a batch, augmented if ``augmentation`` is set, and sampled from if ``dynamic`` is set."""
+        if not self.dynamic and not self.augmentation:
             return values
         seed = derive_seed(self.seed, "draw", number, batch, self.share.rank)
         generator = torch.Generator(values.device).manual_seed(seed)
-        if self.shift:
-            axes = min(2, values.ndim - 2)
-            by = torch.randint(2 * self.shift + 1, (len(values), axes), generator=generator, device=values.device)
-            values = shifted(values, by - self.shift)
+        values = self.augmentation(values, generator)
         if not self.dynamic:
             return values
         if not self.missing:
@@ -123,7 +120,7 @@ class TensorBatches(BatchSource[Tensor | PixelTensor]):
 class PairBatches(BatchSource[Tensor]):
     """Shuffled batches of pairs: the rows of targets ``x`` and ``inputs``, in the order of :class:`TensorBatches`.
 
-    A random shift is the same for both. The other arguments are those of :class:`BatchSource`.
+    Augmentation is the same for both. The other arguments are those of :class:`BatchSource`.
 
     Raises:
         BadOption: ``dynamic``, which samples input and target as one.
@@ -160,7 +157,7 @@ class PairBatches(BatchSource[Tensor]):
     def epoch(self, number: int, start: int = 0) -> Iterator[Pair]:
         """This process's rows of the batches of an epoch (numbered from 0), starting at batch ``start``."""
         for part in (self._of_targets, self._of_inputs):
-            part.shift = self.shift
-        # rows and shifts are functions of seed, epoch and batch, so they are the same for both
+            part.augmentation = self.augmentation
+        # rows and random changes are functions of seed, epoch and batch, so they are the same for both
         for pair in zip(self._of_targets.epoch(number, start), self._of_inputs.epoch(number, start), strict=True):
             yield Pair(*pair)

@@ -25,6 +25,7 @@ from isthmus.data.samplers.streams import StreamTensor
 from isthmus.data.transforms.pixels import PixelTensor
 from isthmus.errors import BadData
 from isthmus.models.seeding import derive_seed
+from isthmus.training.augmentation import NONE, Augmentation
 from isthmus.training.batches import BatchSource, PairBatches, Share, TensorBatches
 
 POOL = 2**26
@@ -151,7 +152,7 @@ def batches_of(
     *,
     seed: int,
     dynamic: bool = False,
-    shift: int = 0,
+    augment: Augmentation = NONE,
     share: Share | None = None,
     inputs: Tensor | None = None,
 ) -> BatchSource[Any]:
@@ -172,7 +173,7 @@ def batches_of(
     else:
         assert isinstance(x, StoredTensor)
         source = StoredBatches(x, size, seed=seed, dynamic=dynamic, share=share)
-    source.shift = shift
+    source.augmentation = augment
     return source
 
 

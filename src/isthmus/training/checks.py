@@ -109,10 +109,10 @@ def _check_exact(options: TrainingOptions, objective: Objective, batches: BatchS
         missing=objective.model.fill is not None,
         pairs=isinstance(batches, PairBatches),
     )
-    if batches.dynamic or batches.shift or isinstance(batches.x, StreamTensor):
+    if batches.dynamic or batches.augmentation or isinstance(batches.x, StreamTensor):
         raise BadOption(
             "training.optimizer=exact requires examples that do not change, but these are a stream or sampled at "
-            "every read. Store them, and leave out data.random_shift and data.binarize=dynamic."
+            "every read. Store them, and leave out data.random_shift, data.random_flip and data.binarize=dynamic."
         )
 
 

@@ -26,6 +26,7 @@ from isthmus.models.objective import Objective
 from isthmus.models.products import float32_library, float32_products
 from isthmus.models.seeding import RandomState, derive_seed
 from isthmus.options import TrainingOptions
+from isthmus.training.augmentation import NONE, Augmentation
 from isthmus.training.batches import Batch, Pair
 from isthmus.training.block_shuffle import batches_of, changed
 from isthmus.training.checkpointing.files import Checkpoint, CheckpointStore
@@ -68,7 +69,7 @@ class Engine:
         valid: validation examples (M, *D), or ``None``.
         seed: seed of the batches and of all sampling.
         dynamic: sample the training examples as Bernoulli at every read.
-        shift: largest random shift of training images, in pixels.
+        augment: random changes of the training examples at every read.
         callback: called with the progress.
         checkpoints: where checkpoints are saved; none by default.
         strategy: whether several processes replicate (``ddp``) or shard (``fsdp``) the model.
@@ -86,7 +87,7 @@ class Engine:
         *,
         seed: int = 0,
         dynamic: bool = False,
-        shift: int = 0,
+        augment: Augmentation = NONE,
         callback: TrainingCallback | None = None,
         checkpoints: CheckpointStore | None = None,
         strategy: str = "ddp",
@@ -109,7 +110,7 @@ class Engine:
         self.train = changed(train, self._placed)
         share = self.processes.share
         self.batches = batches_of(
-            self.train, options.batch_size, seed=seed, dynamic=dynamic, shift=shift, share=share, inputs=placed
+            self.train, options.batch_size, seed=seed, dynamic=dynamic, augment=augment, share=share, inputs=placed
         )
         self.batches.missing = objective.model.fill is not None
         self.total, self.epochs = run_length(options, len(self.batches))

@@ -11,7 +11,14 @@ from isthmus.zoo.closed import pca, probabilistic_pca, wiener
 from isthmus.zoo.contractive import ENTRIES as CONTRACTIVE
 from isthmus.zoo.contractive import contractive, contractive_h
 from isthmus.zoo.denoising import ENTRIES as DENOISING
-from isthmus.zoo.denoising import conv_denoising, conv_denoising_overcomplete, denoising, dropout
+from isthmus.zoo.denoising import (
+    blind_spot_denoiser,
+    conv_denoising,
+    conv_denoising_overcomplete,
+    denoiser,
+    denoising,
+    dropout,
+)
 from isthmus.zoo.discrete import categorical_vae, fsq, vq_vae
 from isthmus.zoo.disentangled import beta_tc_vae, dip_vae, factor_vae
 from isthmus.zoo.entries import RecipeEntry
@@ -54,6 +61,7 @@ __all__ = [
     "batch_top_k",
     "beta_tc_vae",
     "beta_vae",
+    "blind_spot_denoiser",
     "capacity_vae",
     "categorical_vae",
     "contractive",
@@ -63,6 +71,7 @@ __all__ = [
     "conv_denoising_overcomplete",
     "conv_vae",
     "deep",
+    "denoiser",
     "denoising",
     "dip_vae",
     "dropout",

@@ -2,8 +2,8 @@ r"""Denoising autoencoders: the input of the encoder is corrupted, the target of
 
 from collections.abc import Sequence
 
-from isthmus.models.recipe import CorruptionPart, LatentPart, NetPart, Recipe, part
-from isthmus.options import TrainingOptions
+from isthmus.models.recipe import CorruptionPart, FidelityPart, LatentPart, LikelihoodPart, NetPart, Recipe, part
+from isthmus.options import DataOptions, TrainingOptions
 from isthmus.zoo.entries import RecipeEntry, code
 
 
@@ -84,11 +84,89 @@ def conv_denoising_overcomplete(channels: Sequence[int] = (64,), *, scale: float
     return _restoring("conv_denoising_overcomplete", channels, blocks=2, scale=scale)
 
 
+def denoiser(channels: Sequence[int] = (32, 64, 80), *, scale: float = 0.3, fraction: float = 0.8) -> Recipe:
+    r"""Residual U-Net that restores images from noise and from missing pixels of any strength.
+
+    .. math:: -\log p(x \mid \tilde x + g(\tilde x)), \quad p = \mathcal N(\cdot, I)
+
+    The network predicts what to add to its input. Every training image has Gaussian noise of its own strength up to
+    ``scale``, or a share up to ``fraction`` of missing pixels, which are first interpolated by a thin-plate spline and
+    then refined; pixels that are known are kept. Training images are shifted and mirrored at random.
+
+    Use it to restore images and sequences of any size. It is trained on clean examples, or on pairs of noisy and clean
+    ones with ``corruption.kind=identity``. For a single kind of damage at a known strength a network trained on that
+    alone is better: ``corruption.kind=gaussian``, ``corruption.scale=0.1``, or ``corruption.kind=masking`` with
+    ``corruption.as_missing=true``. The code holds the features of all resolutions and is larger than the image, so it
+    is not for reducing dimensions.
+
+    References:
+        U-Net: convolutional networks for biomedical image segmentation (Ronneberger et al., 2015)
+        Learning deep CNN denoiser prior for image restoration (Zhang et al., 2017)
+        Plug-and-play image restoration with deep denoiser prior (Zhang et al., 2022)
+    """
+    return Recipe(
+        name="denoiser",
+        net=part(NetPart, "unet", channels=list(channels), noise_input=True),
+        latent=part(LatentPart, "deterministic"),
+        likelihood=part(LikelihoodPart, "gaussian"),
+        corruption=part(CorruptionPart, "degradation", scale=scale, fraction=fraction),
+        training=TrainingOptions(
+            steps=6000,
+            batch_size=8,
+            optimizer="adamw",
+            learning_rate=2e-3,
+            schedule="cosine",
+            warmup=0.03,
+            weight_decay=0.1,
+            # the loss is a sum over pixels, so every gradient is longer: its direction counts, not its length
+            gradient_clip=1.0,
+        ),
+        data=DataOptions(random_shift=5, shift_edges="reflect", random_flip=True),
+    )
+
+
+def blind_spot_denoiser(channels: Sequence[int] = (32, 64, 80), *, fraction: float = 0.1) -> Recipe:
+    r"""Residual U-Net that is trained on noisy images alone: it predicts hidden pixels from all others.
+
+    .. math:: -\sum_{j \in J} \log p(y_j \mid f(y_{\setminus J})), \quad p = \mathcal N(\cdot, I)
+
+    In every step a random share ``fraction`` of the pixels J is hidden, and only these are targets. Their noise cannot
+    be predicted from the others, so the best prediction is the clean value. To denoise, every pixel is predicted with
+    itself hidden, and combined with its noisy value according to the variance of the noise.
+
+    Use it where no clean image exists. The noise must have mean 0 and be independent between pixels: noise that was
+    clipped at black and white, and compression, violate that. Where clean images exist, use :func:`denoiser`.
+
+    References:
+        Noise2Void: learning denoising from single noisy images (Krull et al., 2019)
+        Noise2Self: blind denoising by self-supervision (Batson & Royer, 2019)
+        High-quality self-supervised deep image denoising (Laine et al., 2019)
+    """
+    corruption = part(CorruptionPart, "masking", fraction=fraction, whole_pixels=True, as_missing=True)
+    fidelity = part(FidelityPart, "emphasized", corrupted=1.0, intact=0.0)
+    return denoiser(channels).model_copy(
+        update={
+            "name": "blind_spot_denoiser",
+            "net": part(NetPart, "unet", channels=list(channels)),
+            "corruption": corruption,
+            "fidelity": fidelity,
+        }
+    )
+
+
 def _restoring(name: str, channels: Sequence[int], *, blocks: int, scale: float) -> Recipe:
     """Strided convolutions with residual blocks, and Gaussian noise clipped to [0, 1] as in an image file."""
     return Recipe(
         name=name,
-        net=part(NetPart, "conv", channels=list(channels), kernel_size=4, init="he", residual_blocks=blocks),
+        net=part(
+            NetPart,
+            "conv",
+            channels=list(channels),
+            kernel_size=4,
+            upsampling="transposed",
+            init="he",
+            residual_blocks=blocks,
+        ),
         latent=part(LatentPart, "deterministic"),
         corruption=part(CorruptionPart, "gaussian", scale=scale, clip=True),
         training=TrainingOptions(
@@ -115,6 +193,18 @@ ENTRIES: dict[str, RecipeEntry] = {
         "image denoising with residual convolutions",
         "-log Bernoulli(x; g(f(x + sigma e)))",
         cites=("vincent2010", "he2016b", "he2016"),
+    ),
+    "denoiser": RecipeEntry(
+        denoiser,
+        "image restoration by a residual U-Net, for noise and missing pixels of any strength",
+        "-log N(x; c(x) + g(c(x)), I)",
+        cites=("ronneberger2015", "zhang2017", "zhang2022"),
+    ),
+    "blind_spot_denoiser": RecipeEntry(
+        blind_spot_denoiser,
+        "image denoising learned from noisy images alone",
+        "-log N(y_J; f(y without J), I), J 10 % of the pixels",
+        cites=("krull2019", "batson2019", "laine2019"),
     ),
     "conv_denoising_overcomplete": RecipeEntry(
         conv_denoising_overcomplete,

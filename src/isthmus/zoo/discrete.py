@@ -50,7 +50,7 @@ def vq_vae(codebook_size: int = 512, channels: Sequence[int] = (32, 16)) -> Reci
     """
     return Recipe(
         name="vq_vae",
-        net=part(NetPart, "conv", channels=list(channels), kernel_size=4),
+        net=part(NetPart, "conv", channels=list(channels), kernel_size=4, upsampling="transposed"),
         latent=LatentPart(kind="quantized", codebook_size=codebook_size, codebook_dim=channels[-1]),
         training=TrainingOptions(learning_rate=2e-3, schedule="cosine"),
     )

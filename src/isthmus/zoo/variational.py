@@ -35,7 +35,7 @@ def conv_vae(latent: int | None = None, channels: Sequence[int] = (32, 64, 128))
     """
     return Recipe(
         name="conv_vae",
-        net=part(NetPart, "conv", channels=list(channels), norm="batch"),
+        net=part(NetPart, "conv", channels=list(channels), upsampling="transposed", norm="batch"),
         latent=part(LatentPart, "gaussian", **code(latent, 8)),
         penalties={"kl": part(PenaltyPart, "kl")},
         training=TrainingOptions(learning_rate=4e-3, schedule="cosine"),

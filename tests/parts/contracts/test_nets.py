@@ -15,6 +15,7 @@ from isthmus.parts.likelihoods import Bernoulli
 from isthmus.parts.nets import NETS, conv, linear, mlp
 from isthmus.parts.nets.layers import INITIAL_WEIGHTS, NORMS, Activation, Pair, normalization
 from isthmus.parts.nets.mlp import TiedLinear
+from isthmus.parts.nets.patches import padded, space_to_channels
 
 IMAGES = [(1, 1, 1), (1, 8, 8), (3, 5, 7), (2, 1, 9), (1, 28, 28), (3, 20, 33), (5, 13, 2)]
 SEQUENCES = [(1, 1), (3, 2), (2, 7), (13, 50), (1, 257)]
@@ -29,25 +30,32 @@ NAMES = {
     "tied": [True],
     "unit_norm": [True],
     "residual_blocks": [1, 2],
+    "shortcuts": [True],
     "dropout": [0.3],
     "kernel_size": [5],
     "widths": [[], [6], [12, 10]],
-    "channels": [[4], [5, 3], [6, 5, 4, 3]],
+    "channels": [[4], [5, 3], [12, 10, 9, 8]],
+    "patch": [1, 4],
+    "noise_input": [True],
 }
+TOGETHER = {"shortcuts": {"upsampling": "transposed"}}
+"""Options that another one needs."""
 OPTIONS = [(kind, {}) for kind in NETS] + [
-    (kind, {option: value})
+    (kind, {option: value} | TOGETHER.get(option, {}))
     for kind, factory in NETS.items()
     for option in options_of(factory).model_fields
     for value in NAMES.get(option, ())
 ]
 ONE_AND_TWO = {"latent": ["deterministic", "gaussian"], "likelihood": ["bernoulli", "pixel_gaussian"]}
 """A net knows of its heads how many features they need: here one for each value, and two."""
+PYRAMIDS = {"unet"}
+"""Nets whose code is a feature map of any size, with one feature for each value."""
 each = pytest.mark.parametrize(("kind", "options"), OPTIONS)
 each_net = pytest.mark.parametrize("kind", NETS)
 
 
 def shapes(kind: str) -> list[tuple[int, ...]]:
-    return [*IMAGES, *SEQUENCES] if kind == "conv" else [*IMAGES, *SEQUENCES, *ROWS, *FRAMES]
+    return [*IMAGES, *SEQUENCES] if kind in {"conv", *PYRAMIDS} else [*IMAGES, *SEQUENCES, *ROWS, *FRAMES]
 
 
 def heads(latent: str = "gaussian", likelihood: str = "bernoulli", size: int | None = 3) -> tuple[nn.Module, nn.Module]:
@@ -57,8 +65,14 @@ def heads(latent: str = "gaussian", likelihood: str = "bernoulli", size: int | N
     )
 
 
+def latent_of(kind: str) -> nn.Module:
+    return heads("deterministic", size=None)[0] if kind in PYRAMIDS else heads()[0]
+
+
 def made(kind: str, shape: tuple[int, ...], size: int | None = 3, **options: object) -> Pair:
     latent, likelihood = heads(size=size)
+    if kind in PYRAMIDS:
+        latent, size = latent_of(kind), None
     return NetPart(kind=kind, **options).make(shape=shape, size=size, latent=latent, likelihood=likelihood)
 
 
@@ -76,7 +90,13 @@ def test_every_option_has_a_case_or_is_taken_at_more_than_its_default(kind, opti
 
 @pytest.mark.parametrize(
     ("kind", "shape", "size"),
-    [(k, s, size) for k in NETS for s in shapes(k) for size in (1, 3, None) if size or k == "conv"],
+    [
+        (k, s, size)
+        for k in sorted(set(NETS) - PYRAMIDS)
+        for s in shapes(k)
+        for size in (1, 3, None)
+        if size or k == "conv"
+    ],
 )
 @pytest.mark.parametrize(("latent", "likelihood"), list(product(ONE_AND_TWO["latent"], ONE_AND_TWO["likelihood"])))
 def test_a_pair_fits_any_shape_and_any_heads(kind, shape, size, latent, likelihood):
@@ -93,7 +113,7 @@ def test_a_pair_fits_any_shape_and_any_heads(kind, shape, size, latent, likeliho
 @each
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 20, 33), (3, 33)])
 def test_every_option_by_name_keeps_the_shapes_and_gives_each_parameter_a_gradient(kind, options, shape):
-    latent, _ = heads()
+    latent = latent_of(kind)
     pair = made(kind, shape, **options)
     pair.encoder.double(), pair.decoder.double()
     with torch.no_grad():
@@ -101,7 +121,7 @@ def test_every_option_by_name_keeps_the_shapes_and_gives_each_parameter_a_gradie
         for p in [*pair.encoder.parameters(), *pair.decoder.parameters()]:
             p += 0.01 * torch.randn_like(p)
     h, out = passed(pair, latent, torch.rand(8, *shape, dtype=torch.float64))
-    assert h.shape == (8, 6)
+    assert h.shape == (8, *pair.code) if kind in PYRAMIDS else (8, 6)
     assert out.shape == (8, *shape)
     # random weights on the outputs: a plain sum is blind behind a normalization
     ((h * torch.randn_like(h)).sum() + (out * torch.randn_like(out)).sum()).backward()
@@ -115,7 +135,7 @@ def test_every_option_by_name_keeps_the_shapes_and_gives_each_parameter_a_gradie
 @each
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_pair_keeps_the_precision_and_in_evaluation_is_the_same_every_time(kind, options, dtype):
-    latent, _ = heads()
+    latent = latent_of(kind)
     pair = made(kind, (2, 8, 8), **options)
     pair.encoder.to(dtype).eval(), pair.decoder.to(dtype).eval()
     x = torch.rand(4, 2, 8, 8, dtype=dtype)
@@ -127,7 +147,7 @@ def test_a_pair_keeps_the_precision_and_in_evaluation_is_the_same_every_time(kin
 
 @each
 def test_in_evaluation_an_example_does_not_look_at_the_others(kind, options):
-    latent, _ = heads()
+    latent = latent_of(kind)
     pair = made(kind, (2, 8, 8), **options)
     pair.encoder.double().eval(), pair.decoder.double().eval()
     x = torch.rand(3, 2, 8, 8, dtype=torch.float64)
@@ -139,7 +159,7 @@ def test_in_evaluation_an_example_does_not_look_at_the_others(kind, options):
 
 @each
 def test_a_pair_is_restored_by_its_state(kind, options):
-    latent, _ = heads()
+    latent = latent_of(kind)
     one, other = made(kind, (2, 8, 8), **options), made(kind, (2, 8, 8), **options)
     x = torch.rand(4, 2, 8, 8)
     passed(one, latent, x)
@@ -154,9 +174,20 @@ def test_a_net_says_what_it_is(kind):
     assert NETS[kind].__doc__.strip()
 
 
-@pytest.mark.parametrize("kind", ["mlp", "conv"])
+@pytest.mark.parametrize("kind", ["mlp", "conv", "unet"])
 def test_every_option_of_a_net_is_explained(kind):
     assert all(f"{name}:" in NETS[kind].__doc__ for name in options_of(NETS[kind]).model_fields)
+
+
+@pytest.mark.parametrize("shape", [*IMAGES, *SEQUENCES])
+@pytest.mark.parametrize("likelihood", ONE_AND_TWO["likelihood"])
+def test_a_u_net_has_a_code_for_any_size_and_any_likelihood(shape, likelihood):
+    q, p = heads("deterministic", likelihood, None)
+    pair = NetPart(kind="unet", channels=[4, 5]).make(shape=shape, size=None, latent=q, likelihood=p)
+    h, out = passed(pair, q, torch.rand(2, *shape))
+    assert h.shape == (2, *pair.code)
+    assert pair.code[1:] == tuple(math.ceil(side / 4) for side in shape[1:])
+    assert out.shape == (2, p.width(shape[0]), *shape[1:])
 
 
 @pytest.mark.parametrize("shape", [*IMAGES, *SEQUENCES])
@@ -181,9 +212,33 @@ def test_a_convolutional_pair_goes_down_by_halves_and_comes_back_to_the_same_siz
     assert out.shape == (2, *shape)
 
 
+@pytest.mark.parametrize("shape", [*IMAGES, *SEQUENCES])
+@pytest.mark.parametrize("channels", [[4], [5, 3, 70]])
+def test_with_shortcuts_a_stage_of_zeros_gives_its_patches_as_channels(shape, channels):
+    latent, likelihood = Deterministic(), Bernoulli()
+    options = {"channels": channels, "upsampling": "transposed", "shortcuts": True}
+    pair = conv(shape, None, latent, likelihood, **options)
+    assert passed(pair, latent, torch.rand(2, *shape))[1].shape == (2, *shape)
+    if channels == [4]:
+        for p in [*pair.encoder.parameters(), *pair.decoder.parameters()]:
+            torch.nn.init.zeros_(p)
+        x = torch.rand(2, *shape)
+        h, out = passed(pair, latent, x)
+        patches = space_to_channels(padded(x, 2), 2)
+        assert h.mean().item() == pytest.approx(patches.mean().item(), rel=1e-4) or patches.shape[1] % 4
+        if patches.shape[1] == 4:
+            assert h.equal(patches)
+            torch.testing.assert_close(out, x)
+
+
+def test_shortcuts_need_strides_and_transposed_convolutions():
+    with pytest.raises(BadOption, match=r"^net\.shortcuts is set, but net\.downsampling=maxpool"):
+        made("conv", (1, 8, 8), downsampling="maxpool", upsampling="transposed", shortcuts=True)
+
+
 def test_an_even_kernel_halves_by_strides_alone():
     latent, likelihood = Gaussian(), Bernoulli()
-    pair = conv((1, 16, 16), None, latent, likelihood, channels=[4, 3], kernel_size=4)
+    pair = conv((1, 16, 16), None, latent, likelihood, channels=[4, 3], kernel_size=4, upsampling="transposed")
     assert pair.code == (3, 4, 4)
     assert passed(pair, latent, torch.rand(2, 1, 16, 16))[1].shape == (2, 1, 16, 16)
 
@@ -396,7 +451,7 @@ def test_a_transposed_layer_hides_its_source_from_the_state():
             "conv",
             (1, 5, 7),
             3,
-            {"kernel_size": 2},
+            {"kernel_size": 2, "upsampling": "transposed"},
             ShapeError,
             r"^Images of 5x7 cannot be halved 3 times with kernel size 2\. Use fewer net\.channels, or an odd net\.ker",
         ),
@@ -430,7 +485,7 @@ def test_a_group_normalization_of_a_narrow_vector_passes_a_gradient(width):
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 8, 8), (2, 1, 9), (3, 9, 1)])
 def test_no_stride_runs_along_an_axis_of_one_pixel(shape: tuple[int, ...]) -> None:
     """There most of a kernel sees padding only, and in bfloat16 torch leaves the gradient of such weights unset."""
-    pair = conv(shape, None, Deterministic(), Bernoulli(), channels=(4, 4, 4, 4))
+    pair = conv(shape, None, Deterministic(), Bernoulli(), channels=(4, 4, 4, 4), upsampling="transposed")
     seen: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
 
     def watch(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:

@@ -10,8 +10,9 @@ from torch import nn
 from isthmus import latents, likelihoods
 from isthmus.errors import ShapeError
 from isthmus.parts.nets import conv
-from isthmus.parts.nets.conv import Residual, Upsample, UpsampledConv1d
+from isthmus.parts.nets.conv import Upsample, UpsampledConv1d
 from isthmus.parts.nets.layers import INITIAL_WEIGHTS, NORMS, Pair
+from isthmus.parts.nets.residual import Residual
 
 EPS = torch.finfo(torch.float64).eps
 
@@ -156,4 +157,4 @@ def test_frames_are_refused_in_one_sentence():
 
 def test_a_sequence_too_short_for_an_even_kernel_is_refused_by_its_length():
     with pytest.raises(ShapeError, match="Sequences of length 2 cannot be halved 3 times with kernel size 4"):
-        made((1, 2), None, channels=[2, 2, 2], kernel_size=4)
+        made((1, 2), None, channels=[2, 2, 2], kernel_size=4, upsampling="transposed")

@@ -30,6 +30,7 @@ class RealValued(nn.Module):
     """Base class of real-valued likelihoods; ``kind`` is the name in error messages."""
 
     discrete = False
+    identity_mean = True
     support: tuple[float, float] | None = None
     kind = "Gaussian"
 

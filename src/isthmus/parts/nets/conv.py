@@ -12,7 +12,7 @@ values of an image or half of those of a sequence; and the last upsampling is me
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -31,12 +31,11 @@ from isthmus.parts.nets.layers import (
     initialize,
     normalization,
 )
+from isthmus.parts.nets.residual import Layers, Residual, Shortcut, silence
 from isthmus.parts.protocols import Head, Shape, Supplied
 
 Size = tuple[int, ...]
 """Size of feature maps along each axis: (height, width) of images, (length,) of sequences."""
-Layers = Callable[[int], list[nn.Module]]
-"""Makes the layers between convolutions, given the number of feature maps."""
 NON_MONOTONIC = frozenset({"gelu", "silu"})
 """Activations that decrease somewhere, and so do not commute with max-pooling."""
 
@@ -118,39 +117,6 @@ class UpsampledConv2d(UpsampledConv, nn.Conv2d):
 UPSAMPLED: dict[int, type[UpsampledConv]] = {1: UpsampledConv1d, 2: UpsampledConv2d}
 
 
-class Residual(nn.Module):
-    r"""A pre-activation residual block, :math:`h + W_2 s(W_1 s(h))`, initialized as the identity (:math:`W_2 = 0`).
-
-    Args:
-        width: number of input and output maps.
-        before: makes the layers before each convolution: normalization and activation.
-        axes: 2 for images, 1 for sequences.
-
-    References:
-        Identity mappings in deep residual networks (He et al., 2016)
-
-    >>> import torch
-    >>> Residual(2, lambda width: [nn.ReLU()])(torch.ones(1, 2, 3, 3)).equal(torch.ones(1, 2, 3, 3))
-    True
-    """
-
-    def __init__(self, width: int, before: Layers, axes: int = 2) -> None:
-        super().__init__()
-        first, last = (CONVOLUTIONS[axes](width, width, 3, 1, 1) for _ in range(2))
-        self.inner = nn.Sequential(*before(width), first, *before(width), last)
-        self.silence()
-
-    def silence(self) -> None:
-        """Set the last convolution to 0, so that the block is the identity and networks of any depth train."""
-        for parameter in self.inner[-1].parameters():
-            nn.init.zeros_(parameter)
-
-    def forward(self, h: Float[Tensor, "B C *sizes"]) -> Float[Tensor, "B C *sizes"]:
-        """The feature maps plus the residual."""
-        out: Tensor = h + self.inner(h)
-        return out
-
-
 def conv(
     shape: Supplied[Shape],
     size: Supplied[int | None],
@@ -160,11 +126,12 @@ def conv(
     channels: Sequence[int] = (16, 8, 8),
     kernel_size: int = 3,
     downsampling: str = "stride",
-    upsampling: str = "transposed",
+    upsampling: str = "upsample",
     activation: str = "relu",
     norm: str = "none",
     init: str = "glorot",
     residual_blocks: int = 0,
+    shortcuts: bool = False,
 ) -> Pair:
     r"""A convolutional encoder and decoder with one stage per entry of ``channels``.
 
@@ -176,11 +143,14 @@ def conv(
         channels: number of feature maps of each stage, from the data to the code.
         kernel_size: size of the kernels along each axis, 2 to 15; odd for ``maxpool`` and ``upsample``.
         downsampling: ``stride`` or ``maxpool``.
-        upsampling: ``transposed`` (convolution) or ``upsample`` (nearest neighbor, then a convolution).
+        upsampling: ``upsample`` (nearest neighbor, then a convolution) or ``transposed`` (convolution), which is faster
+            and may leave a checkerboard pattern unless ``kernel_size`` is even.
         activation: activation between stages, one of :data:`isthmus.functional.ACTIVATIONS`.
         norm: normalization before the activation: ``none``, ``batch``, ``layer`` or ``group``.
         init: initial weights, one of :data:`isthmus.parts.nets.layers.INITIAL_WEIGHTS`.
         residual_blocks: number of residual blocks (two convolutions each, 3x3 or 3) per stage, in encoder and decoder.
+        shortcuts: add the input of each stage, its patches as channels, to its output; with strides and transposed
+            convolutions.
 
     Raises:
         ShapeError: the data is neither images nor sequences, or too small for the number of stages.
@@ -192,7 +162,7 @@ def conv(
     >>> conv((2, 50), None, latents.Deterministic(), likelihoods.Gaussian()).code
     (8, 7)
     """
-    _check(shape, channels, kernel_size, downsampling, upsampling)
+    _check(shape, channels, kernel_size, downsampling, upsampling, shortcuts=shortcuts)
     check_range("net.residual_blocks", residual_blocks, 0, 100)
     sizes = _sizes(shape, kernel_size, len(channels), downsampling)
     inner = (channels[-1], *sizes[-1])
@@ -208,8 +178,10 @@ def conv(
         return [*residuals(width), *before(width)]
 
     last = channels[-1] if size is not None else latent.width(channels[-1])
-    encoder = [*_down([shape[0], *channels[:-1], last], sizes, kernel_size, downsampling, between), *residuals(last)]
-    decoder = _up(list(reversed(channels)), likelihood.width(shape[0]), sizes, kernel_size, upsampling, between)
+    stages = _down([shape[0], *channels[:-1], last], sizes, kernel_size, downsampling, between, shortcuts=shortcuts)
+    encoder = [*stages, *residuals(last)]
+    outputs = [*reversed(channels), likelihood.width(shape[0])]
+    decoder = _up(outputs[:-1], outputs[-1], sizes, kernel_size, upsampling, between, shortcuts=shortcuts)
     if upsampling == "transposed" and residual_blocks:
         # residual blocks at the size of the code, which the first transposed convolution already upsamples
         decoder = [*between(channels[-1]), *decoder]
@@ -220,12 +192,11 @@ def conv(
     pair = Pair(nn.Sequential(*encoder), nn.Sequential(*decoder), inner if size is None else (size,))
     for net in (pair.encoder, pair.decoder):
         initialize(net, init)
-        for block in (m for m in net.modules() if isinstance(m, Residual)):
-            block.silence()
+        silence(net)
     return pair
 
 
-def _check(shape: Shape, channels: Sequence[int], kernel: int, down: str, up: str) -> None:
+def _check(shape: Shape, channels: Sequence[int], kernel: int, down: str, up: str, *, shortcuts: bool) -> None:
     if len(shape) == 1:
         raise ShapeError(
             "A convolutional net requires images (channels, height, width) or sequences (channels, length), but one "
@@ -244,6 +215,11 @@ def _check(shape: Shape, channels: Sequence[int], kernel: int, down: str, up: st
     check_range("net.kernel_size", kernel, 2, 15)
     check_choice("net.downsampling", down, ("stride", "maxpool"))
     check_choice("net.upsampling", up, ("transposed", "upsample"))
+    if shortcuts and (down, up) != ("stride", "transposed"):
+        raise BadOption(
+            f"net.shortcuts is set, but net.downsampling={down} and net.upsampling={up} have none. Set "
+            "net.downsampling=stride and net.upsampling=transposed."
+        )
     if kernel % 2 == 0 and (down == "maxpool" or up == "upsample"):
         raise BadOption(
             f"net.kernel_size={kernel} is even, but maxpool and upsample require an odd kernel size. Set "
@@ -270,12 +246,15 @@ def _sizes(shape: Shape, kernel: int, stages: int, down: str) -> list[Size]:
     return sizes
 
 
-def _down(channels: Sequence[int], sizes: Sequence[Size], kernel: int, down: str, between: Layers) -> list[nn.Module]:
+def _down(
+    channels: Sequence[int], sizes: Sequence[Size], kernel: int, down: str, between: Layers, *, shortcuts: bool
+) -> list[nn.Module]:
     """Stages of the encoder; the last one ends without normalization and activation."""
     stride, axes = 2 if down == "stride" else 1, len(sizes[0])
     layers: list[nn.Module] = []
     for i, (a, b) in enumerate(pairwise(channels)):
-        layers.append(CONVOLUTIONS[axes](a, b, *_along(sizes[i], kernel, stride)))
+        convolution = CONVOLUTIONS[axes](a, b, *_along(sizes[i], kernel, stride))
+        layers.append(Shortcut(convolution, b) if shortcuts else convolution)
         following = between(b) if i < len(channels) - 2 else []
         layers += following if down == "stride" else _pooled(following, axes)
     return layers
@@ -306,7 +285,7 @@ def _along(size: Size, kernel: int, stride: int) -> tuple[Size, Size, Size]:
 
 
 def _up(
-    channels: Sequence[int], out: int, sizes: Sequence[Size], kernel: int, up: str, between: Layers
+    channels: Sequence[int], out: int, sizes: Sequence[Size], kernel: int, up: str, between: Layers, *, shortcuts: bool
 ) -> list[nn.Module]:
     """Stages of the decoder, from the code to the data; the last layer has no activation."""
     pad, axes = (kernel - 1) // 2, len(sizes[0])
@@ -322,7 +301,8 @@ def _up(
         start, target = sizes[len(channels) - i], targets[i]
         k, stride, p = _along(target, kernel, 2)
         extra = [t - ((s - 1) * n - 2 * q + m) for s, t, m, n, q in zip(start, target, k, stride, p, strict=True)]
-        layers.append(TRANSPOSED[axes](a, b, k, stride, p, tuple(extra)))
+        convolution = TRANSPOSED[axes](a, b, k, stride, p, tuple(extra))
+        layers.append(Shortcut(convolution, b, up=True) if shortcuts else convolution)
         if i < len(channels) - 1:
             layers += between(b)
     return layers

@@ -1,0 +1,137 @@
+"""Restoration of images and sequences of any size, in tiles that overlap by the reach of the network.
+
+A network of convolutions sees a bounded neighborhood, so the inside of a tile with a margin of that width is what the
+network would give for the whole image.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import product
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from isthmus.errors import IncompatibleParts
+from isthmus.functional import noise_level
+from isthmus.models.autoencoder import Autoencoder, inference
+from isthmus.parts.hooks import AnySize, Crops
+from isthmus.parts.nets.patches import cropped
+
+TILE = 512
+"""Side of a tile without its margins, in pixels."""
+
+MIDDLE = 2048
+"""Side of the part of an image in which its noise level is estimated, in pixels."""
+Progress = Callable[[float], None]
+"""Called with the fraction that is done."""
+
+
+def takes_any_size(model: Autoencoder) -> bool:
+    """Whether a model restores examples of other sizes than it was trained on (``net.kind=unet``)."""
+    return isinstance(model.encoder, AnySize) and isinstance(model.decoder, Crops)
+
+
+def restored(
+    model: Autoencoder,
+    x: Float[Tensor, "B C *S"],
+    *,
+    flips: bool = False,
+    noise: float | None = None,
+    tile: int = TILE,
+    progress: Progress | None = None,
+) -> Float[Tensor, "B C *S"]:
+    """Restored images or sequences of any size: the mean of p(x | z) at the mean code.
+
+    Args:
+        model: a model whose network takes any size.
+        x: images or sequences, in units of the model; NaN where missing.
+        flips: average over the mirror image, left to right.
+        noise: standard deviation of the noise, in units of the model; by default it is estimated from each example.
+            For a network that sees it (``net.noise_input``).
+        tile: side of a tile without its margins, in pixels.
+        progress: called after every tile.
+
+    Raises:
+        IncompatibleParts: the network takes one size only.
+    """
+    encoder, decoder = model.encoder, model.decoder
+    if not isinstance(encoder, AnySize) or not isinstance(decoder, Crops):
+        raise IncompatibleParts(
+            f"This network takes examples of shape {model.shape} only. Use net.kind=unet, such as the recipe denoiser, "
+            "for other sizes."
+        )
+    size, stride = tuple(x.shape[2:]), encoder.stride
+    # the margin, like the tile, consists of whole positions
+    tile, margin = (-(-side // stride) * stride for side in (tile, encoder.reach))
+    places = list(product(*(list(_spans(side, tile, margin)) for side in size)))
+    views = [x, x.flip(-1)] if flips else [x]
+    made = []
+    with inference(model), _uncropped(decoder), _told(encoder, _level(x, noise) if encoder.noise_input else None):
+        # the mirror image is restored as an image of its own, whose tiles begin at its other end
+        for number, view in enumerate(views):
+            made.append(_in_tiles(model, view, places, part_of(progress, number, len(views))))
+    return made[0] if not flips else (made[0] + made[1].flip(-1)) / 2
+
+
+def _in_tiles(model: Autoencoder, x: Tensor, places: list[Any], progress: Progress | None) -> Tensor:
+    """Restored examples, tile by tile."""
+    out = torch.empty_like(x)
+    for number, place in enumerate(places, start=1):
+        seen, inside, target = zip(*place, strict=True)
+        part = x[(..., *seen)].to(model.like.device, model.like.dtype)
+        out[(..., *target)] = _mean(model, part)[(..., *inside)].to(out)
+        if progress is not None:
+            progress(number / len(places))
+    return out
+
+
+def part_of(progress: Progress | None, number: int, count: int) -> Progress | None:
+    """The progress of one of several parts as that of all."""
+    return None if progress is None else lambda fraction: progress((number + fraction) / count)
+
+
+def _mean(model: Autoencoder, x: Tensor) -> Tensor:
+    """The mean of p(x | z) at the mean code; the encoder extends ``x`` to whole positions, and this is cut off."""
+    return cropped(model.output(model.posterior(x).mean).mean, tuple(x.shape[2:]))
+
+
+def _level(x: Tensor, noise: float | None) -> Tensor:
+    """The noise level of each example; of large ones it is estimated in their middle."""
+    if noise is not None:
+        return torch.tensor([noise])
+    for axis, side in enumerate(x.shape[2:], start=2):
+        part = min(side, MIDDLE)
+        x = x.narrow(axis, (side - part) // 2, part)
+    return noise_level(x)
+
+
+@contextmanager
+def _told(encoder: AnySize, level: Tensor | None) -> Iterator[None]:
+    """Tell an encoder the noise level inside the block."""
+    before = encoder.noise_level
+    encoder.noise_level = level
+    try:
+        yield
+    finally:
+        encoder.noise_level = before
+
+
+@contextmanager
+def _uncropped(decoder: Crops) -> Iterator[None]:
+    """Let a decoder give outputs of any size inside the block."""
+    before = decoder.size
+    decoder.size = None
+    try:
+        yield
+    finally:
+        decoder.size = before
+
+
+def _spans(side: int, tile: int, margin: int) -> Iterator[tuple[slice, slice, slice]]:
+    """What each tile along an axis sees, what of it is kept, and where that belongs."""
+    for start in range(0, side, tile):
+        stop = min(start + tile, side)
+        first, last = max(0, start - margin), min(side, stop + margin)
+        yield slice(first, last), slice(start - first, stop - first), slice(start, stop)

@@ -1,0 +1,51 @@
+"""Random changes of training examples at every read: shifts and mirror images."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from isthmus.functional import shifted
+from isthmus.options import DataOptions
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random changes of training examples; input and target of a pair are changed alike.
+
+    Attributes:
+        shift: largest shift along each axis, in pixels or steps.
+        reflect: values shifted in are those on the other side of the edge, not 0.
+        flip: mirror half of the images left to right; sequences stay as they are.
+
+    >>> bool(Augmentation()), bool(Augmentation(flip=True))
+    (False, True)
+    """
+
+    shift: int = 0
+    reflect: bool = False
+    flip: bool = False
+
+    def __bool__(self) -> bool:
+        """Whether examples change at all."""
+        return bool(self.shift) or self.flip
+
+    def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Changed examples (B, C, *S), with random numbers from ``generator``."""
+        if self.shift:
+            axes = min(2, x.ndim - 2)
+            by = torch.randint(2 * self.shift + 1, (len(x), axes), generator=generator, device=x.device)
+            x = shifted(x, by - self.shift, reflect=self.reflect)
+        if self.flip and x.ndim > 3:
+            mirrored = torch.rand(len(x), generator=generator, device=x.device) < 0.5
+            x = torch.where(mirrored.reshape(-1, *[1] * (x.ndim - 1)), x.flip(-1), x)
+        return x
+
+
+NONE = Augmentation()
+"""Examples as they are."""
+
+
+def augmentation(options: DataOptions) -> Augmentation:
+    """The changes that the options of a recipe ask for."""
+    return Augmentation(options.random_shift, options.shift_edges == "reflect", options.random_flip)
