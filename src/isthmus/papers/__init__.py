@@ -21,6 +21,8 @@ PAPERS = (
     "higgins2017",
     "tolstikhin2018",
     "labels",
+    "planes",
+    "blur",
 )
 """Keys of the papers, which are the names of their modules."""
 

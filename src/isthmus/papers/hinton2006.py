@@ -16,9 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
-from sklearn.neighbors import KNeighborsClassifier
 
 from isthmus import plots
 from isthmus.data.prepared import PreparedData, PreparedSplit
@@ -26,6 +24,7 @@ from isthmus.metrics.evaluation import evaluate
 from isthmus.metrics.reconstruction import reconstruction
 from isthmus.models.recipe import Recipe
 from isthmus.models.seeding import seeded
+from isthmus.papers.planes import NEIGHBORS, embedded, sheet
 from isthmus.papers.reproduction import Paper, Reproduction, Row, fingerprint, images_of
 from isthmus.runs.run import Run
 from isthmus.zoo import deep, logistic_pca, pca
@@ -142,10 +141,6 @@ FAST: Changes = {"training.epochs": 10, "data.random_shift": 1}
 PLANE: Changes = {"training.epochs": 20, "data.random_shift": 1}
 """Training of the net of figure 3."""
 MINUTE = 60.0
-SHOWN = 0.98
-"""Fraction of the codes along each axis that figure 3 shows."""
-NEIGHBORS, NEIGHBOR_IMAGES = 5, 20_000
-"""Neighbors of the k-nearest-neighbor classifier of codes, and its training images."""
 TITLES = {
     "deep, as then": "deep, original training",
     "deep, RBMs then Muon": "deep, RBMs and Muon",
@@ -297,29 +292,17 @@ def _minute(reproduction: Reproduction, task: Task, data: PreparedData) -> list[
 
 def _figure_3(reproduction: Reproduction, task: Task, data: PreparedData) -> list[Row]:
     """Two-dimensional codes of digits, by PCA and by the deep net, with the accuracy of nearest neighbors."""
-    assert data.test is not None
-    assert data.test.labels is not None
-    assert data.train.labels is not None
     deep_net = _sized(reproduction, net(task, MODERN, PLANE, code=2))
     recipes = {"PCA": pca(2).with_options(ALL), "784-1000-500-250-2": deep_net}
-    planes, rows = {}, []
+    found, rows = {}, []
     for name, recipe in recipes.items():
         _measured(reproduction, f"plane-{name.lower()}", recipe, data)
-        trained = reproduction.model(f"plane-{name.lower()}", recipe, data)
-        z = trained.model.encode(data.test.tensor).numpy()
-        z_train = trained.model.encode(data.train.tensor[:NEIGHBOR_IMAGES]).numpy()
-        classifier = KNeighborsClassifier(NEIGHBORS).fit(z_train, data.train.labels[:NEIGHBOR_IMAGES])
-        accuracy = float(np.mean(classifier.predict(z) == data.test.labels))
-        planes[f"{name}: {NEIGHBORS} nearest neighbors {accuracy:.1%}"] = z[:5000]
+        found[name] = embedded(reproduction.model(f"plane-{name.lower()}", recipe, data), data)
         what = f"MNIST, two-dimensional codes, {name}: accuracy of {NEIGHBORS} nearest neighbors"
-        rows.append(Row(what, accuracy, "figure only"))
-    figure = plots.codes_beside(
-        planes,
-        data.test.labels[:5000],
-        title=f"Two-dimensional codes of test digits ({SHOWN:.0%} along each axis)",
-        share=SHOWN,
-    )
-    plots.save(figure, reproduction.place("figure3.png"))
+        rows.append(Row(what, found[name][1], "figure only"))
+    assert data.test is not None
+    assert data.test.labels is not None
+    sheet(reproduction, found, data.test.labels, "figure3.png")
     return rows
 
 
