@@ -76,6 +76,15 @@ def test_an_array_of_another_size_is_restored_and_missing_pixels_are_filled(gray
     np.testing.assert_allclose(found[~holes], x[~holes], atol=1e-6)
 
 
+def test_a_run_reports_what_it_restores_and_draws_it(gray: Run, tmp_path: Path) -> None:
+    metrics = gray.evaluate()
+    assert all(np.isfinite(value) for value in metrics.values())
+    # the net has taken three steps from interpolation, which is far better than black pixels and noise
+    assert metrics["mse_restored"] < metrics["mse_corrupted"]
+    figure = gray.plot("denoised")
+    assert figure.axes
+
+
 def test_the_noise_level_can_be_given(gray: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     x = RNG.random((2, 16, 12), dtype=np.float32)
     strong, weak = (gray.denoise(x, noise_level=level) for level in (0.5, 0.0))

@@ -43,7 +43,7 @@ def denoising(
 
     ``mse`` in squared units of the model's input; for images in [0, 1] also ``psnr`` in dB and ``ssim``, at most 1, of
     images clipped to [0, 1]. The restored input is the mean of p(x|z) at the mean code of the corrupted input. For
-    pairs the corrupted input is that of the pair. Missing values are left out of ``mse`` and ``psnr``; ``ssim`` is
+    pairs the corrupted input is that of the pair; values that the corruption made missing are 0 in it. Missing values are left out of ``mse`` and ``psnr``; ``ssim`` is
     omitted if there are any.
 
     References:
@@ -58,7 +58,8 @@ def denoising(
         n, cells, images = n + len(clean), cells + clean.numel(), images and are_pictures(model.filled(clean))
         observed += clean.numel() if there is None else int(there.sum().item())
         pictures += len(clean) if there is None else int(there.flatten(1).any(1).sum().item())
-        for name, y in (("corrupted", noisy), ("restored", model.reconstruct(noisy))):
+        # a value that the corruption made missing counts as 0
+        for name, y in (("corrupted", noisy.nan_to_num(0.0)), ("restored", model.reconstruct(noisy))):
             for kind, values in _errors(clean, y, there, images=images).items():
                 sums[f"{kind}_{name}"] = sums.get(f"{kind}_{name}", 0.0) + values.sum().item()
     counts = {"mse": n * (observed / cells) or 1, "psnr": pictures or 1, "ssim": n}

@@ -93,9 +93,9 @@ def denoise(
 def denoising_figure(run: Run, rows: dict[str, Tensor]) -> Figure:
     """Rows of images, or panels of others, the restored examples last; with PSNR if the first are clean images.
 
-    Missing values are drawn as the encoder sees them.
+    Missing values are drawn as the encoder sees them, and as 0 if it interpolates them itself.
     """
-    rows = {name: run.model.filled(x) for name, x in rows.items()}
+    rows = {name: run.model.filled(x).nan_to_num(0.0) for name, x in rows.items()}
     clean, *others = rows.values()
     psnr: list[Array] = []
     if len(others) == 2 and are_pictures(clean):
