@@ -43,8 +43,8 @@ def denoising(
 
     ``mse`` in squared units of the model's input; for images in [0, 1] also ``psnr`` in dB and ``ssim``, at most 1, of
     images clipped to [0, 1]. The restored input is the mean of p(x|z) at the mean code of the corrupted input. For
-    pairs the corrupted input is that of the pair; values that the corruption made missing are 0 in it. Missing values are left out of ``mse`` and ``psnr``; ``ssim`` is
-    omitted if there are any.
+    pairs the corrupted input is that of the pair; values that the corruption made missing are 0 in it. Missing values
+    of the data are left out of ``mse`` and ``psnr``; ``ssim`` is omitted if there are any.
 
     References:
         Stacked denoising autoencoders: learning useful representations in a deep network with a local denoising
