@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from isthmus.data.preparing import prepare
-from isthmus.papers import planes
+from isthmus.papers import hinton2006, planes
 from isthmus.papers.reproduction import reproduce
 from isthmus.zoo import pca
 
@@ -25,11 +25,11 @@ def test_the_accuracy_is_that_of_the_nearest_training_codes_by_hand():
             def encode(x: torch.Tensor) -> torch.Tensor:
                 return x.flatten(1)[:, 20:23]
 
-    z, accuracy = planes.embedded(Known, data)
+    z, accuracy = hinton2006.embedded(Known, data)
     train = data.train.tensor.flatten(1)[:, 20:23].numpy()
     labels, right = np.asarray(data.train.labels), 0
     for code, label in zip(z, data.test.labels, strict=True):
-        order = ((train - code) ** 2).sum(1).argsort(kind="stable")[: planes.NEIGHBORS]
+        order = ((train - code) ** 2).sum(1).argsort(kind="stable")[: hinton2006.NEIGHBORS]
         right += np.bincount(labels[order], minlength=10).argmax() == label
     # equal distances are ordered in another way by the classifier
     assert abs(accuracy - right / len(z)) < 0.03

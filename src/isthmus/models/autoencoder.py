@@ -181,7 +181,8 @@ class Autoencoder(nn.Module):
         corrupt = self.training if corrupt is None else corrupt
         given = self.encodable(x if x_in is None else x_in)
         x_in, mask = self.corruption(given, progress) if corrupt else Corrupted(given)
-        x_in = self.encodable(x_in) if mask is not None else x_in
+        if mask is not None and makes_missing(self.corruption):
+            x_in = self.encodable(x_in)
         q = self.posterior(x_in, progress)
         z = q.rsample()
         return Trace(x, x_in, q, z, self.output(z), mask, progress, population, gather)

@@ -68,7 +68,9 @@ def restored(
     places = list(product(*(list(_spans(side, tile, margin)) for side in size)))
     views = [x, x.flip(-1)] if flips else [x]
     made = []
-    with inference(model), _uncropped(decoder), _told(encoder, _level(x, noise) if encoder.noise_input else None):
+    level = _level(x, noise) if encoder.noise_input else None
+    # the output is of any size, and the noise level that of the whole
+    with inference(model), _during(decoder, "size", None), _during(encoder, "noise_level", level):
         # the mirror image is restored as an image of its own, whose tiles begin at its other end
         for number, view in enumerate(views):
             made.append(_in_tiles(model, view, places, part_of(progress, number, len(views))))
@@ -108,25 +110,14 @@ def _level(x: Tensor, noise: float | None) -> Tensor:
 
 
 @contextmanager
-def _told(encoder: AnySize, level: Tensor | None) -> Iterator[None]:
-    """Tell an encoder the noise level inside the block."""
-    before = encoder.noise_level
-    encoder.noise_level = level
+def _during(part: object, name: str, value: object) -> Iterator[None]:
+    """Give an attribute another value inside the block."""
+    before = getattr(part, name)
+    setattr(part, name, value)
     try:
         yield
     finally:
-        encoder.noise_level = before
-
-
-@contextmanager
-def _uncropped(decoder: Crops) -> Iterator[None]:
-    """Let a decoder give outputs of any size inside the block."""
-    before = decoder.size
-    decoder.size = None
-    try:
-        yield
-    finally:
-        decoder.size = before
+        setattr(part, name, before)
 
 
 def _spans(side: int, tile: int, margin: int) -> Iterator[tuple[slice, slice, slice]]:

@@ -16,15 +16,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
+from sklearn.neighbors import KNeighborsClassifier
 
 from isthmus import plots
+from isthmus.data.base import Array
 from isthmus.data.prepared import PreparedData, PreparedSplit
 from isthmus.metrics.evaluation import evaluate
 from isthmus.metrics.reconstruction import reconstruction
 from isthmus.models.recipe import Recipe
 from isthmus.models.seeding import seeded
-from isthmus.papers.planes import NEIGHBORS, embedded, sheet
 from isthmus.papers.reproduction import Paper, Reproduction, Row, fingerprint, images_of
 from isthmus.runs.run import Run
 from isthmus.zoo import deep, logistic_pca, pca
@@ -141,6 +143,12 @@ FAST: Changes = {"training.epochs": 10, "data.random_shift": 1}
 PLANE: Changes = {"training.epochs": 20, "data.random_shift": 1}
 """Training of the net of figure 3."""
 MINUTE = 60.0
+NEIGHBORS, NEIGHBOR_IMAGES = 5, 20_000
+"""Neighbors of the classifier of codes, and the training images among which they are."""
+DRAWN = 5000
+"""Test images in a map."""
+SHOWN = 0.98
+"""Fraction of the codes along each axis that a map shows."""
 TITLES = {
     "deep, as then": "deep, original training",
     "deep, RBMs then Muon": "deep, RBMs and Muon",
@@ -288,6 +296,26 @@ def _minute(reproduction: Reproduction, task: Task, data: PreparedData) -> list[
     target = f"at most {task.published:g} in under {MINUTE:.0f} s"
     what = f"MNIST: deep, modern training (random shifts), {found['seconds']:.0f} s of training"
     return [Row(what, float(found["test"]), task.published, "-", "", target, met)]
+
+
+def embedded(run: Run, data: PreparedData) -> tuple[Array, float]:
+    """The codes of the test images, and the accuracy of their nearest neighbors among training images."""
+    assert data.test is not None
+    assert data.test.labels is not None
+    assert data.train.labels is not None
+    z = run.model.encode(data.test.tensor).numpy()
+    z_train = run.model.encode(data.train.tensor[:NEIGHBOR_IMAGES]).numpy()
+    classifier = KNeighborsClassifier(NEIGHBORS).fit(z_train, data.train.labels[:NEIGHBOR_IMAGES])
+    return z, float(np.mean(classifier.predict(z) == data.test.labels))
+
+
+def sheet(reproduction: Reproduction, found: dict[str, tuple[Array, float]], labels: Array, name: str) -> None:
+    """Draw maps side by side, each with its accuracy."""
+    planes = {
+        f"{title}: {NEIGHBORS} nearest neighbors {accuracy:.1%}": z[:DRAWN] for title, (z, accuracy) in found.items()
+    }
+    title = f"Two-dimensional codes of test digits ({SHOWN:.0%} along each axis)"
+    plots.save(plots.codes_beside(planes, labels[:DRAWN], title=title, share=SHOWN), reproduction.place(name))
 
 
 def _figure_3(reproduction: Reproduction, task: Task, data: PreparedData) -> list[Row]:

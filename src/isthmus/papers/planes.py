@@ -6,69 +6,23 @@ nearest neighbors of a test image among training images. The VAE has a prior, so
 second picture decodes a grid at evenly spaced quantiles of it (Kingma & Welling, 2014, figure 5).
 """
 
-from typing import Any
-
-import numpy as np
-from sklearn.neighbors import KNeighborsClassifier
-
-from isthmus import plots
-from isthmus.data.base import Array
-from isthmus.data.prepared import PreparedData
 from isthmus.models.recipe import Recipe
+from isthmus.papers.hinton2006 import ALL, MODERN, NEIGHBORS, PLANE, embedded, sheet
 from isthmus.papers.reproduction import Paper, Reproduction, Row, images_of
 from isthmus.reports import figures
-from isthmus.runs.run import Run
 from isthmus.zoo import deep, pca, vae
 
 WIDTHS = (1000, 500, 250)
-LAST = {"data.validation": 0.0, "training.keep": "last"}
-TRAINED: dict[str, Any] = {
-    "net.activation": "gelu",
-    "training.optimizer": "muon",
-    "training.learning_rate": 1e-2,
-    "training.weight_decay": 0.1,
-    "training.batch_size": 500,
-    "training.warmup": 0.1,
-    "training.epochs": 20,
-    "data.random_shift": 1,
-    **LAST,
-}
-NEIGHBORS, NEIGHBOR_IMAGES = 5, 20_000
-"""Neighbors of the classifier of codes, and the training images among which they are."""
-DRAWN = 5000
-"""Test images in a map."""
-SHOWN = 0.98
-"""Fraction of the codes along each axis that a map shows."""
 
 
 def recipes(*, quick: bool) -> dict[str, Recipe]:
     """The three maps, by the name in the sheet."""
-    changes = TRAINED | ({"training.epochs": 1} if quick else {})
+    changes = {**MODERN, **PLANE, **ALL} | ({"training.epochs": 1} if quick else {})
     return {
-        "PCA": pca(2).with_options(LAST),
+        "PCA": pca(2).with_options(ALL),
         "784-1000-500-250-2": deep(2, WIDTHS).with_options(changes),
         "VAE": vae(2, WIDTHS).with_options(changes),
     }
-
-
-def embedded(run: Run, data: PreparedData) -> tuple[Array, float]:
-    """The codes of the test images, and the accuracy of their nearest neighbors among training images."""
-    assert data.test is not None
-    assert data.test.labels is not None
-    assert data.train.labels is not None
-    z = run.model.encode(data.test.tensor).numpy()
-    z_train = run.model.encode(data.train.tensor[:NEIGHBOR_IMAGES]).numpy()
-    classifier = KNeighborsClassifier(NEIGHBORS).fit(z_train, data.train.labels[:NEIGHBOR_IMAGES])
-    return z, float(np.mean(classifier.predict(z) == data.test.labels))
-
-
-def sheet(reproduction: Reproduction, found: dict[str, tuple[Array, float]], labels: Array, name: str) -> None:
-    """Draw maps side by side, each with its accuracy."""
-    planes = {
-        f"{title}: {NEIGHBORS} nearest neighbors {accuracy:.1%}": z[:DRAWN] for title, (z, accuracy) in found.items()
-    }
-    title = f"Two-dimensional codes of test digits ({SHOWN:.0%} along each axis)"
-    plots.save(plots.codes_beside(planes, labels[:DRAWN], title=title, share=SHOWN), reproduction.place(name))
 
 
 def run(reproduction: Reproduction) -> list[Row]:
@@ -97,7 +51,7 @@ PAPER = Paper(
     claim="a deep autoencoder separates the digits where two principal components do not",
     quick="6,000 training and 1,000 test images, 1 epoch; the targets do not apply",
     run=run,
-    budget=f"{TRAINED['training.epochs']} epochs, one seed, Muon",
+    budget=f"{PLANE['training.epochs']} epochs, one seed, Muon",
     source="figure 3 of the paper has no numbers.",
     data_sets=("mnist",),
 )

@@ -244,6 +244,8 @@ class Degradation(nn.Module):
     True
     """
 
+    as_missing = True
+
     def __init__(
         self,
         scale: Scheduled = 0.3,
@@ -268,7 +270,7 @@ class Degradation(nn.Module):
 
 def makes_missing(corruption: object) -> bool:
     """Whether a corruption turns values into missing ones, NaN."""
-    return isinstance(corruption, Degradation) or bool(getattr(corruption, "as_missing", False))
+    return bool(getattr(corruption, "as_missing", False))
 
 
 def _per_example(x: Float[Tensor, "B *D"]) -> tuple[int, ...]:

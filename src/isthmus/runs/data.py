@@ -325,15 +325,15 @@ def _opened(run: Run, data: NewData) -> Dataset:
         BadData: it cannot be read, or is a stream.
     """
     options = _options(run)
-    dataset = open_like(data, options, run.contract, seed=run.metadata.seed, order=options.layout)
-    if isinstance(dataset, Stream):
-        raise BadData("A stream has no end, so it can only be trained on. Pass its examples as arrays.")
-    return dataset
+    return _finite(open_like(data, options, run.contract, seed=run.metadata.seed, order=options.layout))
 
 
 def opened_freely(run: Run, data: NewData) -> Dataset:
     """Other data as a data set, of examples of any shape."""
-    dataset = open_data(data, _options(run), seed=run.metadata.seed, schema=run.contract.schema)
+    return _finite(open_data(data, _options(run), seed=run.metadata.seed, schema=run.contract.schema))
+
+
+def _finite(dataset: Dataset | Stream) -> Dataset:
     if isinstance(dataset, Stream):
         raise BadData("A stream has no end, so it can only be trained on. Pass its examples as arrays.")
     return dataset

@@ -73,6 +73,8 @@ class UNetEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.patch, self.stride = patch, patch * 2 ** (len(channels) - 1)
+        # of the coarsest grid, in positions of each level
+        self.strides = [2**level for level in reversed(range(len(channels)))]
         self.reach = reach(patch, len(channels), residual_blocks)
         convolution = CONVOLUTIONS[axes]
         self.noise_input = noise_input
@@ -90,10 +92,9 @@ class UNetEncoder(nn.Module):
         seen = torch.cat([given, self._noise(x, given)], 1) if self.noise_input else given
         h = self.first(space_to_channels(seen, self.patch))
         found = [space_to_channels(given, self.stride)]
-        stride = self.stride // self.patch
         for number, level in enumerate(self.levels):
             h = level(h)
-            found.append(space_to_channels(h, stride >> number))
+            found.append(space_to_channels(h, self.strides[number]))
             if number < len(self.down):
                 h = self.down[number](h)
         return torch.cat(found, 1)
@@ -131,12 +132,9 @@ class UNetDecoder(nn.Module):
         axes = len(size)
         self.inputs, self.residual = inputs, residual
         self.size: Shape | None = size
-        self.patch, self.stride = encoder.patch, encoder.stride
-        strides = [self.stride // self.patch >> number for number in range(len(channels))]
-        self.parts = [2 * inputs * self.stride**axes] + [
-            width * stride**axes for width, stride in zip(channels, strides, strict=True)
-        ]
-        self.strides = strides
+        self.patch, self.stride, self.strides = encoder.patch, encoder.stride, encoder.strides
+        widths = [width * stride**axes for width, stride in zip(channels, self.strides, strict=True)]
+        self.parts = [2 * inputs * self.stride**axes, *widths]
         self.levels = nn.ModuleList(blocks(width) for width in channels)
         self.up = nn.ModuleList(TRANSPOSED[axes](b, a, 2, 2) for a, b in pairwise(channels))
         self.last = CONVOLUTIONS[axes](channels[0], outputs * self.patch**axes, 3, 1, 1)
