@@ -31,8 +31,10 @@ OPTIONS: dict[str, object] = {
     "training.precision": "32",
     "data.validation": 0,
     "data.test": 0,
+    "data.random_shift": 0,
+    "data.random_flip": False,
 }
-"""71 examples in batches of 22, 22, 22 and 5: the last is dealt out unevenly."""
+"""71 examples in batches of 22, 22, 22 and 5: the last is dealt out unevenly. Each process augments its own rows."""
 AS_A_WHOLE = {
     "randn": lambda size, _args: torch.randn(size),
     "rand": lambda size, _args: torch.rand(size),
