@@ -73,6 +73,7 @@ def resolved(net: str, changes: Settings, images: int) -> Settings:
     steps, epochs = run_length(training, -(-images // training.batch_size))
     kept = ("optimizer", "learning_rate", "schedule", "batch_size", "weight_decay")
     found = {f"training.{key}": getattr(training, key) for key in kept}
+    found |= {f"training.{key}": value for key in ("warmup", "gradient_clip") if (value := getattr(training, key))}
     length = {"training.steps": steps} if training.steps else {"training.epochs": epochs}
     net_options = recipe.net.model_dump()
     usual = {"init": "glorot", "activation": "relu"}

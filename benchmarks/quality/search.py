@@ -63,10 +63,9 @@ SPACES: dict[str, Choices] = {
         _schedules("epochs", 200, 3, 5, 8, 12),
     ],
     "faces": [
-        _each("training.batch_size", 4, 8, 16, 32),
-        _rates(("adamw", 2e-3), ("adamw", 4e-3), ("adamw", 8e-3), ("adam", 2e-3), ("adam", 4e-3), ("adam", 8e-3)),
-        _schedules("steps", 8000, 500, 800, 1200, 2000),
-        INITIAL,
+        _schedules("steps", 8000, 1000, 1500, 2000, 3000),
+        _each("training.batch_size", 4, 16),
+        _rates(("adamw", 1e-3), ("adamw", 4e-3)),
     ],
 }
 

@@ -81,7 +81,8 @@ TASKS = {
     ),
 }
 
-RECIPES = OPTIONS | {"restoring": ("conv_denoising", {})}
+NOISE = {"corruption.kind": "gaussian", "corruption.scale": 0.2, "corruption.clip": True}
+RECIPES = OPTIONS | {"restoring": ("denoiser", NOISE)}
 """The recipe of each net, and what is changed in it."""
 
 COMPETITORS = {

@@ -4,11 +4,12 @@ By default fused Adam at a constant 1e-3; or with the optimizer, schedule, batch
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 import torch._dynamo  # loaded by the first optimizer; imports do not count for anyone
-from by_hand import one_pass, placed, stepping, tune
+from by_hand import Step, one_pass, placed, stepping, tune
 from figures import Coder
 from judge import Judge
 from networks import Pair, pair, started
@@ -16,66 +17,42 @@ from precision import dtype_of
 from rows import Row
 from tasks import TASKS, Settings, Spec
 from torch import Tensor, nn
-
-MAPS, BLOCKS, NOISE = 32, 4, 0.2
-
-
-class Noise(nn.Module):
-    """Gaussian noise cut to [0, 1], in training only."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The noisy images."""
-        return (x + NOISE * torch.randn_like(x)).clamp(0, 1) if self.training else x
-
-
-class Block(nn.Module):
-    """A residual block that begins as the identity."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        first, last = (nn.Conv2d(MAPS, MAPS, 3, 1, 1) for _ in range(2))
-        self.inner = nn.Sequential(nn.ReLU(), first, nn.ReLU(), last)
-
-    def forward(self, h: Tensor) -> Tensor:
-        """The maps and their correction."""
-        return h + self.inner(h)
-
-
-def restoring() -> Pair:
-    """The network of the recipe ``conv_denoising``."""
-    down, up = nn.Conv2d(1, MAPS, 4, 2, 1), nn.ConvTranspose2d(MAPS, 1, 4, 2, 1)
-    inwards, outwards = ([Block() for _ in range(BLOCKS)] for _ in range(2))
-    return nn.Sequential(Noise(), down, *inwards), nn.Sequential(*outwards, nn.ReLU(), up)
+from unet_by_hand import UNet, squared_error
 
 
 def network(net: str, init: str, activation: str, seed: int) -> Pair:
-    """Encoder and decoder of a task."""
-    if net != "restoring":
-        made = pair(net, seed, init)
-        for part in made if activation == "gelu" else ():
-            for place, layer in enumerate(part):
-                part[place] = nn.GELU() if isinstance(layer, nn.ReLU) else layer
-        return made
-    encoder, decoder = started(restoring, seed, init)
-    for block in (*encoder.modules(), *decoder.modules()):
-        if isinstance(block, Block):
-            nn.init.zeros_(block.inner[-1].weight)
-    return encoder, decoder
+    """Encoder and decoder of a task; all of a U-Net is its encoder."""
+    if net == "restoring":
+        encoder, decoder = started(lambda: (nn.Sequential(UNet()), nn.Sequential()), seed, init)
+        encoder[0].silence()
+        return encoder, decoder
+    made = pair(net, seed, init)
+    for part in made if activation == "gelu" else ():
+        for place, layer in enumerate(part):
+            part[place] = nn.GELU() if isinstance(layer, nn.ReLU) else layer
+    return made
 
 
 class Cosine:
-    """An optimizer whose rate follows half a cosine to 0 over so many steps, or is constant (0 steps)."""
+    """An optimizer whose rate follows half a cosine to 0 over so many steps, or is constant (0 steps).
 
-    def __init__(self, tool: torch.optim.Optimizer, steps: int) -> None:
-        self.tool, self.steps, self.done = tool, steps, 0
+    Before that the rate grows from 0 during the share ``warmup`` of the steps; gradients are cut to the norm ``clip``.
+    """
+
+    def __init__(self, tool: torch.optim.Optimizer, steps: int, warmup: float, clip: float | None) -> None:
+        self.tool, self.steps, self.done, self.clip = tool, steps, 0, clip
+        self.warm = int(warmup * steps)
         self.rate: float = tool.param_groups[0]["lr"]
 
     def step(self) -> None:
         """One step at the rate of this moment."""
         if self.steps:
-            rate = self.rate * (1 + math.cos(math.pi * self.done / self.steps)) / 2
+            after = max(0, self.done - self.warm) / (self.steps - self.warm)
+            rate = self.rate * min(1, (self.done + 1) / max(1, self.warm)) * (1 + math.cos(math.pi * after)) / 2
             for group in self.tool.param_groups:
                 group["lr"] = rate
+        if self.clip:
+            nn.utils.clip_grad_norm_([p for group in self.tool.param_groups for p in group["params"]], self.clip)
         self.done += 1
         self.tool.step()
 
@@ -98,6 +75,20 @@ def length_of(settings: Settings, per_epoch: int) -> tuple[int, int]:
     return -(-steps // per_epoch), steps if settings.get("training.schedule") == "cosine" else 0
 
 
+def restoring(net: nn.Module, tools: Sequence[Cosine], dtype: torch.dtype) -> Step:
+    """The step of a batch of images that are to be restored."""
+
+    def step(x: Tensor, _noise: Tensor | None) -> Tensor:
+        loss = squared_error(net, x, dtype)
+        net.zero_grad(set_to_none=True)
+        loss.backward()
+        for tool in tools:
+            tool.step()
+        return loss.detach()
+
+    return step
+
+
 def train(spec: Spec, images: np.ndarray, judge: Judge) -> Coder:
     """Train until the judge ends it, or the schedule of the learning rate does."""
     net, settings = TASKS[spec["task"]].net, spec["settings"]
@@ -110,9 +101,13 @@ def train(spec: Spec, images: np.ndarray, judge: Judge) -> Coder:
     encoder, decoder = network(net, init, settings.get("net.activation", "relu"), spec["seed"])
     x = placed(images, net, encoder, decoder)
     epochs, falling = length_of(settings, -(-len(x) // row.batch))
-    tools = [Cosine(tool, falling) for tool in tools_of([*encoder.parameters(), *decoder.parameters()], settings)]
-    step = stepping(encoder, decoder, tools, dtype)
-    coder = Coder(encoder, lambda z: decoder(z).sigmoid())
+    parameters = [*encoder.parameters(), *decoder.parameters()]
+    warmup, clip = settings.get("training.warmup", 0), settings.get("training.gradient_clip")
+    tools = [Cosine(tool, falling, warmup, clip) for tool in tools_of(parameters, settings)]
+    if net == "restoring":
+        step, coder = restoring(encoder, tools, dtype), Coder(encoder, lambda y: y)
+    else:
+        step, coder = stepping(encoder, decoder, tools, dtype), Coder(encoder, lambda z: decoder(z).sigmoid())
     for _ in range(epochs):
         encoder.train()
         one_pass(x, row, step)

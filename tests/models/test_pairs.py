@@ -203,7 +203,7 @@ def test_the_pairs_hold_both_kinds_many_times_and_are_not_refused_for_nothing():
         "Wasserstein2 requires the standard normal prior",
     )
     need = re.compile(
-        r"Penalty \w+ requires .*, which latent \w+ does not provide\. |latent\.size is \d+, but the code of a U-Net is "
+        r"Penalty \w+ requires .*, which latent \w+ does not provide\. |latent\.size is \d+, but the code of a U-Net "
     )
     assert [r for r in refused if not r.startswith(expected) and not need.match(r)] == []
     assert built > len(refused) > 0
