@@ -50,7 +50,7 @@ def classes_on_the_plane(folder: Path) -> list[int]:
     codes, _, _ = figures.grid(run, data.train)
     pictures = run.model.decode(codes).flatten(1).numpy()
     judge = MLPClassifier((256,), max_iter=40, early_stopping=True, random_state=0, batch_size=256)
-    judge.fit(data.train.x.flatten(1).numpy(), data.train.labels)
+    judge.fit(data.train.tensor.flatten(1).numpy(), data.train.labels)
     counts: list[int] = np.bincount(judge.predict(pictures), minlength=10).tolist()
     return counts
 
@@ -76,7 +76,7 @@ def main() -> None:
         value, seconds = metrics[metric], outcome["seconds"]
         print(f"{name:8} {metric} {value:9.3f}  target {target:8.3f}  {seconds:6.1f} s", flush=True)
     data = data_for(load(folder / "linear"))
-    train, test = (part.x.flatten(1).numpy() for part in (data.train, data.test or data.train))
+    train, test = (part.tensor.flatten(1).numpy() for part in (data.train, data.test or data.train))
     pca = PCA(30, svd_solver="full").fit(train)
     left = ((pca.inverse_transform(pca.transform(test)) - test) ** 2).sum(1).mean()
     record["pca_30"] = {"squared_error": float(left), "command": "sklearn.decomposition.PCA(30), the same parts"}

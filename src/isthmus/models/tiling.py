@@ -7,7 +7,6 @@ network would give for the whole image.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import product
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -66,26 +65,21 @@ def restored(
     # the margin, like the tile, consists of whole positions
     tile, margin = (-(-side // stride) * stride for side in (tile, encoder.reach))
     places = list(product(*(list(_spans(side, tile, margin)) for side in size)))
-    views = [x, x.flip(-1)] if flips else [x]
-    made = []
+    views = (False, True) if flips else (False,)
     level = _level(x, noise) if encoder.noise_input else None
+    out = torch.zeros_like(x)
     # the output is of any size, and the noise level that of the whole
     with inference(model), _during(decoder, "size", None), _during(encoder, "noise_level", level):
-        # the mirror image is restored as an image of its own, whose tiles begin at its other end
-        for number, view in enumerate(views):
-            made.append(_in_tiles(model, view, places, part_of(progress, number, len(views))))
-    return made[0] if not flips else (made[0] + made[1].flip(-1)) / 2
-
-
-def _in_tiles(model: Autoencoder, x: Tensor, places: list[Any], progress: Progress | None) -> Tensor:
-    """Restored examples, tile by tile."""
-    out = torch.empty_like(x)
-    for number, place in enumerate(places, start=1):
-        seen, inside, target = zip(*place, strict=True)
-        part = x[(..., *seen)].to(model.like.device, model.like.dtype)
-        out[(..., *target)] = _mean(model, part)[(..., *inside)].to(out)
-        if progress is not None:
-            progress(number / len(places))
+        for number, (mirrored, place) in enumerate(product(views, places), start=1):
+            seen, inside, target = zip(*place, strict=True)
+            if mirrored:
+                # the mirror image is an image of its own, whose tiles begin at the other end of this one
+                seen, target = ((*spans[:-1], _from_the_end(spans[-1], size[-1])) for spans in (seen, target))
+            part = x[(..., *seen)].to(model.like.device, model.like.dtype)
+            made = _mean(model, part.flip(-1) if mirrored else part)[(..., *inside)].to(out)
+            out[(..., *target)] += (made.flip(-1) if mirrored else made) / len(views)
+            if progress is not None:
+                progress(number / (len(views) * len(places)))
     return out
 
 
@@ -118,6 +112,11 @@ def _during(part: object, name: str, value: object) -> Iterator[None]:
         yield
     finally:
         setattr(part, name, before)
+
+
+def _from_the_end(span: slice, side: int) -> slice:
+    """Where a span of the mirror image is in the image itself."""
+    return slice(side - span.stop, side - span.start)
 
 
 def _spans(side: int, tile: int, margin: int) -> Iterator[tuple[slice, slice, slice]]:
