@@ -100,6 +100,11 @@ class DataOptions(Options):
             other side of the edge.
         random_flip: bool, default False. Each training image is mirrored left to right at every read with probability
             1/2, input and target alike.
+        random_rotation: float in [0, 180], default 0. Each training image is rotated at every read by up to this many
+            degrees about its center, with bicubic interpolation and mirrored edges. Of pairs it is left out, since
+            interpolation would change the noise of the inputs.
+        random_scale: float in [0, 0.5], default 0. Each training image is enlarged or reduced at every read by up to
+            this fraction, in the same way.
         shape: tuple of 1 to 3 ints, default None. Shape of each row of a table: D, (H, W) or (H, W, C), such as
             ``28,28``.
         layout: str, default "auto". Meaning of the axes of an array, in its order: N examples, D features, T time
@@ -158,6 +163,12 @@ class DataOptions(Options):
     )
     shift_edges: Literal["zero", "reflect"] = Field(default="zero", description="what a random shift brings in")
     random_flip: bool = Field(default=False, description="mirror half of the training images at every read")
+    random_rotation: float = Field(
+        default=0.0, ge=0, le=180, description="largest rotation of a training image at every read, in degrees"
+    )
+    random_scale: float = Field(
+        default=0.0, ge=0, le=0.5, description="largest fraction by which a training image is enlarged or reduced"
+    )
     shape: RowShape | None = Field(default=None, description="shape of each row, such as 28,28 or 32,32,3")
     layout: str = Field(default="auto", description="axes of an array, such as NTC")
     window: int | None = Field(default=None, ge=2, le=2**24, description="consecutive rows that make an example")

@@ -61,9 +61,20 @@ def test_validation_measures_a_denoising_run_on_corrupted_inputs():
     assert found != pytest.approx(halved, rel=1e-3)
 
 
-def test_rows_of_a_table_cannot_be_moved():
-    with pytest.raises(BadData, match=r"data\.random_shift is 1, but the data is a table, not images"):
-        fit("deep", torch.rand(20, 6), options={"data.random_shift": 1})
+@pytest.mark.parametrize("option", ["random_shift", "random_flip", "random_rotation", "random_scale"])
+def test_rows_of_a_table_cannot_be_moved(option):
+    value = True if option == "random_flip" else 0.5 if option == "random_scale" else 1
+    with pytest.raises(BadData, match=rf"data\.{option} is {value}(\.0)?, but the data is a table, not images"):
+        fit("deep", torch.rand(20, 6), options={f"data.{option}": value})
+
+
+def test_pairs_are_neither_corrupted_nor_rotated_once_more():
+    clean = torch.rand(20, 8, 8)
+    options = {"training.steps": 2, "net.channels": (4,)}
+    run = fit("denoiser", (clean + 0.1 * torch.randn_like(clean), clean), options=options)
+    assert run.recipe.corruption.kind == "identity"
+    assert (run.recipe.data.random_rotation, run.recipe.data.random_scale) == (0, 0)
+    assert run.recipe.data.random_shift > 0
 
 
 @pytest.mark.parametrize(("option", "value"), [("epochs", 3), ("learning_rate", 0.1), ("weight_decay", 0.1)])

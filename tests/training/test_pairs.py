@@ -101,6 +101,23 @@ def test_half_of_the_images_are_mirrored_and_both_of_a_pair_alike() -> None:
     assert torch.equal(same[:, 0, 0].sort().values, sequences[:, 0, 0].sort().values)
 
 
+def test_images_are_rotated_and_scaled_within_the_limits_and_sequences_are_not() -> None:
+    # a plane that increases to the right: its slope tells the scale, and its direction the angle
+    right = torch.linspace(0, 1, 33).expand(300, 1, 33, 33).contiguous()
+    (found,) = batches_of(right, 300, seed=0, augment=Augmentation(rotation=10.0, scale=0.2)).epoch(0)
+    across = (found[:, 0, 16, 20] - found[:, 0, 16, 12]) / 8 * 32
+    down = (found[:, 0, 20, 16] - found[:, 0, 12, 16]) / 8 * 32
+    angle, scale = torch.atan2(-down, across).rad2deg(), 1 / torch.hypot(across, down)
+    for values, middle, most in ((angle, 0.0, 10.0), (scale, 1.0, 0.2)):
+        assert (values - middle).abs().max() <= most * 1.001
+        # uniform: within 5 standard errors, and of the standard deviation most / sqrt(3)
+        assert abs(values.mean() - middle) < 5 * most / (3 * 300) ** 0.5
+        assert values.std().item() == pytest.approx(most / 3**0.5, rel=0.15)
+    sequences = torch.rand(40, 2, 5)
+    (same,) = batches_of(sequences, 40, seed=0, augment=Augmentation(rotation=90.0, scale=0.5)).epoch(0)
+    assert torch.equal(same.flatten(1).sum(1).sort().values, sequences.flatten(1).sum(1).sort().values)
+
+
 def test_pairs_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ShapeError, match=r"inputs have shape \(3, 1\) and the targets \(4, 1\)"):
         PairBatches(torch.zeros(4, 1), torch.zeros(3, 1), 2, seed=0)

@@ -25,7 +25,7 @@ from isthmus.functional.gaussians import (
     squared_wasserstein,
     squared_wasserstein_full,
 )
-from isthmus.functional.images import noise_level, power_spectrum, sharpness, shifted, ssim
+from isthmus.functional.images import affine, noise_level, power_spectrum, sharpness, shifted, ssim
 from isthmus.functional.inpainting import interpolate_missing
 from isthmus.functional.jacobians import (
     chain_factor,
@@ -50,6 +50,7 @@ __all__ = [
     "ACTIVATIONS",
     "AggregateDensity",
     "active_units",
+    "affine",
     "binary_entropy",
     "chain_factor",
     "entropy_full_gaussian",

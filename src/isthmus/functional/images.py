@@ -74,6 +74,37 @@ def shifted(x: Float[Tensor, "B *D"], by: Int[Tensor, "B axes"], *, reflect: boo
     return x
 
 
+def affine(
+    x: Float[Tensor, "B *C H W"], angle: Float[Tensor, " B"], scale: Float[Tensor, " B"]
+) -> Float[Tensor, "B *C H W"]:
+    """Images rotated about their center and enlarged, with bicubic interpolation between pixels.
+
+    What lies beyond an edge is the mirror image of what lies before it. Values stay between the lowest and the highest
+    one of each image. Where values are missing, NaN, the nearest pixel is taken instead.
+
+    Args:
+        x: images or frames.
+        angle: rotation of each image in degrees, counterclockwise.
+        scale: factor of each image; above 1 it is enlarged.
+
+    >>> x = torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])
+    >>> affine(x, torch.tensor([90.0]), torch.ones(1)).round().tolist()
+    [[[[2.0, 4.0], [1.0, 3.0]]]]
+    """
+    height, width = x.shape[-2:]
+    flat, radians, scale = x.flatten(1, -3), torch.deg2rad(angle.to(x)), scale.to(x)
+    cos, sin = radians.cos() / scale, radians.sin() / scale
+    zero = torch.zeros_like(cos)
+    # from places of the output to those of the input, where each side is 2 long
+    rows = [[cos, -sin * height / width, zero], [sin * width / height, cos, zero]]
+    matrix = torch.stack([torch.stack(row, 1) for row in rows], 1)
+    grid = torch.nn.functional.affine_grid(matrix, list(flat.shape), align_corners=False)
+    how = "nearest" if flat.isnan().any() else "bicubic"
+    made = torch.nn.functional.grid_sample(flat, grid, how, "reflection", align_corners=False)
+    lowest, highest = (edge[:, None, None, None] for edge in flat.flatten(1).aminmax(dim=1))
+    return (made if how == "nearest" else made.clamp(lowest, highest)).view_as(x)
+
+
 def sharpness(x: Float[Tensor, "B C H W"]) -> Float[Tensor, " B"]:
     r"""Sharpness of images: variance of the Laplacian, in squared units of the pixels, shape (B,).
 

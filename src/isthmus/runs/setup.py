@@ -78,9 +78,9 @@ def prepare_data(
     if isinstance(data, PreparedData):
         return data, recipe
     prepared = prepare(data, recipe.data, seed, labels=labels, targets=targets, training=recipe.training)
-    if prepared.train.inputs is not None and recipe.corruption.kind != "identity":
-        # the given inputs are corrupted already
-        recipe = recipe.with_options({"corruption.kind": "identity"})
+    if prepared.train.inputs is not None:
+        # the given inputs are corrupted already, and interpolation between their pixels would change their noise
+        recipe = recipe.with_options({"corruption.kind": "identity", "data.random_rotation": 0, "data.random_scale": 0})
     return (prepared if valid is None else with_validation(prepared, valid, recipe.data, seed)), recipe
 
 
@@ -157,10 +157,10 @@ def check_data_fits(recipe: Recipe, data: PreparedData, strategy: str) -> None:
     """Refuse options that are incompatible with the data or with the distributed strategy.
 
     Raises:
-        BadData: pretraining on streamed data, or random shifts or flips of a table.
+        BadData: pretraining on streamed data, or random changes of a table.
         BadOption: pretraining or a closed form with sharded layers, or pretraining options without pretraining.
     """
-    for option in ("random_shift", "random_flip"):
+    for option in ("random_shift", "random_flip", "random_rotation", "random_scale"):
         if (value := getattr(recipe.data, option)) and data.kind == "table":
             raise BadData(f"data.{option} is {value}, but the data is a table, not images or sequences. Leave it out.")
     if data.train.inputs is not None:

@@ -1,11 +1,11 @@
-"""Random changes of training examples at every read: shifts and mirror images."""
+"""Random changes of training examples at every read: shifts, mirror images, rotations, sizes."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from isthmus.functional import shifted
+from isthmus.functional import affine, shifted
 from isthmus.options import DataOptions
 
 
@@ -17,6 +17,8 @@ class Augmentation:
         shift: largest shift along each axis, in pixels or steps.
         reflect: values shifted in are those on the other side of the edge, not 0.
         flip: mirror half of the images left to right; sequences stay as they are.
+        rotation: largest angle of a rotation of images, in degrees.
+        scale: largest fraction by which images are enlarged or reduced.
 
     >>> bool(Augmentation()), bool(Augmentation(flip=True))
     (False, True)
@@ -25,10 +27,12 @@ class Augmentation:
     shift: int = 0
     reflect: bool = False
     flip: bool = False
+    rotation: float = 0.0
+    scale: float = 0.0
 
     def __bool__(self) -> bool:
         """Whether examples change at all."""
-        return bool(self.shift) or self.flip
+        return self != NONE
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Changed examples (B, C, *S), with random numbers from ``generator``."""
@@ -39,6 +43,9 @@ class Augmentation:
         if self.flip and x.ndim > 3:
             mirrored = torch.rand(len(x), generator=generator, device=x.device) < 0.5
             x = torch.where(mirrored.reshape(-1, *[1] * (x.ndim - 1)), x.flip(-1), x)
+        if (self.rotation or self.scale) and x.ndim > 3:
+            angle, scale = 2 * torch.rand(2, len(x), generator=generator, device=x.device) - 1
+            x = affine(x, self.rotation * angle, 1 + self.scale * scale)
         return x
 
 
@@ -48,4 +55,10 @@ NONE = Augmentation()
 
 def augmentation(options: DataOptions) -> Augmentation:
     """The changes that the options of a recipe ask for."""
-    return Augmentation(options.random_shift, options.shift_edges == "reflect", options.random_flip)
+    return Augmentation(
+        options.random_shift,
+        options.shift_edges == "reflect",
+        options.random_flip,
+        options.random_rotation,
+        options.random_scale,
+    )

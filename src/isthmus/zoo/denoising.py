@@ -111,7 +111,7 @@ def denoiser(channels: Sequence[int] = (32, 64, 80), *, scale: float = 0.3, frac
         likelihood=part(LikelihoodPart, "gaussian"),
         corruption=part(CorruptionPart, "degradation", scale=scale, fraction=fraction),
         training=TrainingOptions(
-            steps=6000,
+            steps=5000,
             batch_size=8,
             optimizer="adamw",
             learning_rate=2e-3,
@@ -121,7 +121,9 @@ def denoiser(channels: Sequence[int] = (32, 64, 80), *, scale: float = 0.3, frac
             # the loss is a sum over pixels, so every gradient is longer: its direction counts, not its length
             gradient_clip=1.0,
         ),
-        data=DataOptions(random_shift=5, shift_edges="reflect", random_flip=True),
+        data=DataOptions(
+            random_shift=5, shift_edges="reflect", random_flip=True, random_rotation=8.0, random_scale=0.12
+        ),
     )
 
 
@@ -148,6 +150,8 @@ def blind_spot_denoiser(channels: Sequence[int] = (32, 64, 80), *, fraction: flo
         update={
             "name": "blind_spot_denoiser",
             "net": part(NetPart, "unet", channels=list(channels)),
+            # interpolation between pixels would make the noise of one known from others
+            "data": DataOptions(random_shift=5, shift_edges="reflect", random_flip=True),
             "corruption": corruption,
             "fidelity": fidelity,
         }
