@@ -126,7 +126,7 @@ def denoised(
     Args:
         rows: label -> (N, C, H, W), (N, C, T), (N, F, C, H, W) or (N, D), all of the same shape, from clean to
             restored.
-        psnr: PSNR of the corrupted and of the restored images, in dB, (N,) each, printed below the images.
+        psnr: PSNR of the images of the last rows, in dB, (N,) each, printed below the images.
         title: title of the figure.
         channels: names of the channels of sequences.
     """
@@ -136,7 +136,7 @@ def denoised(
     if first.ndim != 4:
         return _other_panels(arrays, [], title, channels)
     captions = ["\n".join(pair) for pair in zip(*(_decibels(values, len(first)) for values in psnr), strict=True)]
-    name = "PSNR in dB, corrupted above restored" if psnr else ""
+    name = "PSNR in dB, " + " above ".join(list(arrays)[-len(psnr) :]) if psnr else ""
     return strip(arrays, title=title, captions=captions, captions_name=name)
 
 
