@@ -1,10 +1,11 @@
 r"""Blur of variational autoencoders on faces: the same network as an autoencoder and as a VAE, measured and shown.
 
 The decoder of a Gaussian likelihood states a mean. Where the code leaves open which of several images it stands for,
-the mean of the best decoder is the average of them, which is smooth; a VAE has a code with noise, so it leaves open
-more than an autoencoder of its size. The blur is measured by PSNR, by sharpness (the variance of the Laplacian) and
-by the power at high spatial frequencies, each relative to the images themselves. A draw from p(x | z) has the power of
-the images, since sigma is what the mean leaves over, but as noise of independent pixels and not as detail.
+the mean of the best decoder is the average of them, which is smooth. A VAE has a code with noise, which could leave
+open more than that of an autoencoder of its size: whether it does is the question. The blur is measured by PSNR, by
+sharpness (the variance of the Laplacian) and by the power at high spatial frequencies, each relative to the images
+themselves. A draw from p(x | z) has the power of the images, since sigma is what the mean leaves over, but as noise of
+independent pixels and not as detail.
 
 Olivetti faces of people who are in the training set, in 64x64 pixels, three seeds; test images decide nothing.
 """

@@ -6,10 +6,14 @@ nearest neighbors of a test image among training images. The VAE has a prior, so
 second picture decodes a grid at evenly spaced quantiles of it (Kingma & Welling, 2014, figure 5).
 """
 
+from functools import partial
+
+from isthmus.data.prepared import PreparedData
 from isthmus.models.recipe import Recipe
 from isthmus.papers.hinton2006 import ALL, MODERN, NEIGHBORS, PLANE, embedded, sheet
 from isthmus.papers.reproduction import Paper, Reproduction, Row, images_of
 from isthmus.reports import figures
+from isthmus.runs.run import Run
 from isthmus.zoo import deep, pca, vae
 
 WIDTHS = (1000, 500, 250)
@@ -29,7 +33,7 @@ def run(reproduction: Reproduction) -> list[Row]:
     """Train the three models, draw the sheet and the grid of the VAE."""
     plans = recipes(quick=reproduction.quick)
     data = images_of(reproduction, "mnist", plans["VAE"])
-    runs = {name: reproduction.model(f"plane-{name.lower()}", plan, data) for name, plan in plans.items()}
+    runs = {name: _trained(reproduction, f"plane-{name.lower()}", plan, data) for name, plan in plans.items()}
     found = {name: embedded(trained, data) for name, trained in runs.items()}
     assert data.test is not None
     assert data.test.labels is not None
@@ -43,6 +47,13 @@ def run(reproduction: Reproduction) -> list[Row]:
             Row(f"accuracy of {NEIGHBORS} nearest neighbors, {name}", accuracy, "figure only", target=target, met=met)
         )
     return rows
+
+
+def _trained(reproduction: Reproduction, label: str, plan: Recipe, data: PreparedData) -> Run:
+    """A model, whose time of training is kept."""
+    model = partial(reproduction.model, label, plan, data)
+    reproduction.piece(label, lambda: {"epochs": len(model().history)}, recipe=plan.to_dict())
+    return model()
 
 
 PAPER = Paper(

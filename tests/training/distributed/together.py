@@ -33,6 +33,8 @@ OPTIONS: dict[str, object] = {
     "data.test": 0,
     "data.random_shift": 0,
     "data.random_flip": False,
+    "data.random_rotation": 0,
+    "data.random_scale": 0,
 }
 """71 examples in batches of 22, 22, 22 and 5: the last is dealt out unevenly. Each process augments its own rows."""
 AS_A_WHOLE = {
