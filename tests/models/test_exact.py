@@ -350,7 +350,7 @@ def test_moments_that_depend_on_more_are_refused(changes, message):
 
 
 def test_examples_that_are_drawn_afresh_have_no_closed_form():
-    for changes in ({"data.binarize": "dynamic"}, {"data.random_shift": 1}):
+    for changes in ({"data.binarize": "dynamic"}, {"data.random_shift": 1}, {"data.random_scale": 0.1}):
         with pytest.raises(BadOption, match="examples that do not change"):
             fit("pca", torch.rand(20, 6, 6), options={"latent.size": 2, **changes})
 

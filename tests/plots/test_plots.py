@@ -335,7 +335,7 @@ def test_denoised_pictures_have_the_decibels_of_both_below_each_other():
     assert x_words(figure) == ["10.0\n20.0", "12.0\n7.0"]
     assert figure.axes[0].get_xlabel() == "PSNR in dB, corrupted above restored"
     np.testing.assert_array_equal(pixels(figure)[4], IMAGES[4, 0])
-    four = {name: IMAGES[:2] for name in ("original", "corrupted", "BM3D", "denoiser")}
+    four = dict.fromkeys(("original", "corrupted", "BM3D", "denoiser"), IMAGES[:2])
     assert plots.denoised(four, psnr=([1, 2], [3, 4])).axes[0].get_xlabel() == "PSNR in dB, BM3D above denoiser"
     bare = plots.denoised({"input": IMAGES[:2], "restored": IMAGES[2:4]})
     assert x_words(bare) == []

@@ -118,6 +118,11 @@ def test_images_are_rotated_and_scaled_within_the_limits_and_sequences_are_not()
     assert torch.equal(same.flatten(1).sum(1).sort().values, sequences.flatten(1).sum(1).sort().values)
 
 
+def test_only_what_changes_examples_is_an_augmentation() -> None:
+    assert not Augmentation(reflect=True)
+    assert all([Augmentation(shift=1), Augmentation(flip=True), Augmentation(rotation=1.0), Augmentation(scale=0.1)])
+
+
 def test_pairs_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ShapeError, match=r"inputs have shape \(3, 1\) and the targets \(4, 1\)"):
         PairBatches(torch.zeros(4, 1), torch.zeros(3, 1), 2, seed=0)

@@ -32,7 +32,7 @@ class Augmentation:
 
     def __bool__(self) -> bool:
         """Whether examples change at all."""
-        return self != NONE
+        return bool(self.shift or self.flip or self.rotation or self.scale)
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Changed examples (B, C, *S), with random numbers from ``generator``."""

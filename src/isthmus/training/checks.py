@@ -112,7 +112,8 @@ def _check_exact(options: TrainingOptions, objective: Objective, batches: BatchS
     if batches.dynamic or batches.augmentation or isinstance(batches.x, StreamTensor):
         raise BadOption(
             "training.optimizer=exact requires examples that do not change, but these are a stream or sampled at "
-            "every read. Store them, and leave out data.random_shift, data.random_flip and data.binarize=dynamic."
+            "every read. Store them, and leave out data.random_shift, data.random_flip, data.random_rotation, "
+            "data.random_scale and data.binarize=dynamic."
         )
 
 
