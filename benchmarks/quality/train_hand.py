@@ -4,19 +4,18 @@ By default fused Adam at a constant 1e-3; or with the optimizer, schedule, batch
 """
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import torch
 import torch._dynamo  # loaded by the first optimizer; imports do not count for anyone
-from by_hand import Step, one_pass, placed, stepping, tune
+from by_hand import one_pass, placed, stepping, tune
 from figures import Coder
 from judge import Judge
 from networks import Pair, pair, started
 from precision import dtype_of
 from rows import Row
 from tasks import TASKS, Settings, Spec
-from torch import Tensor, nn
+from torch import nn
 from unet_by_hand import UNet, squared_error
 
 
@@ -75,20 +74,6 @@ def length_of(settings: Settings, per_epoch: int) -> tuple[int, int]:
     return -(-steps // per_epoch), steps if settings.get("training.schedule") == "cosine" else 0
 
 
-def restoring(net: nn.Module, tools: Sequence[Cosine], dtype: torch.dtype) -> Step:
-    """The step of a batch of images that are to be restored."""
-
-    def step(x: Tensor, _noise: Tensor | None) -> Tensor:
-        loss = squared_error(net, x, dtype)
-        net.zero_grad(set_to_none=True)
-        loss.backward()
-        for tool in tools:
-            tool.step()
-        return loss.detach()
-
-    return step
-
-
 def train(spec: Spec, images: np.ndarray, judge: Judge) -> Coder:
     """Train until the judge ends it, or the schedule of the learning rate does."""
     net, settings = TASKS[spec["task"]].net, spec["settings"]
@@ -105,7 +90,7 @@ def train(spec: Spec, images: np.ndarray, judge: Judge) -> Coder:
     warmup, clip = settings.get("training.warmup", 0), settings.get("training.gradient_clip")
     tools = [Cosine(tool, falling, warmup, clip) for tool in tools_of(parameters, settings)]
     if net == "restoring":
-        step, coder = restoring(encoder, tools, dtype), Coder(encoder, lambda y: y)
+        step, coder = stepping(encoder, decoder, tools, dtype, loss_of=squared_error), Coder(encoder, decoder)
     else:
         step, coder = stepping(encoder, decoder, tools, dtype), Coder(encoder, lambda z: decoder(z).sigmoid())
     for _ in range(epochs):

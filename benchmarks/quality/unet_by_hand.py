@@ -66,10 +66,10 @@ def augmented(x: Tensor) -> Tensor:
     return torch.stack([row.flip(-1) if flip else row for row, flip in zip(rows, mirrored.tolist(), strict=True)])
 
 
-def squared_error(net: nn.Module, x: Tensor, dtype: torch.dtype) -> Tensor:
+def squared_error(encoder: nn.Module, decoder: nn.Module, x: Tensor, _noise: None, dtype: torch.dtype) -> Tensor:
     """Squared error of restored images, with noise cut to [0, 1]."""
     x = augmented(x)
     noisy = (x + NOISE * torch.randn_like(x)).clamp(0, 1).contiguous(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
-        restored = net(noisy)
+        restored = decoder(encoder(noisy))
     return (restored.float() - x).square().sum() / len(x)

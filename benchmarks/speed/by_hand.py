@@ -77,9 +77,15 @@ def placed(images: np.ndarray, net: str, *parts: nn.Module) -> Tensor:
 
 
 def stepping(
-    encoder: nn.Module, decoder: nn.Module, tools: Sequence[Any], dtype: torch.dtype, *, compiled: bool = False
+    encoder: nn.Module,
+    decoder: nn.Module,
+    tools: Sequence[Any],
+    dtype: torch.dtype,
+    *,
+    loss_of: Callable[..., Tensor] = loss_of,
+    compiled: bool = False,
 ) -> Step:
-    """The step of a batch and its noise, with ``tools`` that update the weights."""
+    """The step of a batch and its noise, with ``tools`` that update the weights to lower ``loss_of``."""
     parameters = [*encoder.parameters(), *decoder.parameters()]
     measure = torch.compile(loss_of, dynamic=False) if compiled else loss_of
 

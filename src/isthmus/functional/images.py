@@ -101,8 +101,11 @@ def affine(
     grid = torch.nn.functional.affine_grid(matrix, list(flat.shape), align_corners=False)
     how = "nearest" if flat.isnan().any() else "bicubic"
     made = torch.nn.functional.grid_sample(flat, grid, how, "reflection", align_corners=False)
-    lowest, highest = (edge[:, None, None, None] for edge in flat.flatten(1).aminmax(dim=1))
-    return (made if how == "nearest" else made.clamp(lowest, highest)).view_as(x)
+    if how == "bicubic":
+        # between pixels it overshoots
+        lowest, highest = (edge[:, None, None, None] for edge in flat.flatten(1).aminmax(dim=1))
+        made = made.clamp(lowest, highest)
+    return made.view_as(x)
 
 
 def sharpness(x: Float[Tensor, "B C H W"]) -> Float[Tensor, " B"]:
