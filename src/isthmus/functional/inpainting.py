@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
 
 ITERATIONS, TOLERANCE = 400, 1e-4
 """Bounds of the conjugate gradients; a residual of 1e-4 leaves errors far below the step of 8 bits."""
@@ -31,6 +32,16 @@ def interpolate_missing(
     [[[1.0, 2.0, 3.0, 4.0]]]
     """
     missing = x.isnan() if missing is None else missing
+    if isinstance(x, FakeTensor) and not x.requires_grad:
+        # a graph that is captured keeps the whole interpolation as one operation
+        return _as_operation(x, missing, iterations)
+    return _interpolated(x, missing, iterations)
+
+
+def _interpolated(
+    x: Float[Tensor, "B C *S"], missing: Bool[Tensor, "B C *S"], iterations: int
+) -> Float[Tensor, "B C *S"]:
+    """``x`` with interpolated values where ``missing`` is true."""
     # tensors without values have none to interpolate
     if x.is_meta or not bool(missing.any()):
         return x
@@ -53,6 +64,17 @@ def interpolate_missing(
         before, energy = energy, torch.where(energy > enough, _norms(residual), energy)
         direction = residual + energy / before.clamp(min=torch.finfo(x.dtype).tiny) * direction
     return u
+
+
+@torch.library.custom_op("isthmus::interpolate_missing", mutates_args=())
+def _as_operation(x: Tensor, missing: Tensor, iterations: int) -> Tensor:
+    """The interpolation as an operation of torch, whose result shares no memory with ``x``."""
+    return _interpolated(x, missing, iterations).clone()
+
+
+@_as_operation.register_fake
+def _(x: Tensor, missing: Tensor, iterations: int) -> Tensor:
+    return torch.empty_like(x)
 
 
 def _curvature(u: Float[Tensor, "B C *S"]) -> Float[Tensor, "B C *S"]:

@@ -20,9 +20,8 @@ no gradient, but Adam moves them by rounding errors alone; and codewords that st
 SHAPE = (1, 12, 12)
 X = torch.rand(64, *SHAPE, generator=torch.Generator().manual_seed(1))
 TRAINED = [name for name in zoo.RECIPES if zoo.recipe(name).training.optimizer != "exact"]
-UNWRITABLE = {"k_sparse": "__round__", "denoiser": "data-dependent", "blind_spot_denoiser": "data-dependent"}
-"""Recipes whose step cannot be one graph: the number of values that a scheduled k keeps changes from step to step, and
-missing values are interpolated until they have converged."""
+UNWRITABLE = {"k_sparse": "__round__"}
+"""Recipes whose step cannot be one graph: the number of values that a scheduled k keeps changes from step to step."""
 
 
 @pytest.fixture

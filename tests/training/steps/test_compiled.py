@@ -70,6 +70,24 @@ def test_a_compiled_run_is_near_an_uncompiled_one_and_has_the_same_bits_twice(
     assert losses[0] == pytest.approx(losses[1], rel=1e-2 if precision == "bf16" else 1e-5)
 
 
+@pytest.mark.slow
+def test_a_network_with_several_resolutions_is_compiled_for_constant_shapes(steps: list[CompiledStep]) -> None:
+    images = np.random.default_rng(0).random((20, 8, 8), np.float32)
+    options = {
+        "net.channels": [4, 4],
+        "net.residual_blocks": 1,
+        "training.steps": 4,
+        "training.batch_size": 4,
+        "training.precision": "32",
+    }
+    one, plain = (
+        fit("denoiser", images, options=options | {"training.compile": how}, progress=False, seed=1)
+        for how in ("on", "off")
+    )
+    assert [step.refusal for step in steps] == [None]
+    assert apart(one, plain) < 1e-5
+
+
 def test_an_interrupted_compiled_run_resumes_to_the_same_bits(
     steps: list[CompiledStep], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

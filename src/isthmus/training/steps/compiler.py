@@ -40,9 +40,10 @@ def compile_graph(graph: GraphModule, arguments: Sequence[Tensor]) -> Function:
             from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
             # compiled graphs are kept only where the shapes have an environment; all of them are constant
-            shapes = FakeTensorMode(shape_env=ShapeEnv(assume_static_by_default=True))
+            shapes = FakeTensorMode(shape_env=ShapeEnv())
+            examples = [shapes.from_tensor(tensor, static_shapes=True) for tensor in arguments]
             with tracing(TracingContext(shapes)):
-                function: Function = compile_fx(graph, list(arguments), _options())
+                function: Function = compile_fx(graph, examples, _options())
     except Exception as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise CannotCapture(f"the compiler failed ({type(error).__name__}: {lines[0]:.200})") from error
