@@ -34,7 +34,8 @@ def interpolate_missing(
     missing = x.isnan() if missing is None else missing
     if isinstance(x, FakeTensor) and not x.requires_grad:
         # a graph that is captured keeps the whole interpolation as one operation
-        return _as_operation(x, missing, iterations)
+        made: Tensor = _as_operation(x, missing, iterations)
+        return made
     return _interpolated(x, missing, iterations)
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from isthmus.data.base import Array
 from isthmus.data.formats.pictures import EXTENSIONS, PictureHeader, read_header
 from isthmus.data.sources.base import Source
+from isthmus.data.storage.disk import DiskTree
 from isthmus.errors import BadData, BadOption, MissingExtra, ShapeError, check_range
 from isthmus.files.atomic import replacing
 from isthmus.models.blind_spots import restored_blindly
@@ -107,14 +108,15 @@ def are_pictures_wanted(source: str, out: Path) -> bool:
 
 
 def pictures_in(source: Path) -> list[Path]:
-    """The pictures of a folder, in any depth, in order; or a single one.
+    """The pictures of a folder, in any depth, in natural order; or a single one.
 
     Raises:
-        BadData: there is none.
+        BadData: there is none, or the folder has a link that leads out of it.
     """
     if source.is_file():
         return [source]
-    found = sorted(path for path in source.rglob("*") if path.is_file() and is_picture(path))
+    tree = DiskTree(source)
+    found = [path for name in tree.names(np.arange(len(tree))) if is_picture(path := source / name)]
     if not found:
         raise BadData(
             f"The folder {str(source)!r} holds no picture; known are {', '.join(EXTENSIONS)}. Pass a folder of these."

@@ -41,9 +41,9 @@ def compile_graph(graph: GraphModule, arguments: Sequence[Tensor]) -> Function:
 
             # compiled graphs are kept only where the shapes have an environment; all of them are constant
             shapes = FakeTensorMode(shape_env=ShapeEnv())
-            examples = [shapes.from_tensor(tensor, static_shapes=True) for tensor in arguments]
+            examples = (shapes.from_tensor(tensor, static_shapes=True) for tensor in arguments)
             with tracing(TracingContext(shapes)):
-                function: Function = compile_fx(graph, examples, _options())
+                function: Function = compile_fx(graph, list(examples), _options())
     except Exception as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise CannotCapture(f"the compiler failed ({type(error).__name__}: {lines[0]:.200})") from error
