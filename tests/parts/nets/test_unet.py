@@ -166,7 +166,7 @@ def test_without_known_values_the_interpolation_is_zero_and_without_missing_ones
 
 def test_masked_values_can_be_missing() -> None:
     x = torch.rand(50, 1, 4, 4)
-    x_in, mask = Masking(0.5, as_missing=True)(x)
+    x_in, mask, _ = Masking(0.5, as_missing=True)(x)
     assert x_in.isnan().equal(mask)
     assert x_in[~mask].equal(x[~mask])
     assert "degradation" in CORRUPTIONS

@@ -28,6 +28,7 @@ from isthmus.parts.nets.layers import (
     TRANSPOSED,
     Activation,
     Pair,
+    check_channels,
     initialize,
     normalization,
 )
@@ -208,10 +209,7 @@ def _check(shape: Shape, channels: Sequence[int], kernel: int, down: str, up: st
             "A convolutional net requires images (channels, height, width) or sequences (channels, length), but one "
             f"example is {shape[0]} frames of shape {shape[1:]}. Use net.kind=mlp."
         )
-    if not channels:
-        raise BadOption("net.channels is empty, but at least one stage is required. Set net.channels=16,8,8.")
-    for width in channels:
-        check_range("net.channels", width, 1, 1 << 16)
+    check_channels(channels, "16,8,8")
     check_range("net.kernel_size", kernel, 2, 15)
     check_choice("net.downsampling", down, ("stride", "maxpool"))
     check_choice("net.upsampling", up, ("transposed", "upsample"))

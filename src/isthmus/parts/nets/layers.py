@@ -1,13 +1,13 @@
 r"""Building blocks of the networks, each selected by name: activation, normalization, initial weights."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from isthmus.errors import check_choice
+from isthmus.errors import BadOption, check_choice, check_range
 from isthmus.functional import ACTIVATIONS
 from isthmus.parts.protocols import Shape
 
@@ -50,6 +50,18 @@ class Activation(nn.Module):
     def extra_repr(self) -> str:
         """The name of the activation, for ``repr``."""
         return self.name
+
+
+def check_channels(channels: Sequence[int], example: str) -> None:
+    """Check the numbers of feature maps of a convolutional network, one for each stage.
+
+    Raises:
+        BadOption: none, or one out of range.
+    """
+    if not channels:
+        raise BadOption(f"net.channels is empty, but at least one stage is required. Set net.channels={example}.")
+    for width in channels:
+        check_range("net.channels", width, 1, 1 << 16)
 
 
 def normalization(name: str, width: int, *, axes: int) -> list[nn.Module]:

@@ -26,6 +26,7 @@ from isthmus.parts.nets.layers import (
     TRANSPOSED,
     Activation,
     Pair,
+    check_channels,
     initialize,
     normalization,
 )
@@ -258,10 +259,7 @@ def _check(shape: Shape, size: int | None, channels: Sequence[int], residual_blo
             f"latent.size is {size}, but the code of a U-Net is a feature map that is larger than the data. Leave "
             "latent.size out, or set net.kind=conv for a code of that size."
         )
-    if not channels:
-        raise BadOption("net.channels is empty, but at least one level is required. Set net.channels=32,64,80.")
-    for width in channels:
-        check_range("net.channels", width, 1, 1 << 16)
+    check_channels(channels, "32,64,80")
     check_range("net.channels (their number)", len(channels), 1, 8)
     check_range("net.residual_blocks", residual_blocks, 0, 100)
     if patch not in PATCHES:
