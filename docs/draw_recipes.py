@@ -3,8 +3,9 @@
 python docs/draw_recipes.py                         # all recipes on glyphs
 python docs/draw_recipes.py vae top_k --data digits --steps 500
 
-A model with a prior shows samples below its reconstructions; a denoising model shows the corrupted images, too. The
-pictures go to ``docs/pictures/recipes/NAME.png``, which the pages show if they exist.
+A model with a prior shows samples below its reconstructions; a denoising model shows the corrupted images, too. One
+that learns from noisy images alone is given noisy ones. The pictures go to ``docs/pictures/recipes/NAME.png``, which
+the pages show if they exist.
 """
 
 import argparse
@@ -22,6 +23,7 @@ import isthmus as it
 from isthmus.data import load_dataset
 from isthmus.metrics.denoising import is_denoising
 from isthmus.models.seeding import seeded
+from isthmus.parts.corruptions import has_own_target
 from isthmus.runs.data import data_for, evaluation_split
 from isthmus.runs.run import Run
 from isthmus.zoo import RECIPES
@@ -45,6 +47,8 @@ QUALITIES, MOST = ((16, 1.0), (12, 1.0), (8, 1.0), (12, 0.85), (10, 0.75)), 20_0
 """Numbers of gray levels and sizes; the first that keeps a picture below so many bytes is used."""
 SMALL = 16
 """Width in pixels below which single pixels are shown."""
+NOISE = 0.2
+"""Standard deviation of the noise of images for recipes that learn from noisy ones."""
 LABELS = 1.1
 """Width of the column of labels, in widths of an image."""
 
@@ -58,6 +62,8 @@ def rows(run: Run) -> dict[str, np.ndarray]:
         with seeded(0):
             corrupted = run.model.corruption(x).x
         found["corrupted"], found["restored"] = run.to_plot(corrupted), run.to_plot(run.model.reconstruct(corrupted))
+    elif has_own_target(run.model.corruption):
+        found = {"noisy": found["original"], "restored": run.to_plot(run.model.reconstruct(x))}
     else:
         found["reconstruction"] = run.to_plot(run.model.reconstruct(x))
     if run.model.generative:
@@ -88,7 +94,11 @@ def picture(name: str, data: str, x: np.ndarray, steps: int | None) -> Path:
     recipe = it.zoo.recipe(name)
     exact = recipe.training.optimizer == "exact"
     steps = steps or STEPS_OF.get(name) or (STEPS_CONV if recipe.net.kind in ("conv", "unet") else STEPS)
-    run = it.fit(recipe, x, options={} if exact else {"training.steps": steps}, seed=0)
+    options: dict[str, object] = {} if exact else {"training.steps": steps}
+    if recipe.corruption.kind == "recorruption":
+        x = x / 255 + NOISE * np.random.default_rng(0).standard_normal(x.shape)
+        options |= {"data.scale": "none"}
+    run = it.fit(recipe, x, options=options, seed=0)
     figure = draw(rows(run), f"{name}, {data}, {'closed form' if exact else f'{steps:,} steps'}")
     figure.canvas.draw()
     pixels = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("L")

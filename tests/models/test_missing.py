@@ -78,7 +78,7 @@ def test_a_missing_column_gives_the_loss_and_gradient_of_the_model_without_that_
     seen[:, HIDDEN] = FILL[:, HIDDEN]
     torch.manual_seed(1)
     # a forward pass by hand, as inputs and targets have other shapes
-    x_in, mask = reference.corruption(seen)
+    x_in, mask, _ = reference.corruption(seen)
     q = reference.posterior(x_in)
     z = q.rsample()
     kept = None if mask is None else mask[:, KEPT]

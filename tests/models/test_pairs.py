@@ -38,6 +38,7 @@ HOME: dict[str, dict[str, object]] = {
     **{kind: {"latent.size": 4, "latent.k": 2} for kind in ("top_k", "batch_top_k", "k_sparse")},
 }
 """Options that suit a code of a few values."""
+NOISY: dict[str, dict[str, object]] = {"recorruption": {"likelihood.kind": "gaussian", "corruption.scale": 0.1}}
 GREY: dict[str, dict[str, object]] = {
     kind: {"likelihood.levels": LEVELS} for kind in ("categorical", "discretized_logistics")
 }
@@ -60,7 +61,7 @@ CHANGES: list[dict[str, object]] = [
     {"latent.size": None, "latent.ratio": 2.0},
     *({"likelihood.kind": kind, **GREY.get(kind, {})} for kind in LIKELIHOODS if kind != "bernoulli"),
     {"likelihood.kind": "gaussian", "likelihood.scale": 0.2},
-    *({"corruption.kind": kind} for kind in CORRUPTIONS if kind != "identity"),
+    *({"corruption.kind": kind, **NOISY.get(kind, {})} for kind in CORRUPTIONS if kind != "identity"),
     *({"fidelity.kind": kind} for kind in FIDELITIES if kind not in ("likelihood", "importance")),
     {"fidelity.kind": "importance", "fidelity.samples": 3, "latent.kind": "gaussian"},
     *(
@@ -201,6 +202,7 @@ def test_the_pairs_hold_both_kinds_many_times_and_are_not_refused_for_nothing():
         "The importance-weighted bound contains the prior already",
         "Tied weights require a likelihood with one feature per value",
         "Wasserstein2 requires the standard normal prior",
+        "Recorruption adds noise to targets",
     )
     need = re.compile(
         r"Penalty \w+ requires .*, which latent \w+ does not provide\. |latent\.size is \d+, but the code of a U-Net "

@@ -14,7 +14,15 @@ from isthmus.errors import BadOption, IncompatibleParts
 from isthmus.models.autoencoder import Autoencoder
 from isthmus.models.objective import Objective
 from isthmus.models.recipe import FidelityPart, options_of
-from isthmus.parts.corruptions import Blocks, Degradation, GaussianNoise, Identity, Masking, SaltAndPepper
+from isthmus.parts.corruptions import (
+    Blocks,
+    Degradation,
+    GaussianNoise,
+    Identity,
+    Masking,
+    Recorruption,
+    SaltAndPepper,
+)
 from isthmus.parts.fidelities import FIDELITIES, Emphasized, LogLikelihood, log_prob_by_feature
 from isthmus.parts.hooks import MeanAndCovariance
 
@@ -41,7 +49,7 @@ def test_each_value_is_touched_with_the_probability_that_was_asked(kind, share):
 
 def test_a_hole_is_0_and_values_fall_on_their_own():
     x = torch.ones(4000, 3, 1, 1)
-    x_in, mask = Masking(0.5)(x)
+    x_in, mask, _ = Masking(0.5)(x)
     assert x_in.equal((~mask).float())
     for pair in ((0, 1), (0, 2), (1, 2)):
         near(mask[:, list(pair)].all(1), 0.25)
@@ -62,7 +70,7 @@ def test_each_example_has_its_own_strength_between_the_least_and_the_most():
 
 def test_a_degradation_is_noise_or_missing_values_and_never_both():
     x = torch.rand(2000, 2, 6, 6)
-    x_in, mask = Degradation(scale=0.4, fraction=0.9, noisy=0.3)(x)
+    x_in, mask, _ = Degradation(scale=0.4, fraction=0.9, noisy=0.3)(x)
     noisy = (x_in != x).flatten(1).all(1) & ~x_in.isnan().flatten(1).any(1)
     near(noisy, 0.3)
     assert mask[noisy].all()
@@ -75,6 +83,61 @@ def test_a_degradation_is_noise_or_missing_values_and_never_both():
     assert abs(mask[~noisy].double().mean().item() - 0.45) < 5 * 0.9 / math.sqrt(12 * 1400)
 
 
+@pytest.mark.parametrize("strength", [0.5, 1.0, 3.0])
+@pytest.mark.parametrize("scale", [0.2, None])
+def test_a_recorruption_gives_input_and_target_noise_that_is_independent(strength, scale):
+    clean = torch.linspace(0, 1, 200, dtype=torch.float64).expand(1, 1, 200, 200)
+    noisy = clean + 0.2 * torch.randn(20, 1, 200, 200, dtype=torch.float64)
+    x_in, mask, target = Recorruption((1, 200, 200), strength=strength, scale=scale, antithetic=False)(noisy)
+    assert mask.all()
+    torch.testing.assert_close(x_in + strength**2 * target, (1 + strength**2) * noisy)
+    of_input, of_target = x_in - clean, target - clean
+    # standard deviations of a sum of independent noise, and five standard errors of a mean product of two
+    scales = 0.2 * math.sqrt(1 + strength**2), 0.2 * math.sqrt(1 + strength**-2)
+    assert of_input.std().item() == pytest.approx(scales[0], rel=0.01)
+    assert of_target.std().item() == pytest.approx(scales[1], rel=0.01)
+    error = scales[0] * scales[1] / math.sqrt(noisy.numel())
+    # an estimate of the noise is off by a few per mille, and the covariance by that much of the variance
+    assert abs((of_input * of_target).mean().item()) < 5 * error + (0 if scale else 0.005 * 0.2**2)
+
+
+def test_the_second_half_of_a_batch_is_the_first_with_the_opposite_noise_in_training_alone():
+    x = torch.rand(5, 1, 4, 4)
+    recorruption = Recorruption((1, 4, 4), scale=0.1)
+    noisy, _, target = recorruption(x)
+    rows = torch.tensor([0, 1, 0, 1, 4])
+    torch.testing.assert_close(noisy + 0.5**2 * target, (1 + 0.5**2) * x[rows])
+    noise = noisy - x[rows]
+    torch.testing.assert_close(noise[:2], -noise[2:4])
+    assert noise.unique(dim=0).shape[0] == 5
+    for plain in (recorruption.eval(), Recorruption((1, 4, 4), scale=0.1, antithetic=False)):
+        noisy, _, target = plain(x)
+        torch.testing.assert_close(noisy + 0.5**2 * target, (1 + 0.5**2) * x)
+        assert not (noisy - x)[:2].isclose(-(noisy - x)[2:4]).any()
+
+
+def test_a_model_learns_from_the_target_of_a_recorruption_except_missing_values():
+    latent, likelihood = latents.Deterministic(), likelihoods.Gaussian()
+    pair = nets.linear((3,), 2, latent, likelihood)
+    model = Autoencoder(pair.encoder, pair.decoder, latent, likelihood, Recorruption((3,), scale=0.1), shape=(3,))
+    x, rows = torch.randn(6, 3), torch.tensor([0, 1, 2, 0, 1, 2])
+    trace = model(x)
+    torch.testing.assert_close(trace.x_in + 0.5**2 * trace.x, (1 + 0.5**2) * x[rows])
+    assert model(x, corrupt=False).x is x
+    model.fill = torch.full((3,), 7.0)
+    x[2, 1] = x[4, 0] = torch.nan
+    trace = model(x)
+    assert trace.x.isnan().equal(x[rows].isnan())
+    assert trace.x_in[2, 1] == trace.x_in[5, 1] == 7
+
+
+def test_a_recorruption_of_rows_requires_the_scale_of_their_noise():
+    with pytest.raises(
+        BadOption, match=r"^The noise of examples of shape \(7,\) cannot be estimated.*Set corruption\.scale"
+    ):
+        Recorruption((7,))
+
+
 def test_strengths_of_their_own_and_missing_values_have_no_closed_moments():
     clean = MeanAndCovariance(torch.zeros(2), torch.eye(2))
     for corruption in (Masking(least=0.0), Masking(as_missing=True), GaussianNoise(least=0.0)):
@@ -85,7 +148,7 @@ def test_strengths_of_their_own_and_missing_values_have_no_closed_moments():
 @pytest.mark.parametrize("kind", [Masking, SaltAndPepper])
 @pytest.mark.parametrize("shape", [(3, 4, 5), (3, 20), (2, 3, 4, 5)])
 def test_whole_pixels_touch_all_channels_together_and_pixels_on_their_own(kind, shape):
-    x_in, mask = kind(0.3, whole_pixels=True)(torch.rand(300, *shape))
+    x_in, mask, _ = kind(0.3, whole_pixels=True)(torch.rand(300, *shape))
     if len(shape) == 4:
         near(mask[:, 0, 0] & mask[:, 1, 0], 0.09)  # each frame on its own
         x_in, mask = x_in.flatten(0, 1), mask.flatten(0, 1)
@@ -107,7 +170,7 @@ def test_the_values_of_a_row_are_never_one_pixel(kind):
 
 @pytest.mark.parametrize("share", [0.1, 0.6, 1.0])
 def test_salt_is_as_frequent_as_pepper_and_neither_is_anything_but_0_or_1(share):
-    x_in, mask = SaltAndPepper(share)(torch.rand(300, 100))
+    x_in, mask, _ = SaltAndPepper(share)(torch.rand(300, 100))
     assert x_in[mask].unique().tolist() == [0, 1]
     near(x_in == 1, share / 2)
     near(x_in == 0, share / 2)
@@ -128,7 +191,7 @@ def test_the_noise_is_gaussian_of_the_scale_that_was_asked(scale):
 def test_clipping_cuts_the_noisy_value_at_0_and_1_and_nothing_else():
     x = torch.rand(50, 20)
     torch.manual_seed(3)
-    free, mask = GaussianNoise(0.5)(x)
+    free, mask, _ = GaussianNoise(0.5)(x)
     torch.manual_seed(3)
     assert GaussianNoise(0.5, clip=True)(x).x.equal(free.clamp(0, 1))
     assert bool((free < 0).any() and (free > 1).any())
@@ -140,7 +203,7 @@ def test_clipping_cuts_the_noisy_value_at_0_and_1_and_nothing_else():
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.75, 1.0])
 def test_blocks_go_whole_and_as_many_as_were_asked_to_within_one(shape, block, share):
     x = torch.ones(2000, *shape)
-    x_in, mask = Blocks(share, block_size=block)(x)
+    x_in, mask, _ = Blocks(share, block_size=block)(x)
     assert x_in.equal((~mask).float())
     space = shape if len(shape) == 1 else shape[1:]
     cells = torch.zeros(space, dtype=torch.long)

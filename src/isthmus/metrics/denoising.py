@@ -10,12 +10,12 @@ from isthmus.metrics.reconstruction import are_pictures, psnr
 from isthmus.models.autoencoder import Autoencoder, inference
 from isthmus.models.inputs import Chunked, paired_chunks
 from isthmus.models.seeding import seeded
-from isthmus.parts.corruptions import Identity
+from isthmus.parts.corruptions import Identity, has_own_target
 
 
 def is_denoising(model: Autoencoder) -> bool:
-    """Whether the model is a denoising autoencoder."""
-    return not isinstance(model.corruption, Identity)
+    """Whether the model is a denoising autoencoder that was trained on clean examples, which its output resembles."""
+    return not isinstance(model.corruption, Identity) and not has_own_target(model.corruption)
 
 
 def corrupted(model: Autoencoder, x: Tensor, *, seed: int = 0) -> Tensor:

@@ -24,8 +24,8 @@ from isthmus.functional import interpolate_missing
 from isthmus.models.inputs import CHUNK, as_inputs, shaped, tensor_of
 from isthmus.models.products import float32_products
 from isthmus.models.seeding import seeded
-from isthmus.parts.corruptions import Identity, makes_missing
-from isthmus.parts.likelihoods.support import clip_to_support
+from isthmus.parts.corruptions import Identity, has_own_target, makes_missing
+from isthmus.parts.likelihoods.support import clip_to_support, support_of
 from isthmus.parts.protocols import Corrupted, Corruption, Latent, Likelihood, Prior, Shape, Trace, alone
 
 A = TypeVar("A", Tensor, npt.NDArray[Any])
@@ -50,7 +50,7 @@ class Autoencoder(nn.Module):
             no value is missing, and nothing is checked. It is not saved with the weights.
 
     Raises:
-        IncompatibleParts: a part is not of its kind.
+        IncompatibleParts: a part is not of its kind, or the corruption gives targets that the likelihood does not take.
         ShapeError: the parts do not match each other or ``shape``.
 
     >>> from isthmus import latents, likelihoods, nets
@@ -81,6 +81,7 @@ class Autoencoder(nn.Module):
         _check_kind("latent", latent, Latent)
         _check_kind("likelihood", likelihood, Likelihood)
         _check_kind("corruption", corruption, Corruption)
+        _check_targets(corruption, likelihood)
         self.encoder, self.decoder = encoder, decoder
         self.latent, self.likelihood, self.corruption = latent, likelihood, corruption
         self.prior = None
@@ -179,13 +180,15 @@ class Autoencoder(nn.Module):
         cases with missing values filled before the corruption.
         """
         corrupt = self.training if corrupt is None else corrupt
-        given = self.encodable(x if x_in is None else x_in)
-        x_in, mask = self.corruption(given, progress) if corrupt else Corrupted(given)
-        if mask is not None and makes_missing(self.corruption):
+        given, own = x if x_in is None else x_in, corrupt and has_own_target(self.corruption)
+        # a value that is missing has no target
+        given = given if own else self.encodable(given)
+        x_in, mask, target = self.corruption(given, progress) if corrupt else Corrupted(given)
+        if own or (mask is not None and makes_missing(self.corruption)):
             x_in = self.encodable(x_in)
         q = self.posterior(x_in, progress)
         z = q.rsample()
-        return Trace(x, x_in, q, z, self.output(z), mask, progress, population, gather)
+        return Trace(x if target is None else target, x_in, q, z, self.output(z), mask, progress, population, gather)
 
     def encode(self, x: A, *, sample: bool = False, precision: torch.dtype | None = None) -> A:
         """The code of each example: the mean of q(z | x), or a sample from it; a tensor or array, as given.
@@ -298,6 +301,15 @@ def _check_kind(name: str, part: object, kind: type) -> None:
         raise IncompatibleParts(
             f"The {name} must be one of the parts in isthmus.{name}s or implement their protocol, but is "
             f"{type(part).__name__}. Pass the parts in the order encoder, decoder, latent, likelihood."
+        )
+
+
+def _check_targets(corruption: object, likelihood: object) -> None:
+    """Check that a likelihood takes any value, if the corruption adds noise to targets."""
+    if has_own_target(corruption) and (bounds := support_of(likelihood)) is not None:
+        raise IncompatibleParts(
+            f"{type(corruption).__name__} adds noise to targets, which then leave the interval from {bounds[0]:g} to "
+            f"{bounds[1]:g}, but likelihood {type(likelihood).__name__} takes no others. Set likelihood.kind=gaussian."
         )
 
 

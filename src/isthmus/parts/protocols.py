@@ -142,10 +142,14 @@ class Likelihood(Head, Protocol):
 
 
 class Corrupted(NamedTuple):
-    """A corrupted batch, and the mask of corrupted values (``None`` without corruption)."""
+    """A corrupted batch, the mask of corrupted values (``None`` without corruption), and the target.
+
+    The target is the uncorrupted batch where it is ``None``.
+    """
 
     x: Tensor
     mask: Tensor | None = None
+    target: Tensor | None = None
 
 
 @runtime_checkable
@@ -153,7 +157,7 @@ class Corruption(ModuleLike, Protocol):
     """Noise applied to the input of the encoder; the target stays clean."""
 
     def __call__(self, x: Tensor, progress: float = 1.0) -> Corrupted:
-        """A corrupted copy of ``x``, of the same shape, and its mask."""
+        """A corrupted copy of ``x``, of the same shape, its mask, and a target of its own where it has one."""
         ...
 
 

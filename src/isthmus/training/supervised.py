@@ -112,7 +112,7 @@ class Predictor(Autoencoder):
         size = math.prod(self.input_shape)
         inputs, target = x[:, :size].reshape(-1, *self.input_shape) if x_in is None else x_in, x[:, size:]
         corrupting = self.training if corrupt is None else corrupt
-        x_in, mask = self.corruption(inputs, progress) if corrupting else Corrupted(inputs)
+        x_in, mask, _ = self.corruption(inputs, progress) if corrupting else Corrupted(inputs)
         q = self.posterior(x_in, progress)
         return Trace(target, x_in, q, q.mean, self.output(q.mean), mask, progress, population, gather)
 

@@ -18,6 +18,7 @@ from isthmus.zoo.denoising import (
     denoiser,
     denoising,
     dropout,
+    recorrupted_denoiser,
 )
 from isthmus.zoo.discrete import categorical_vae, fsq, vq_vae
 from isthmus.zoo.disentangled import beta_tc_vae, dip_vae, factor_vae
@@ -86,6 +87,7 @@ __all__ = [
     "pca",
     "probabilistic_pca",
     "recipe",
+    "recorrupted_denoiser",
     "robust_wae",
     "sigma_vae",
     "simple",

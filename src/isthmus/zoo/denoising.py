@@ -136,8 +136,9 @@ def blind_spot_denoiser(channels: Sequence[int] = (32, 64, 80), *, fraction: flo
     be predicted from the others, so the best prediction is the clean value. To denoise, every pixel is predicted with
     itself hidden, and combined with its noisy value according to the variance of the noise.
 
-    Use it where no clean image exists. The noise must have mean 0 and be independent between pixels: noise that was
-    clipped at black and white, and compression, violate that. Where clean images exist, use :func:`denoiser`.
+    Use it where no clean image exists and the noise is not Gaussian, or of a level that cannot be told; for Gaussian
+    noise :func:`recorrupted_denoiser` is better. The noise must have mean 0 and be independent between pixels: noise
+    that was clipped at black and white, and compression, violate that. Where clean images exist, use :func:`denoiser`.
 
     References:
         Noise2Void: learning denoising from single noisy images (Krull et al., 2019)
@@ -154,6 +155,39 @@ def blind_spot_denoiser(channels: Sequence[int] = (32, 64, 80), *, fraction: flo
             "data": DataOptions(random_shift=5, shift_edges="reflect", random_flip=True),
             "corruption": corruption,
             "fidelity": fidelity,
+        }
+    )
+
+
+def recorrupted_denoiser(
+    channels: Sequence[int] = (32, 64, 80), *, strength: float = 0.5, scale: float | None = None
+) -> Recipe:
+    r"""Residual U-Net that is trained on images with Gaussian noise alone: more noise in, other noise in the target.
+
+    .. math:: -\log p(y - n / \alpha \mid f(y + \alpha n)), \quad n \sim \mathcal N(0, \sigma^2 I),
+        \quad p = \mathcal N(\cdot, I)
+
+    The noise of an input and that of its target are independent: the network cannot learn it, and the expected
+    gradient is that of training on clean images. The noise level :math:`\sigma` is estimated from each image, unless
+    ``scale`` gives it. To denoise, an image is passed through the network as it is.
+
+    Use it where no clean image exists: it comes closer to training on clean images than
+    :func:`blind_spot_denoiser`, which hides each pixel from its own prediction. The noise must be Gaussian and
+    independent between pixels, and not be clipped. Where clean images exist, use :func:`denoiser`.
+
+    References:
+        Recorrupted-to-recorrupted: unsupervised deep learning for image denoising (Pang et al., 2021)
+        U-Net: convolutional networks for biomedical image segmentation (Ronneberger et al., 2015)
+    """
+    clean = denoiser(channels)
+    return clean.model_copy(
+        update={
+            "name": "recorrupted_denoiser",
+            # interpolation between pixels would change their noise
+            "data": DataOptions(random_shift=5, shift_edges="reflect", random_flip=True),
+            "corruption": part(CorruptionPart, "recorruption", strength=strength, scale=scale),
+            # the noise of targets is that of gradients, which more examples average out
+            "training": clean.training.model_copy(update={"steps": 8000, "batch_size": 16}),
         }
     )
 
@@ -209,6 +243,12 @@ ENTRIES: dict[str, RecipeEntry] = {
         "image denoising learned from noisy images alone",
         "-log N(y_J; f(y without J), I), J 10 % of the pixels",
         cites=("krull2019", "batson2019", "laine2019"),
+    ),
+    "recorrupted_denoiser": RecipeEntry(
+        recorrupted_denoiser,
+        "image denoising learned from images with Gaussian noise alone",
+        "-log N(y - n / a; f(y + a n), I), n ~ N(0, sigma^2 I)",
+        cites=("pang2021", "ronneberger2015"),
     ),
     "conv_denoising_overcomplete": RecipeEntry(
         conv_denoising_overcomplete,

@@ -14,24 +14,27 @@ from isthmus.parts.schedules import Schedule
 
 SHAPES = [(7,), (2, 7), (1, 4, 4), (3, 5, 2), (3, 2, 4, 4)]
 STRENGTH = {"masking": "fraction", "gaussian": "scale", "salt_and_pepper": "fraction", "blocks": "fraction"}
+REQUIRED = {"recorruption": {"scale": 0.1}}
+"""What has to be said for data of any shape."""
 each = pytest.mark.parametrize("kind", CORRUPTIONS)
 each_strong = pytest.mark.parametrize("kind", STRENGTH)
 every_shape = pytest.mark.parametrize("shape", SHAPES)
 
 
 def made(kind: str, shape: tuple[int, ...], **options: object) -> nn.Module:
-    return CorruptionPart.model_validate({"kind": kind, **options}).make(shape=shape)
+    given = {**REQUIRED.get(kind, {}), **options}
+    return CorruptionPart.model_validate({"kind": kind, **given}).make(shape=shape)
 
 
 def joined(corruption: nn.Module, shape: tuple[int, ...]) -> Autoencoder:
-    latent, likelihood = latents.Deterministic(), likelihoods.Bernoulli()
+    latent, likelihood = latents.Deterministic(), likelihoods.Gaussian()
     pair = nets.linear(shape, 2, latent, likelihood)
     return Autoencoder(pair.encoder, pair.decoder, latent, likelihood, corruption, shape=shape)
 
 
 def test_every_corruption_but_the_identity_has_a_strength():
-    # a degradation has two
-    assert {"identity", "degradation", *STRENGTH} == set(CORRUPTIONS)
+    # a degradation has two, and that of a recorruption must not be 0
+    assert {"identity", "degradation", "recorruption", *STRENGTH} == set(CORRUPTIONS)
 
 
 @each
@@ -50,9 +53,10 @@ def test_a_corruption_keeps_shape_and_precision_and_leaves_its_input_alone(kind,
     corruption = made(kind, shape).to(dtype)
     x = torch.rand(batch, *shape, dtype=dtype)
     before = x.clone()
-    x_in, mask = corruption(x)
+    x_in, mask, target = corruption(x)
     assert (x_in.shape, x_in.dtype) == (x.shape, dtype)
     assert mask is None or (mask.shape, mask.dtype) == (x.shape, torch.bool)
+    assert target is None or (target.shape, target.dtype) == (x.shape, dtype)
     # missing values are among those that the mask names
     assert bool((torch.isfinite(x_in) | (mask if makes_missing(corruption) else False)).all())
     assert x.equal(before)
@@ -62,7 +66,7 @@ def test_a_corruption_keeps_shape_and_precision_and_leaves_its_input_alone(kind,
 @every_shape
 def test_what_the_mask_leaves_out_is_as_it_was(kind, shape):
     x = torch.randn(50, *shape)
-    x_in, mask = made(kind, shape)(x)
+    x_in, mask, _ = made(kind, shape)(x)
     touched = torch.zeros_like(x, dtype=torch.bool) if mask is None else mask
     assert x_in[~touched].equal(x[~touched])
     # values drawn from a density are never equal to what a corruption puts in their place
@@ -73,7 +77,7 @@ def test_what_the_mask_leaves_out_is_as_it_was(kind, shape):
 @every_shape
 def test_strength_0_is_the_identity_and_touches_nothing(kind, shape):
     x = torch.randn(6, *shape)
-    x_in, mask = made(kind, shape, **{STRENGTH[kind]: 0})(x)
+    x_in, mask, _ = made(kind, shape, **{STRENGTH[kind]: 0})(x)
     assert x_in.equal(x)
     assert not mask.any()
 
@@ -126,13 +130,14 @@ def test_a_corruption_is_restored_by_its_state(kind):
 
 @each
 @every_shape
-def test_a_model_in_evaluation_encodes_the_clean_input_and_its_target_is_always_clean(kind, shape):
+def test_a_model_in_evaluation_encodes_the_clean_input_and_its_target_is_clean(kind, shape):
     corruption = made(kind, shape)
     model = joined(corruption, shape)
     x = torch.rand(60, *shape)
     before = x.clone()
     trace = model.train()(x)
-    assert trace.x.equal(before)
+    # a recorruption has a target of its own, in training only
+    assert trace.x.equal(before) == (kind != "recorruption")
     assert trace.x_in.equal(before) == (kind == "identity")
     trace = model.eval()(x)
     assert trace.x.equal(before)
@@ -155,6 +160,6 @@ def test_a_model_in_evaluation_corrupts_where_it_is_asked_to(kind, shape):
 
 def test_the_identity_changes_nothing_and_has_no_mask():
     x = torch.randn(6, 7)
-    x_in, mask = made("identity", (7,))(x)
+    x_in, mask, _ = made("identity", (7,))(x)
     assert x_in is x
     assert mask is None
