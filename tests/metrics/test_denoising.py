@@ -117,3 +117,28 @@ def test_a_run_that_masks_is_measured_by_its_recipe() -> None:
     figures = evaluate(objective, X)
     assert figures["psnr_corrupted"] < 100
     assert figures["mse_corrupted"] > 0
+
+
+def test_the_error_to_clean_images_is_estimated_from_the_noise_alone() -> None:
+    # another seed than that of the evaluation, whose noise would be that of the examples
+    torch.manual_seed(5)
+    clean = torch.rand(200, 1, 40, 40)
+    noisy = clean + 0.3 * torch.randn_like(clean)
+    shrunk = zoo.linear().with_options(
+        {"likelihood.kind": "gaussian", "corruption.kind": "recorruption", "corruption.scale": 0.3}
+    )
+    objective = shrunk.build((1, 40, 40))
+    model = objective.model
+    # a network that halves its input has a known error
+    model.encoder, model.decoder = nn.Identity(), Halve()
+    found = evaluate(objective, noisy)
+    assert "psnr_restored" not in found
+    expected = (0.5 * clean - clean).square().mean() + 0.25 * 0.3**2 * (1 + 0.5**2)
+    # five standard errors of a mean of squares of normal values, whose variance is the error and that of the target
+    error = 2**0.5 * (expected.item() + 0.3**2 * (1 + 0.5**-2)) / clean.numel() ** 0.5
+    assert found["mse_estimated"] == pytest.approx(expected.item(), abs=5 * error)
+
+
+class Halve(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x / 2

@@ -165,5 +165,5 @@ def test_verbs_that_do_not_apply_say_why() -> None:
     run = fit("vq_vae", X, epochs=1)
     with pytest.raises(IncompatibleParts, match="Interpolation needs a real-valued code"):
         run.interpolate()
-    with pytest.raises(BadOption, match="corrupt=True needs a run with a corruption"):
+    with pytest.raises(BadOption, match="corrupt=True needs a run that was trained with a corruption"):
         run.denoise(X, corrupt=True)

@@ -8,9 +8,9 @@ from torch import Tensor
 from isthmus import functional as F
 from isthmus.metrics.reconstruction import are_pictures, psnr
 from isthmus.models.autoencoder import Autoencoder, inference
-from isthmus.models.inputs import Chunked, paired_chunks
+from isthmus.models.inputs import Chunked, chunks, paired_chunks
 from isthmus.models.seeding import seeded
-from isthmus.parts.corruptions import Identity, has_own_target
+from isthmus.parts.corruptions import Identity, Recorruption, has_own_target
 
 
 def is_denoising(model: Autoencoder) -> bool:
@@ -66,6 +66,26 @@ def denoising(
     # image metrics only if all chunks lie in [0, 1]
     kinds = ["mse", *["psnr"] * images, *["ssim"] * (images and observed == cells)]
     return {name: sums[name] / counts[name.split("_")[0]] for name in sorted(sums) if name.split("_")[0] in kinds}
+
+
+def unseen(model: Autoencoder, x: Tensor | Chunked, *, seed: int = 0) -> dict[str, float]:
+    r"""Mean squared error to clean inputs that nobody has seen, estimated from the noise of the examples ``x``.
+
+    .. math:: \overline{(f(y + \alpha n) - y + n / \alpha)^2} - \sigma^2 (1 + 1 / \alpha^2)
+
+    for a model with a corruption of noisy examples (:class:`isthmus.parts.corruptions.Recorruption`). The noise of the
+    target is independent of that of the input, so its variance adds to the squared error to the clean input. Slightly
+    more than the error at the noise of y alone; negative by chance where the error is small and examples are few.
+    """
+    assert isinstance(model.corruption, Recorruption)
+    total, count = 0.0, 0
+    with inference(model), seeded(seed):
+        for chunk in chunks(x):
+            y = chunk.to(model.like.device, model.like.dtype)
+            noisy, _, target = model.corruption(y)
+            error = (model.reconstruct(noisy) - target).square() - model.corruption.target_variance(y)
+            total, count = total + error.nansum().item(), count + int(error.isfinite().sum())
+    return {"mse_estimated": total / max(count, 1)}
 
 
 def _errors(clean: Tensor, y: Tensor, observed: Tensor | None, *, images: bool) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from isthmus.data.base import Array
 from isthmus.metrics.codes import codebook_use, sensitivity, sparsity
-from isthmus.metrics.denoising import denoising, is_denoising
+from isthmus.metrics.denoising import denoising, is_denoising, unseen
 from isthmus.metrics.importance import ProgressCallback
 from isthmus.metrics.losses import losses
 from isthmus.metrics.reconstruction import reconstruction
@@ -17,6 +17,7 @@ from isthmus.metrics.variational import has_bound, variational
 from isthmus.models.autoencoder import Autoencoder
 from isthmus.models.inputs import Chunked, chunks
 from isthmus.models.objective import Objective
+from isthmus.parts.corruptions import Recorruption
 from isthmus.parts.hooks import Discrete
 
 MEANINGS: dict[str, str] = {
@@ -37,6 +38,7 @@ MEANINGS: dict[str, str] = {
     "dead_fraction": "fraction of code values that are zero for all examples",
     "codebook_perplexity": "perplexity of codeword usage; 1 to the codebook size",
     "jacobian_norm": "Frobenius norm of dE[z|x]/dx, on at most 500 examples",
+    "mse_estimated": "mean squared error to the unseen clean input, from the noise",
     "mse_corrupted": "mean squared error of the corrupted input",
     "mse_restored": "mean squared error of the restored input",
     "psnr_corrupted": "PSNR of the corrupted input, clipped to [0, 1], in dB",
@@ -95,6 +97,8 @@ def evaluate(
     metrics |= sparsity(model, seen) | codebook_use(model, seen) | sensitivity(model, seen)
     if is_denoising(model) or given is not None:
         metrics |= denoising(model, x, seed=seed, inputs=given)
+    elif isinstance(model.corruption, Recorruption):
+        metrics |= unseen(model, x, seed=seed)
     return metrics
 
 

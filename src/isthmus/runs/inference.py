@@ -136,12 +136,12 @@ def denoise(run: Run, data: NewData, *, corrupt: bool = False, noise_level: floa
     the ``noise_level`` is told it, in units of the results.
 
     Raises:
-        BadOption: ``corrupt`` is set, but the run has no corruption.
+        BadOption: ``corrupt`` is set, but the run has no corruption of clean examples.
     """
     if corrupt and not is_denoising(run.model):
         raise BadOption(
-            "corrupt=True needs a run with a corruption, but this run was trained without one. Leave it out, or use a "
-            "run that was trained with corruption.kind, such as the recipe denoising."
+            "corrupt=True needs a run that was trained with a corruption of clean examples, but this run was not. "
+            "Leave it out, or use a run that was trained with corruption.kind, such as the recipe denoising."
         )
     check_noise_level(run, noise_level)
     run, inputs = sized_inputs(run, data, "target" if corrupt else "noisy")

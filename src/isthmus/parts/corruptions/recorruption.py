@@ -62,7 +62,16 @@ class Recorruption(nn.Module):
         half = len(x) // 2 if self.antithetic and self.training else 0
         # in a batch of odd size the last example stays alone
         x = torch.cat([x[:half], x[:half], x[2 * half :]])
-        scale = noise_level(x).reshape(per_example(x)) if self.scale is None else self.scale
         noise = torch.randn_like(x[half:])
-        noise = scale * torch.cat([-noise[:half], noise])
+        noise = self.noise_of(x) * torch.cat([-noise[:half], noise])
         return Corrupted(x + self.strength * noise, torch.ones_like(x, dtype=torch.bool), x - noise / self.strength)
+
+    def noise_of(self, x: Float[Tensor, "B *D"]) -> Tensor:
+        r"""The standard deviation :math:`\sigma` of the noise of each example, (B, 1, ...)."""
+        if self.scale is None:
+            return noise_level(x).reshape(per_example(x))
+        return x.new_full(per_example(x), self.scale)
+
+    def target_variance(self, x: Float[Tensor, "B *D"]) -> Tensor:
+        r"""The variance of the noise of each target, :math:`\sigma^2 (1 + 1 / \alpha^2)`, (B, 1, ...)."""
+        return self.noise_of(x).square() * (1 + self.strength**-2)
