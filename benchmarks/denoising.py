@@ -36,8 +36,8 @@ SIGMA, HOLES, TEST_PEOPLE = 0.2, 0.5, 6
 CLEAN = "conv_denoising on clean images"
 RECIPES = (CLEAN, "conv_denoising", "conv_denoising_overcomplete", "denoising", "denoiser")
 """What is trained; the first one sees no damage in training, so it reconstructs that too."""
-NOISY_ONLY = ("blind_spot_denoiser", "recorrupted_denoiser")
-"""Trained on noisy images alone, with a corruption of their own."""
+NOISY_ONLY = ("blind_spot_denoiser", "recorrupted_denoiser", "recorrupted_denoiser on these images too")
+"""Trained on noisy images alone, with a corruption of their own; the last one also on the images that it restores."""
 OF_PHOTOGRAPHS, TEST_PHOTOGRAPHS = 0.1, 50
 """Sigma of the noise of color photographs, and how many of them are restored."""
 PATCHES = {"data.patch_size": 64, "data.patches_per_image": 50}
@@ -111,6 +111,8 @@ def trained(
     own = CORRUPTIONS[task] if recipe != CLEAN else {"corruption.kind": "identity"}
     if recipe in NOISY_ONLY:
         train, own = corrupted(train, task, 2000 + seed), {"data.scale": "none"}
+        if recipe.endswith("these images too"):
+            train = np.concatenate([train, corrupted(test, task, seed)])
     if (recipe, task) == ("denoiser", "masking"):
         own = own | {"corruption.as_missing": True}
     # all training people are learned from; the number of steps was chosen on four of them
