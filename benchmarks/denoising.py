@@ -34,8 +34,10 @@ RESULTS = Path(__file__).parent / "results" / "denoising.json"
 PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
 SIGMA, HOLES, TEST_PEOPLE = 0.2, 0.5, 6
 CLEAN = "conv_denoising on clean images"
-RECIPES = (CLEAN, "conv_denoising", "conv_denoising_overcomplete", "denoising", "denoiser")
-"""What is trained; the first one sees no damage in training, so it reconstructs that too."""
+ANY_DAMAGE = "denoiser for any damage"
+RECIPES = (CLEAN, "conv_denoising", "conv_denoising_overcomplete", "denoising", "denoiser", ANY_DAMAGE)
+"""What is trained, most of it on the damage of the task; the first one sees none, so it reconstructs that too, and the
+last one sees noise and missing pixels of any strength."""
 NOISY_ONLY = ("blind_spot_denoiser", "recorrupted_denoiser", "recorrupted_denoiser on these images too")
 """Trained on noisy images alone, with a corruption of their own; the last one also on the images that it restores."""
 OF_PHOTOGRAPHS, TEST_PHOTOGRAPHS = 0.1, 50
@@ -108,7 +110,7 @@ def trained(
     recipe: str, task: str, seed: int, train: Images, test: Images, changes: dict[str, object]
 ) -> tuple[Restorer, dict[str, float]]:
     """The denoiser that a recipe trains on a file of both splits, and the seconds by the clock and of the cores."""
-    own = CORRUPTIONS[task] if recipe != CLEAN else {"corruption.kind": "identity"}
+    own = {CLEAN: {"corruption.kind": "identity"}, ANY_DAMAGE: {}}.get(recipe, CORRUPTIONS[task])
     if recipe in NOISY_ONLY:
         train, own = corrupted(train, task, 2000 + seed), {"data.scale": "none"}
         if recipe.endswith("these images too"):
@@ -118,7 +120,7 @@ def trained(
     # all training people are learned from; the number of steps was chosen on four of them
     own = own | {"data.validation": 0}
     if train.ndim == 4:
-        own = own | PATCHES | ({"corruption.scale": OF_PHOTOGRAPHS} if recipe != CLEAN else {})
+        own = own | PATCHES | ({"corruption.scale": OF_PHOTOGRAPHS} if recipe not in (CLEAN, ANY_DAMAGE) else {})
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "faces.npz"
         np.savez(file, x_train=train, x_test=test)

@@ -1,4 +1,6 @@
-r"""Corruptions of the encoder's input, :math:`\tilde x \sim c(\tilde x \mid x)`, for denoising autoencoders.
+r"""Corruptions of the encoder's input, for denoising autoencoders.
+
+.. math:: \tilde x \sim c(\tilde x \mid x)
 
 The target stays clean: to restore missing values, the code must capture the dependencies between the values of an
 example (Vincent et al., 2010). :class:`Recorruption`, for noisy examples alone, gives another target. A corruption is
