@@ -147,7 +147,8 @@ def blind_spot_denoiser(channels: Sequence[int] = (32, 64, 80), *, fraction: flo
     """
     corruption = part(CorruptionPart, "masking", fraction=fraction, whole_pixels=True, as_missing=True)
     fidelity = part(FidelityPart, "emphasized", corrupted=1.0, intact=0.0)
-    return denoiser(channels).model_copy(
+    clean = denoiser(channels)
+    return clean.model_copy(
         update={
             "name": "blind_spot_denoiser",
             "net": part(NetPart, "unet", channels=list(channels)),
@@ -155,6 +156,8 @@ def blind_spot_denoiser(channels: Sequence[int] = (32, 64, 80), *, fraction: flo
             "data": DataOptions(random_shift=5, shift_edges="reflect", random_flip=True),
             "corruption": corruption,
             "fidelity": fidelity,
+            # the noise of targets is that of losses, too, which do not tell the best epoch
+            "training": clean.training.model_copy(update={"keep": "last"}),
         }
     )
 
@@ -189,8 +192,8 @@ def recorrupted_denoiser(
             # interpolation between pixels would change their noise
             "data": DataOptions(random_shift=5, shift_edges="reflect", random_flip=True),
             "corruption": part(CorruptionPart, "recorruption", strength=strength, scale=scale),
-            # the noise of targets is that of gradients, which more examples average out
-            "training": clean.training.model_copy(update={"steps": 4000, "batch_size": 32}),
+            # the noise of targets is that of gradients, which more examples average out, and that of losses
+            "training": clean.training.model_copy(update={"steps": 4000, "batch_size": 32, "keep": "last"}),
         }
     )
 
