@@ -96,8 +96,8 @@ class DataOptions(Options):
             others once.
         random_shift: int in [0, 64], default 0. Each training image or sequence is shifted at every read by up to
             this many pixels or steps along each axis, the same shift for input and target.
-        shift_edges: {"zero", "reflect"}, default "zero". What is shifted in at the edges: zeros, or the values on the
-            other side of the edge.
+        shift_edges: {"zero", "reflect", "wrap"}, default "zero". What is shifted in at the edges: zeros; the mirror
+            image of the values behind the edge; or the values that leave at the opposite edge.
         random_flip: bool, default False. Each training image is mirrored left to right at every read with probability
             1/2, input and target alike.
         random_rotation: float in [0, 180], default 0. Each training image is rotated at every read by up to this many
@@ -161,7 +161,7 @@ class DataOptions(Options):
     random_shift: int = Field(
         default=0, ge=0, le=64, description="largest shift of a training image or sequence at every read, in pixels"
     )
-    shift_edges: Literal["zero", "reflect"] = Field(default="zero", description="what a random shift brings in")
+    shift_edges: Literal["zero", "reflect", "wrap"] = Field(default="zero", description="what a random shift brings in")
     random_flip: bool = Field(default=False, description="mirror half of the training images at every read")
     random_rotation: float = Field(
         default=0.0, ge=0, le=180, description="largest rotation of a training image at every read, in degrees"

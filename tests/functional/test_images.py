@@ -90,11 +90,18 @@ def test_a_shift_can_bring_in_the_other_side_of_the_edge():
     x = torch.rand(3, 2, 5, 6)
     by = torch.tensor([[0, 0], [3, -2], [-4, 5]])
     padded = torch.nn.functional.pad(x, (5, 5, 4, 4), mode="reflect")
-    for image, out, (down, right) in zip(padded, F.shifted(x, by, reflect=True), by.tolist(), strict=True):
+    for image, out, (down, right) in zip(padded, F.shifted(x, by, edges="reflect"), by.tolist(), strict=True):
         assert out.equal(image[:, 4 - down : 9 - down, 5 - right : 11 - right])
     single = torch.rand(1, 1, 4, 1)
     # one column has no other side
-    assert F.shifted(single, torch.tensor([[0, 1]]), reflect=True).equal(single)
+    assert F.shifted(single, torch.tensor([[0, 1]]), edges="reflect").equal(single)
+
+
+def test_a_shift_that_wraps_keeps_every_value_once():
+    x = torch.rand(3, 2, 5, 6)
+    by = torch.tensor([[0, 0], [3, -2], [-9, 5]])
+    for image, out, shift in zip(x, F.shifted(x, by, edges="wrap"), by.tolist(), strict=True):
+        assert out.equal(image.roll(shift, (1, 2)))
 
 
 def test_a_shift_moves_every_sequence_and_all_frames_together():

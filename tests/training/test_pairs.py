@@ -119,7 +119,7 @@ def test_images_are_rotated_and_scaled_within_the_limits_and_sequences_are_not()
 
 
 def test_only_what_changes_examples_is_an_augmentation() -> None:
-    assert not Augmentation(reflect=True)
+    assert not Augmentation(edges="reflect")
     assert all([Augmentation(shift=1), Augmentation(flip=True), Augmentation(rotation=1.0), Augmentation(scale=0.1)])
 
 

@@ -10,6 +10,7 @@ from isthmus import latents, likelihoods, nets, zoo
 from isthmus.errors import BadOption
 from isthmus.parts.nets.residual import Residual
 from isthmus.runs.run import load
+from isthmus.training.augmentation import augmentation
 
 CONVOLUTIONAL = ["conv_denoising", "conv_denoising_overcomplete"]
 
@@ -162,3 +163,11 @@ def test_a_negative_number_of_blocks_is_refused():
 def test_a_denoiser_compares_its_code_with_no_prior(name):
     assert not zoo.recipe(name).penalties
     assert not zoo.recipe(name).build((1, 8, 8)).model.generative
+
+
+@pytest.mark.parametrize("name", ["blind_spot_denoiser", "recorrupted_denoiser"])
+def test_changes_of_noisy_images_keep_every_pixel_once_so_that_none_tells_the_noise_of_another(name: str) -> None:
+    x = torch.rand(20, 1, 12, 12)
+    changed = augmentation(zoo.recipe(name).data)(x, torch.Generator().manual_seed(0))
+    assert not changed.equal(x)
+    assert changed.flatten(1).sort().values.equal(x.flatten(1).sort().values)

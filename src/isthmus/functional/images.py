@@ -1,5 +1,7 @@
 r"""Images: structural similarity and sharpness; translation of images and sequences."""
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -45,27 +47,33 @@ def ssim(
     return similarity.flatten(1).mean(1)
 
 
-def shifted(x: Float[Tensor, "B *D"], by: Int[Tensor, "B axes"], *, reflect: bool = False) -> Float[Tensor, "B *D"]:
+Edges = Literal["zero", "reflect", "wrap"]
+
+
+def shifted(x: Float[Tensor, "B *D"], by: Int[Tensor, "B axes"], *, edges: Edges = "zero") -> Float[Tensor, "B *D"]:
     """Examples translated by integers along their last axes.
 
     Args:
         x: images (B, C, H, W), sequences (B, C, T), or frames.
         by: for each example (down, right) in pixels, or (later,) in steps.
-        reflect: new values are those on the other side of the edge, not 0.
+        edges: what new values are: ``zero``; ``reflect``, the mirror image of those behind the edge; or ``wrap``, those
+            that leave at the opposite edge, so that every value is there once.
 
-    >>> x = torch.tensor([[[[1.0, 2.0, 3.0]]]])
-    >>> shifted(x, torch.tensor([[0, 1]])).tolist(), shifted(x, torch.tensor([[0, 1]]), reflect=True).tolist()
-    ([[[[0.0, 1.0, 2.0]]]], [[[[2.0, 1.0, 2.0]]]])
+    >>> x, right = torch.tensor([[[[1.0, 2.0, 3.0]]]]), torch.tensor([[0, 1]])
+    >>> [shifted(x, right, edges=edges).flatten().tolist() for edges in ("zero", "reflect", "wrap")]
+    [[0.0, 1.0, 2.0], [2.0, 1.0, 2.0], [3.0, 1.0, 2.0]]
     """
     for column, axis in enumerate(range(x.ndim - by.shape[1], x.ndim)):
         side = x.shape[axis]
         # index of the source along the axis
         index = torch.arange(side, device=x.device) - by[:, column, None]
-        if reflect and side > 1:
+        if edges == "wrap":
+            index = index.remainder(side)
+        elif edges == "reflect" and side > 1:
             # the edge itself is not repeated
             index = index.remainder(2 * side - 2)
             index = torch.minimum(index, 2 * side - 2 - index)
-        inside = (index >= 0) & (index < side) | reflect
+        inside = (index >= 0) & (index < side) | (edges != "zero")
         shape = [len(x), *[1] * (x.ndim - 1)]
         shape[axis] = side
         source = index.clamp(0, side - 1).reshape(shape).expand_as(x)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from isthmus.functional import affine, shifted
+from isthmus.functional.images import Edges
 from isthmus.options import DataOptions
 
 
@@ -15,7 +16,7 @@ class Augmentation:
 
     Attributes:
         shift: largest shift along each axis, in pixels or steps.
-        reflect: values shifted in are those on the other side of the edge, not 0.
+        edges: what is shifted in (:func:`isthmus.functional.shifted`).
         flip: mirror half of the images left to right; sequences stay as they are.
         rotation: largest angle of a rotation of images, in degrees.
         scale: largest fraction by which images are enlarged or reduced.
@@ -25,7 +26,7 @@ class Augmentation:
     """
 
     shift: int = 0
-    reflect: bool = False
+    edges: Edges = "zero"
     flip: bool = False
     rotation: float = 0.0
     scale: float = 0.0
@@ -39,7 +40,7 @@ class Augmentation:
         if self.shift:
             axes = min(2, x.ndim - 2)
             by = torch.randint(2 * self.shift + 1, (len(x), axes), generator=generator, device=x.device)
-            x = shifted(x, by - self.shift, reflect=self.reflect)
+            x = shifted(x, by - self.shift, edges=self.edges)
         if self.flip and x.ndim > 3:
             mirrored = torch.rand(len(x), generator=generator, device=x.device) < 0.5
             x = torch.where(mirrored.reshape(-1, *[1] * (x.ndim - 1)), x.flip(-1), x)
@@ -57,7 +58,7 @@ def augmentation(options: DataOptions) -> Augmentation:
     """The changes that the options of a recipe ask for."""
     return Augmentation(
         options.random_shift,
-        options.shift_edges == "reflect",
+        options.shift_edges,
         options.random_flip,
         options.random_rotation,
         options.random_scale,

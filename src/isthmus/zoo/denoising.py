@@ -6,6 +6,9 @@ from isthmus.models.recipe import CorruptionPart, FidelityPart, LatentPart, Like
 from isthmus.options import DataOptions, TrainingOptions
 from isthmus.zoo.entries import RecipeEntry, code
 
+_NOISE_KEPT = DataOptions(random_shift=5, shift_edges="wrap", random_flip=True)
+"""Random changes that keep every pixel once: interpolated or mirrored ones would tell the noise of others."""
+
 
 def denoising(latent: int = 512, hidden: Sequence[int] = (), *, fraction: float = 0.25) -> Recipe:
     r"""Denoising autoencoder with masking noise and tied sigmoid layers: :math:`-\log p(x \mid g(f(\tilde x)))`.
@@ -152,8 +155,7 @@ def blind_spot_denoiser(channels: Sequence[int] = (32, 64, 80), *, fraction: flo
         update={
             "name": "blind_spot_denoiser",
             "net": part(NetPart, "unet", channels=list(channels)),
-            # interpolation between pixels would make the noise of one known from others
-            "data": DataOptions(random_shift=5, shift_edges="reflect", random_flip=True),
+            "data": _NOISE_KEPT,
             "corruption": corruption,
             "fidelity": fidelity,
             # the noise of targets is that of losses, too, which do not tell the best epoch
@@ -189,8 +191,7 @@ def recorrupted_denoiser(
         update={
             "name": "recorrupted_denoiser",
             "net": part(NetPart, "unet", channels=list(channels), residual_blocks=1, noise_input=True),
-            # interpolation between pixels would change their noise
-            "data": DataOptions(random_shift=5, shift_edges="reflect", random_flip=True),
+            "data": _NOISE_KEPT,
             "corruption": part(CorruptionPart, "recorruption", strength=strength, scale=scale),
             # the noise of targets is that of gradients, which more examples average out, and that of losses
             "training": clean.training.model_copy(update={"steps": 4000, "batch_size": 32, "keep": "last"}),
