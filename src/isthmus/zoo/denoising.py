@@ -97,8 +97,8 @@ def denoiser(channels: Sequence[int] = (32, 64, 80), *, scale: float = 0.3, frac
     then refined; pixels that are known are kept. Training images are shifted and mirrored at random.
 
     Use it to restore images and sequences of any size. It is trained on clean examples, or on pairs of noisy and clean
-    ones, to which no noise is added. For a single kind of damage at a known strength a network trained on that alone is
-    better: ``corruption.kind=gaussian``, ``corruption.scale=0.1``, or ``corruption.kind=masking`` with
+    ones, to which no noise is added. For a single kind of damage at a known strength train on that alone:
+    ``corruption.kind=gaussian``, ``corruption.scale=0.1``, or ``corruption.kind=masking`` with
     ``corruption.as_missing=true``. The code holds the features of all resolutions and is larger than the image, so it
     is not for reducing dimensions.
 
