@@ -19,10 +19,11 @@ from isthmus.training.checkpointing.files import Checkpoint, checkpoint_from_byt
 from isthmus.training.distributed.processes import Processes, launched, number
 
 HERE = Path(__file__).parent
-DRAWN_APART = {"factor_vae"}
-"""Recipes with random numbers that cannot be those of one process: each one permutes codes with its own."""
+DRAWN_APART = {"factor_vae", "recorrupted_denoiser"}
+"""Recipes with random numbers that cannot be those of one process: each permutes codes or pairs noise of its own."""
 ADAM = 'deep+training.optimizer="adam"'
-MORE = ['vae+net.norm="batch"', ADAM, "vae+training.gradient_clip=0.1"]
+UNPAIRED = "recorrupted_denoiser+corruption.antithetic=false"
+MORE = ['vae+net.norm="batch"', ADAM, "vae+training.gradient_clip=0.1", UNPAIRED]
 SHARDED = [ADAM, "deep", "vae", "batch_top_k", "wae_mmd", "conv"]
 TOLERANCE = 1e-5
 """Relative: sums of float32 are taken in another order."""
