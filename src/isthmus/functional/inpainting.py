@@ -1,5 +1,9 @@
 r"""Interpolation of missing values by the thin-plate spline on the grid of pixels."""
 
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
@@ -34,7 +38,7 @@ def interpolate_missing(
     missing = x.isnan() if missing is None else missing
     if isinstance(x, FakeTensor) and not x.requires_grad:
         # a graph that is captured keeps the whole interpolation as one operation
-        made: Tensor = _as_operation(x, missing, iterations)
+        made: Tensor = _operation()(x, missing, iterations)
         return made
     return _interpolated(x, missing, iterations)
 
@@ -67,15 +71,17 @@ def _interpolated(
     return u
 
 
-@torch.library.custom_op("isthmus::interpolate_missing", mutates_args=())
-def _as_operation(x: Tensor, missing: Tensor, iterations: int) -> Tensor:
-    """The interpolation as an operation of torch, whose result shares no memory with ``x``."""
-    return _interpolated(x, missing, iterations).clone()
+@cache
+def _operation() -> Callable[[Tensor, Tensor, int], Any]:
+    """The interpolation as an operation of torch; registered when it is needed, which takes longer than the import."""
 
+    @torch.library.custom_op("isthmus::interpolate_missing", mutates_args=())
+    def interpolate(x: Tensor, missing: Tensor, iterations: int) -> Tensor:
+        # the result of an operation shares no memory with its arguments
+        return _interpolated(x, missing, iterations).clone()
 
-@_as_operation.register_fake
-def _(x: Tensor, missing: Tensor, iterations: int) -> Tensor:
-    return torch.empty_like(x)
+    interpolate.register_fake(lambda x, _missing, _iterations: torch.empty_like(x))
+    return interpolate
 
 
 def _curvature(u: Float[Tensor, "B C *S"]) -> Float[Tensor, "B C *S"]:
