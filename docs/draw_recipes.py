@@ -23,7 +23,7 @@ import isthmus as it
 from isthmus.data import load_dataset
 from isthmus.metrics.denoising import is_denoising
 from isthmus.models.seeding import seeded
-from isthmus.parts.corruptions import has_own_target
+from isthmus.parts.hooks import HasOwnTarget
 from isthmus.runs.data import data_for, evaluation_split
 from isthmus.runs.run import Run
 from isthmus.zoo import RECIPES
@@ -62,7 +62,7 @@ def rows(run: Run) -> dict[str, np.ndarray]:
         with seeded(0):
             corrupted = run.model.corruption(x).x
         found["corrupted"], found["restored"] = run.to_plot(corrupted), run.to_plot(run.model.reconstruct(corrupted))
-    elif has_own_target(run.model.corruption):
+    elif isinstance(run.model.corruption, HasOwnTarget):
         found = {"noisy": found["original"], "restored": run.to_plot(run.model.reconstruct(x))}
     else:
         found["reconstruction"] = run.to_plot(run.model.reconstruct(x))

@@ -10,12 +10,13 @@ from isthmus.metrics.reconstruction import are_pictures, psnr
 from isthmus.models.autoencoder import Autoencoder, inference
 from isthmus.models.inputs import Chunked, chunks, paired_chunks
 from isthmus.models.seeding import seeded
-from isthmus.parts.corruptions import Identity, Recorruption, has_own_target
+from isthmus.parts.corruptions import Identity
+from isthmus.parts.hooks import HasOwnTarget
 
 
 def is_denoising(model: Autoencoder) -> bool:
     """Whether the model is a denoising autoencoder that was trained on clean examples, which its output resembles."""
-    return not isinstance(model.corruption, Identity) and not has_own_target(model.corruption)
+    return not isinstance(model.corruption, Identity) and not isinstance(model.corruption, HasOwnTarget)
 
 
 def corrupted(model: Autoencoder, x: Tensor, *, seed: int = 0) -> Tensor:
@@ -77,12 +78,13 @@ def unseen(model: Autoencoder, x: Tensor | Chunked, *, seed: int = 0) -> dict[st
     target is independent of that of the input, so its variance adds to the squared error to the clean input. Slightly
     more than the error at the noise of y alone; negative by chance where the error is small and examples are few.
     """
-    assert isinstance(model.corruption, Recorruption)
+    assert isinstance(model.corruption, HasOwnTarget)
     total, count = 0.0, 0
     with inference(model), seeded(seed):
         for chunk in chunks(x):
             y = chunk.to(model.like.device, model.like.dtype)
             noisy, _, target = model.corruption(y)
+            assert target is not None
             error = (model.reconstruct(noisy) - target).square() - model.corruption.target_variance(y)
             total, count = total + error.nansum().item(), count + int(error.isfinite().sum())
     return {"mse_estimated": total / max(count, 1)}

@@ -17,8 +17,7 @@ from isthmus.metrics.variational import has_bound, variational
 from isthmus.models.autoencoder import Autoencoder
 from isthmus.models.inputs import Chunked, chunks
 from isthmus.models.objective import Objective
-from isthmus.parts.corruptions import Recorruption
-from isthmus.parts.hooks import Discrete
+from isthmus.parts.hooks import Discrete, HasOwnTarget
 
 MEANINGS: dict[str, str] = {
     "n": "number of examples",
@@ -97,7 +96,7 @@ def evaluate(
     metrics |= sparsity(model, seen) | codebook_use(model, seen) | sensitivity(model, seen)
     if is_denoising(model) or given is not None:
         metrics |= denoising(model, x, seed=seed, inputs=given)
-    elif isinstance(model.corruption, Recorruption):
+    elif isinstance(model.corruption, HasOwnTarget):
         metrics |= unseen(model, x, seed=seed)
     return metrics
 

@@ -24,7 +24,8 @@ from isthmus.functional import interpolate_missing
 from isthmus.models.inputs import CHUNK, as_inputs, shaped, tensor_of
 from isthmus.models.products import float32_products
 from isthmus.models.seeding import seeded
-from isthmus.parts.corruptions import Identity, has_own_target, makes_missing
+from isthmus.parts.corruptions import Identity, makes_missing
+from isthmus.parts.hooks import HasOwnTarget
 from isthmus.parts.likelihoods.support import clip_to_support, support_of
 from isthmus.parts.protocols import Corrupted, Corruption, Latent, Likelihood, Prior, Shape, Trace, alone
 
@@ -177,11 +178,12 @@ class Autoencoder(nn.Module):
         """A forward pass with a sampled code; ``corrupt`` applies the corruption, by default in training mode only.
 
         The encoder sees ``x_in`` where it is given (pairs of a noisy and a clean example), otherwise ``x``, in both
-        cases with missing values filled before the corruption.
+        cases with missing values filled before the corruption, or after one that gives a target of its own.
         """
         corrupt = self.training if corrupt is None else corrupt
-        given, own = x if x_in is None else x_in, corrupt and has_own_target(self.corruption)
-        # a value that is missing has no target
+        given = x if x_in is None else x_in
+        own = corrupt and isinstance(self.corruption, HasOwnTarget)
+        # a value that is missing has no target of its own
         given = given if own else self.encodable(given)
         x_in, mask, target = self.corruption(given, progress) if corrupt else Corrupted(given)
         if own or (mask is not None and makes_missing(self.corruption)):
@@ -306,7 +308,7 @@ def _check_kind(name: str, part: object, kind: type) -> None:
 
 def _check_targets(corruption: object, likelihood: object) -> None:
     """Check that a likelihood takes any value, if the corruption adds noise to targets."""
-    if has_own_target(corruption) and (bounds := support_of(likelihood)) is not None:
+    if isinstance(corruption, HasOwnTarget) and (bounds := support_of(likelihood)) is not None:
         raise IncompatibleParts(
             f"{type(corruption).__name__} adds noise to targets, which then leave the interval from {bounds[0]:g} to "
             f"{bounds[1]:g}, but likelihood {type(likelihood).__name__} takes no others. Set likelihood.kind=gaussian."

@@ -181,6 +181,15 @@ class HasMoments(Protocol):
         ...
 
 
+@runtime_checkable
+class HasOwnTarget(Protocol):
+    """A corruption of examples that are not clean, which gives a target of its own."""
+
+    def target_variance(self, x: Tensor) -> Tensor:
+        """The variance of the noise of each target, (B, 1, ...)."""
+        ...
+
+
 def requirements_of(prior: Prior) -> frozenset[Capability]:
     """The capabilities that a prior requires of the latent; none for most priors."""
     return prior.requires if isinstance(prior, RestrictsLatent) else frozenset()

@@ -39,11 +39,6 @@ def makes_missing(corruption: object) -> bool:
     return bool(getattr(corruption, "as_missing", False))
 
 
-def has_own_target(corruption: object) -> bool:
-    """Whether a corruption gives a target of its own, since the examples themselves are not clean."""
-    return bool(getattr(corruption, "own_target", False))
-
-
 CORRUPTIONS: dict[str, type[nn.Module]] = {
     "identity": Identity,
     "masking": Masking,
@@ -64,6 +59,5 @@ __all__ = [
     "Masking",
     "Recorruption",
     "SaltAndPepper",
-    "has_own_target",
     "makes_missing",
 ]

@@ -41,8 +41,6 @@ class Recorruption(nn.Module):
     True
     """
 
-    own_target = True
-
     def __init__(
         self, shape: Supplied[Shape], *, strength: float = 0.5, scale: float | None = None, antithetic: bool = True
     ) -> None:
