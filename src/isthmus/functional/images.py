@@ -48,6 +48,7 @@ def ssim(
 
 
 Edges = Literal["zero", "reflect", "wrap"]
+"""What a shift brings in."""
 
 
 def shifted(x: Float[Tensor, "B *D"], by: Int[Tensor, "B axes"], *, edges: Edges = "zero") -> Float[Tensor, "B *D"]:

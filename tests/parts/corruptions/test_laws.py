@@ -14,14 +14,7 @@ from isthmus.errors import BadOption, IncompatibleParts
 from isthmus.models.autoencoder import Autoencoder
 from isthmus.models.objective import Objective
 from isthmus.models.recipe import FidelityPart, options_of
-from isthmus.parts.corruptions import (
-    Blocks,
-    Degradation,
-    GaussianNoise,
-    Identity,
-    Masking,
-    SaltAndPepper,
-)
+from isthmus.parts.corruptions import Blocks, Degradation, GaussianNoise, Identity, Masking, SaltAndPepper
 from isthmus.parts.fidelities import FIDELITIES, Emphasized, LogLikelihood, log_prob_by_feature
 from isthmus.parts.hooks import MeanAndCovariance
 
