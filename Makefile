@@ -9,7 +9,7 @@ install: .venv/installed
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt torch==2.13.0
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[tabular,arrays,images,video,remote,track,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[tabular,arrays,images,video,remote,track,flow,dev]'
 	touch $@
 
 demo: install

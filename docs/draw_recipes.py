@@ -24,6 +24,7 @@ from isthmus.data import load_dataset
 from isthmus.metrics.denoising import is_denoising
 from isthmus.models.seeding import seeded
 from isthmus.parts.hooks import HasOwnTarget
+from isthmus.runs import densities
 from isthmus.runs.data import data_for, evaluation_split
 from isthmus.runs.run import Run
 from isthmus.zoo import RECIPES
@@ -31,6 +32,8 @@ from isthmus.zoo import RECIPES
 FOLDER = Path(__file__).parent / "pictures" / "recipes"
 COLUMNS = 12
 DATA = ("glyphs", "digits")
+SAMPLED = {"rae"}
+"""Recipes without a prior that are meant to be sampled, from a density of their codes."""
 STEPS, STEPS_CONV = 2000, 500
 """Training steps of a fully connected and of a convolutional network: at most twenty seconds on one core."""
 STEPS_OF = {
@@ -66,8 +69,8 @@ def rows(run: Run) -> dict[str, np.ndarray]:
         found = {"noisy": found["original"], "restored": run.to_plot(run.model.reconstruct(x))}
     else:
         found["reconstruction"] = run.to_plot(run.model.reconstruct(x))
-    if run.model.generative:
-        found["sample"] = run.to_plot(run.model.sample(COLUMNS, seed=0))
+    if run.model.generative or run.recipe.name in SAMPLED:
+        found["sample"] = run.to_plot(densities.sample(run, COLUMNS, seed=0))
     return {label: np.clip(images[:, 0], 0, 1) for label, images in found.items()}
 
 

@@ -16,9 +16,9 @@ FLOORS = [
     ("errors", "options", "files", "functional", "distributions"),
     ("parts",),
     ("models", "zoo"),
-    ("data", "training", "pretraining", "boltzmann", "metrics", "plots"),
+    ("data", "training", "pretraining", "boltzmann", "densities", "metrics", "plots"),
     ("runs",),
-    ("reports", "estimators", "papers"),
+    ("reports", "comparison", "estimators", "papers"),
     ("cli", "__main__"),
 ]
 """Rooms from the ground up: a file imports from lower floors, or from its own floor where that makes no circle."""

@@ -12,8 +12,8 @@ KINDS = {"nets", "latents", "likelihoods", "corruptions", "priors", "penalties",
 SHARED = {"protocols", "hooks", "schedules", "__init__"}
 """Files of ``parts`` that all kinds may import."""
 MOST_LINES, MOST_FUNCTION_LINES, MEDIAN_LINES = 400, 40, 200
-MOST_ENTRIES = 22
-TRAINS = {"runs.setup", "runs.fit", "runs.resume", "runs.progress"}
+MOST_ENTRIES = 24
+TRAINS = {"runs.setup", "runs.fit", "runs.resume", "runs.progress", "runs.feature_training"}
 """The files of a run's life that train it."""
 USES = {"metrics", "plots", "runs", "reports"}
 """Rooms that use a trained run."""

@@ -186,7 +186,9 @@ def test_commands_of_the_pages_are_known(line: str) -> None:
     group = typer.main.get_command(app)
     _, name, *arguments = shlex.split(line)
     context = group.commands[name].make_context(name, arguments)  # raises where an argument is unknown
-    if name == "fit" and not re.search(r"\.json$|:", context.params["recipe"]):
+    if name == "fit" and context.params["recipe"] is None:
+        assert context.params["start"] is not None
+    elif name == "fit" and not re.search(r"\.json$|:", context.params["recipe"]):
         changes, kind = parse_pairs(context.params["changes"] or []), context.params["pretrain"]
         zoo.recipe(context.params["recipe"]).with_options(changes | ({"pretraining.kind": kind} if kind else {}))
 

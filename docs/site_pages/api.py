@@ -13,7 +13,10 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
         "Fit, load and use",
         (
             "runs.fit",
+            "runs.loading",
             "runs.run",
+            "runs.densities",
+            "runs.kept_densities",
             "runs.inference",
             "runs.folder",
             "metrics.evaluation",
@@ -45,6 +48,7 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "functional": ("Functional", ("functional",)),
     "distributions": ("Distributions", ("distributions",)),
     "supervised": ("Probing and fine-tuning", ("training.supervised",)),
+    "densities": ("Densities of codes", ("densities", "densities.fitting")),
     "boltzmann": ("Boltzmann machines", ("boltzmann", "estimators")),
     "data": (
         "Data",
@@ -75,7 +79,7 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
     "metrics": ("Metrics", ("metrics",)),
-    "plots": ("Figures", ("plots", "reports")),
+    "plots": ("Figures", ("plots", "reports", "comparison")),
     "errors": ("Errors", ("errors",)),
 }
 """Title and modules of each page; a package stands for all its modules."""
@@ -118,7 +122,7 @@ def public(target: str) -> str:
     """The full name of an object that is given by a public name of the package.
 
     >>> public("isthmus.exact.pca"), public("isthmus.load"), public("isthmus.errors")
-    ('isthmus.models.exact.pca', 'isthmus.runs.run.load', 'isthmus.errors')
+    ('isthmus.models.exact.pca', 'isthmus.runs.loading.load', 'isthmus.errors')
     """
     package, _, rest = target.partition(".")
     name, dot, inner = rest.partition(".")

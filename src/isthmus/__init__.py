@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from isthmus.parts.schedules import Schedule
     from isthmus.runs.fit import fit
     from isthmus.runs.inference import evaluate
-    from isthmus.runs.run import Run, load
+    from isthmus.runs.loading import load
+    from isthmus.runs.run import Run
     from isthmus.training import supervised
     from isthmus.training.callbacks import Callback, LivePlot
 
@@ -36,7 +37,7 @@ _CLASSES_AND_FUNCTIONS = {
     "autoencoder": "models.assembly",
     "evaluate": "runs.inference",
     "fit": "runs.fit",
-    "load": "runs.run",
+    "load": "runs.loading",
 }
 _MODULES = {
     "boltzmann": "boltzmann",

@@ -240,6 +240,11 @@ class TrainingOptions(Options):
             loss (the training loss where there is no validation set); None never stops early.
         keep: {"best", "last"}, default "best". Which weights are kept: those with the lowest such loss, or those of
             the last epoch.
+        ema_decay: float in [0, 1), default 0. Decay of an exponential moving average of the weights, which takes their
+            place in validation and in what is kept; 0 averages nothing.
+        stage: {"all", "encoder", "decoder"}, default "all". Which network is trained. With ``decoder`` the weights of
+            encoder, latent and prior do not change, with ``encoder`` those of decoder and likelihood; critics are
+            trained with both. For runs that start from the weights of another one (``isthmus fit --from RUN``).
         checkpoint_interval: float >= 0, default 60. Seconds between two checkpoints.
         precision: {"auto", "32", "bf16"}, default "auto". Precision of the networks: float32, bfloat16, or bfloat16
             only on devices where it is fast.
@@ -266,6 +271,8 @@ class TrainingOptions(Options):
     gradient_clip: float | None = Field(default=None, gt=0, description="largest norm of the gradient")
     patience: int | None = Field(default=None, ge=1, description="epochs without improvement before early stopping")
     keep: Literal["best", "last"] = "best"
+    ema_decay: float = Field(default=0.0, ge=0, lt=1, description="decay of an average of the weights; 0: none")
+    stage: Literal["all", "encoder", "decoder"] = Field(default="all", description="which network is trained")
     checkpoint_interval: float = Field(default=60, ge=0, description="seconds between two checkpoints")
     precision: Literal["auto", "32", "bf16"] = "auto"
     compile: Literal["auto", "on", "off"] = Field(default="auto", description="a training step as a compiled function")

@@ -94,7 +94,7 @@ def changed_data(_vae: Path) -> list[str]:
 
 def deterministic(_vae: Path) -> list[str]:
     assert main(["fit", "simple", "--epochs", "1", "--out", "run", "--json"]) == 0
-    return ["sample", "run", "new.npy"]
+    return ["sample", "run", "new.npy", "--density", "prior"]
 
 
 def wrong_codes(vae: Path) -> list[str]:

@@ -12,7 +12,8 @@ from isthmus.cli.app import main
 from isthmus.data import memory as choice
 from isthmus.runs.data import data_for
 from isthmus.runs.inference import evaluate_split
-from isthmus.runs.run import Run, load
+from isthmus.runs.loading import load
+from isthmus.runs.run import Run
 
 X = np.tile((load_digits().images * 15).astype(np.uint8), (2, 1, 1))
 Capture = pytest.CaptureFixture[str]

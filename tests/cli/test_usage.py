@@ -88,7 +88,7 @@ def test_the_command_alone_prints_its_help(capsys: pytest.CaptureFixture[str]):
 
 
 def test_completion_offers_recipes_and_data_sets():
-    assert complete_recipe("vae") == ["vae"]
+    assert complete_recipe("vae_p") == ["vae_perceptual"]
     assert {"beta_vae", "beta_tc_vae"} <= set(complete_recipe("beta"))
     assert complete_data("fash") == ["fashion_mnist"]
 

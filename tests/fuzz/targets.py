@@ -25,7 +25,7 @@ from isthmus.errors import IsthmusError
 from isthmus.models.overrides import parse_pairs
 from isthmus.models.recipe import PARTS, Recipe
 from isthmus.options import DataOptions
-from isthmus.runs import fit, run
+from isthmus.runs import fit, loading
 from isthmus.runs.writing import read_codes
 from isthmus.training.checkpointing.files import CheckpointStore
 
@@ -164,7 +164,7 @@ def whole_run() -> dict[str, bytes]:
 
 def _read_run(folder: Path) -> None:
     """Load a run and use it."""
-    loaded = run.load(folder)
+    loaded = loading.load(folder)
     shape = loaded.metadata.shape
     z = loaded.model.encode(torch.zeros(3, *shape))
     loaded.to_array(loaded.model.decode(z))

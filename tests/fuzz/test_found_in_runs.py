@@ -15,7 +15,7 @@ from isthmus.errors import BadOption, BadRun, IsthmusError
 from isthmus.files.untrusted import misplaced, parse_json
 from isthmus.models.overrides import parse_pairs
 from isthmus.models.recipe import Recipe
-from isthmus.runs import run
+from isthmus.runs import loading
 from isthmus.training.checkpointing.files import Checkpoint, CheckpointStore
 from isthmus.training.checkpointing.state import Position, checkpoint_errors, restore, set_generators
 
@@ -37,7 +37,7 @@ RUN_FILES = ("run.json", "recipe.json", "model.safetensors")
 def test_a_link_that_leads_out_of_a_run_is_not_followed(folder: Path, name: str) -> None:
     (folder / name).rename(folder.parent / name)
     (folder / name).symlink_to(f"../{name}")
-    refusal = judge(lambda: run.load(folder), folder)
+    refusal = judge(lambda: loading.load(folder), folder)
     assert refusal is not None
     assert f"{name}' is a link that leads out of its folder" in refusal
 
@@ -45,25 +45,25 @@ def test_a_link_that_leads_out_of_a_run_is_not_followed(folder: Path, name: str)
 def test_a_link_inside_a_run_is_followed(folder: Path) -> None:
     (folder / "run.json").rename(folder / "other.json")
     (folder / "run.json").symlink_to("other.json")
-    assert judge(lambda: run.load(folder), folder) is None
+    assert judge(lambda: loading.load(folder), folder) is None
 
 
 def test_a_run_may_be_named_by_a_link(folder: Path) -> None:
     (folder.parent / "link").symlink_to("run")
-    assert judge(lambda: run.load(folder.parent / "link"), folder) is None
+    assert judge(lambda: loading.load(folder.parent / "link"), folder) is None
 
 
 def test_metrics_elsewhere_are_not_read(folder: Path) -> None:
     (folder / "metrics.jsonl").rename(folder.parent / "metrics.jsonl")
     (folder / "metrics.jsonl").symlink_to("../metrics.jsonl")
-    assert run.load(folder).history == []
+    assert loading.load(folder).history == []
 
 
 @pytest.mark.parametrize("name", [*RUN_FILES, "metrics.jsonl"])
 def test_a_pipe_in_a_run_does_not_hang(folder: Path, name: str) -> None:
     (folder / name).unlink()
     os.mkfifo(folder / name)
-    refusal = judge(lambda: run.load(folder), folder)
+    refusal = judge(lambda: loading.load(folder), folder)
     assert name == "metrics.jsonl" or refusal is not None
 
 
@@ -71,13 +71,13 @@ def test_a_device_in_a_run_is_not_read_for_ever(folder: Path) -> None:
     (folder / "recipe.json").unlink()
     (folder / "recipe.json").symlink_to("/dev/zero")
     with pytest.raises(BadRun, match="leads out of its folder"):
-        run.load(folder)
+        loading.load(folder)
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "a\0b"])
 def test_a_folder_of_an_impossible_name_is_no_run(tmp_path: Path, name: str) -> None:
     with pytest.raises(BadRun, match="is not a run"):
-        run.load(tmp_path / name)
+        loading.load(tmp_path / name)
 
 
 def test_a_circle_of_links_is_found(tmp_path: Path) -> None:
@@ -92,14 +92,14 @@ def test_complex_weights_are_refused(folder: Path) -> None:
     name = "encoder.1.weight"
     (folder / "model.safetensors").write_bytes(save(weights | {name: weights[name].to(torch.complex64)}))
     with pytest.raises(BadRun, match=r"holds encoder\.1\.weight as C64, but supported are B"):
-        run.load(folder)
+        loading.load(folder)
 
 
 def test_a_run_of_a_huge_recipe_and_small_weights_takes_no_memory(folder: Path) -> None:
     recipe = json.loads((folder / "recipe.json").read_text())
     recipe["net"]["widths"] = [30_000, 30_000]
     (folder / "recipe.json").write_text(json.dumps(recipe))
-    refusal = judge(lambda: run.load(folder), folder)
+    refusal = judge(lambda: loading.load(folder), folder)
     assert refusal is not None
     assert "does not belong to this recipe" in refusal
 
@@ -118,7 +118,7 @@ def test_a_run_of_a_huge_recipe_and_small_weights_takes_no_memory(folder: Path) 
 )
 def test_a_row_that_no_plot_can_draw_is_left_out(folder: Path, row: object) -> None:
     (folder / "metrics.jsonl").write_text(json.dumps(row))
-    assert run.load(folder).history == []
+    assert loading.load(folder).history == []
 
 
 @pytest.mark.parametrize("text", ["[" + "[]," * 2_000_001 + "1]", "[" * 100_000, "9" * 5000])
@@ -128,7 +128,7 @@ def test_json_of_absurd_shape_is_refused(folder: Path, text: str) -> None:
     for name in ("run.json", "recipe.json"):
         content = (folder / name).read_text()
         (folder / name).write_text(text)
-        refusal = judge(lambda: run.load(folder), folder)
+        refusal = judge(lambda: loading.load(folder), folder)
         assert refusal is not None
         (folder / name).write_text(content)
 
@@ -157,7 +157,7 @@ def test_a_contract_that_does_not_match_its_run_is_refused(folder: Path, change:
     for key, value in change.items():
         content[key] = content[key] | value if key == "contract" else value
     (folder / "run.json").write_text(json.dumps(content))
-    refusal = judge(lambda: run.load(folder), folder)
+    refusal = judge(lambda: loading.load(folder), folder)
     assert refusal is not None
     assert "run.json" in refusal or "damaged" in refusal
 

@@ -11,7 +11,7 @@ from isthmus.models.objective import Objective
 from isthmus.models.recipe import PenaltyPart, Recipe
 from isthmus.parts.fidelities import FIDELITIES
 from isthmus.parts.latents import LATENTS
-from isthmus.parts.nets import critic
+from isthmus.parts.nets import comparator, critic, data_critic
 from isthmus.parts.penalties import PENALTIES
 from isthmus.parts.priors import PRIORS, StandardNormal
 
@@ -122,11 +122,14 @@ def test_a_latent_and_a_fidelity_train_or_are_refused(latent, fidelity):
         check_trains(recipe)
 
 
+NETWORKS = {"critic": critic, "data_critic": data_critic, "comparator": comparator}
+
+
 def test_a_join_is_refused_exactly_where_a_need_is_not_offered():
     for latent in LATENTS:
         provides = chosen(latent, {}).build(SHAPE).model.latent.provides
         for penalty in PENALTIES:
-            handed = {"prior": StandardNormal(), "size": 4, "shape": SHAPE, "critic": critic}
+            handed = {"prior": StandardNormal(), "size": 4, "shape": SHAPE, **NETWORKS}
             requires = PenaltyPart(kind=penalty).make(**handed).requires
             trains = built(chosen(latent, {f"penalties.{penalty}.kind": penalty})) is not None
             assert trains == (requires <= provides), f"{latent} with {penalty}"

@@ -17,7 +17,7 @@ from isthmus.parts.corruptions import CORRUPTIONS
 from isthmus.parts.fidelities import FIDELITIES
 from isthmus.parts.latents import LATENTS
 from isthmus.parts.likelihoods import LIKELIHOODS
-from isthmus.parts.nets import NETS, critic
+from isthmus.parts.nets import NETS, comparator, critic, data_critic
 from isthmus.parts.penalties import PENALTIES
 from isthmus.parts.priors import PRIORS
 from isthmus.parts.protocols import Prior, Supplied
@@ -34,8 +34,9 @@ TABLES = {
     "penalties": PENALTIES,
 }
 MEMBERS = [(family, kind) for family, table in TABLES.items() for kind in table]
-SUPPLIED_NAMES = {"shape", "size", "latent", "likelihood", "prior", "critic"}
+SUPPLIED_NAMES = {"shape", "size", "latent", "likelihood", "prior", "critic", "data_critic", "comparator"}
 """What a recipe supplies where parts are joined; every other argument of a part must be an option."""
+NETWORKS = {"critic": critic, "data_critic": data_critic, "comparator": comparator}
 every_recipe = pytest.mark.parametrize("name", RECIPES)
 every_member = pytest.mark.parametrize(("family", "kind"), MEMBERS)
 
@@ -160,7 +161,7 @@ def test_a_part_of_plain_data_makes_the_part_of_its_kind(family, kind):
     # the code of a U-Net is a feature map, with one feature for each value
     pyramid = kind == "unet"
     latent, size = (TABLES["latent"]["deterministic"](), None) if pyramid else (latent, 20)
-    made = part.make(shape=(1, 8, 8), size=size, latent=latent, likelihood=likelihood, prior=prior, critic=critic)
+    made = part.make(shape=(1, 8, 8), size=size, latent=latent, likelihood=likelihood, prior=prior, **NETWORKS)
     if inspect.isclass(TABLES[family][kind]):
         assert type(made) is TABLES[family][kind]
     else:
@@ -690,7 +691,10 @@ def test_a_refusal_stays_short_where_what_came_is_long():
             '{"training": {"extra": 3}}',
             r"^There is no option 'training\.extra'; did you mean .* Known: batch_size, checkpoint_interval, compile, ",
         ),
-        ('{"net": "mpl"}', r"^There is no net of kind 'mpl'; did you mean 'mlp'\? Known: conv, linear, mlp, unet\.$"),
+        (
+            '{"net": "mpl"}',
+            r"^There is no net of kind 'mpl'; did you mean 'mlp'\? Known: conv, dcgan, linear, mlp, unet, vae_gan, ",
+        ),
         (
             '{"net": {"kind": "mlp", "width": [3]}}',
             r"^There is no option of net 'mlp' called 'width'; did you mean 'widths'\? Known: activation, dropout, i",

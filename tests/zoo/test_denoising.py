@@ -9,7 +9,7 @@ import isthmus
 from isthmus import latents, likelihoods, nets, zoo
 from isthmus.errors import BadOption
 from isthmus.parts.nets.residual import Residual
-from isthmus.runs.run import load
+from isthmus.runs.loading import load
 from isthmus.training.augmentation import augmentation
 
 CONVOLUTIONAL = ["conv_denoising", "conv_denoising_overcomplete"]

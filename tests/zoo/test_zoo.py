@@ -17,7 +17,7 @@ from isthmus.zoo import RECIPES, RecipeEntry, recipe
 IMAGES = [(1, 28, 28), (3, 20, 33), (1, 8, 8)]
 SEQUENCES = [(2, 7), (13, 50)]
 ROW = (7,)
-CONVOLUTIONAL = [n for n in RECIPES if recipe(n).net.kind in ("conv", "unet")]
+CONVOLUTIONAL = [n for n in RECIPES if recipe(n).net.kind in ("conv", "dcgan", "unet")]
 every_recipe = pytest.mark.parametrize("name", RECIPES)
 
 

@@ -15,7 +15,6 @@ from isthmus.cli.shared import (
     Device,
     Json,
     OnBadData,
-    Seed,
     complete_data,
     complete_recipe,
     own_input,
@@ -36,19 +35,20 @@ OFTEN, RESUMING, DISTRIBUTED = "Training", "Resuming and replacing", "Several pr
 
 def fit(
     recipe: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="RECIPE",
-            help="Name of a recipe, a recipe.json, or MODULE:FUNCTION that returns an objective.",
+            help="Name of a recipe, a recipe.json, or MODULE:FUNCTION that returns an objective; with --from by "
+            "default that of the run.",
             show_default=False,
             autocompletion=complete_recipe,
         ),
-    ],
+    ] = None,
     source: Annotated[
         str | None,
         typer.Argument(
             metavar="DATA",
-            help="Name of a data set, or a path; digits by default.",
+            help="Name of a data set, or a path; digits by default, or the data of the run of --from.",
             show_default=False,
             autocompletion=complete_data,
         ),
@@ -72,7 +72,20 @@ def fit(
         float | None, typer.Option(help="Learning rate.", show_default="the recipe's", rich_help_panel=OFTEN)
     ] = None,
     changes: Changes = None,
-    seed: Seed = 0,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="RUN",
+            help="Start from the weights of a trained run; with --set training.stage=decoder only the decoder is "
+            "trained.",
+            show_default=False,
+            rich_help_panel=OFTEN,
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Random seed.", show_default="0, or that of the run of --from")
+    ] = None,
     device: Device = "auto",
     precision: Annotated[
         str | None,
@@ -141,12 +154,12 @@ def fit(
     from isthmus.runs.fit import fit as train
     from isthmus.training.distributed import processes
 
-    data = _data(source, data)
+    data = _data(source, data, start)
     flags = {"training.batch_size": batch_size, "training.learning_rate": lr, "training.precision": precision}
     flags |= {"pretraining.kind": pretrain, "data.on_bad_data": on_bad_data}
     options = parse_pairs(changes or []) | {path: value for path, value in flags.items() if value is not None}
-    chosen, resume = _recipe(recipe), resume or allow_different_results
-    usual = out or _usual_folder(chosen, data)
+    begin, chosen = _chosen(recipe, start)
+    resume, usual = resume or allow_different_results, out or _usual_folder(chosen, data, begin)
     with _claimed(usual) if out is None and not resume and processes.number() == 0 else nullcontext(usual) as folder:
         if launch.wanted(devices, nodes):
             arguments = launch.arguments_with(folder)
@@ -158,6 +171,7 @@ def fit(
             run = train(
                 chosen,
                 data,
+                start=begin,
                 valid=valid,
                 epochs=epochs,
                 seed=seed,
@@ -177,13 +191,31 @@ def fit(
         _show(run, folder, as_json)
 
 
-def _data(source: str | None, data: str | None) -> str:
-    """The data, given by position or by ``--data``.
+def _chosen(recipe: str | None, start: Path | None) -> "tuple[Run | None, Recipe | str]":
+    """The run to start from, and what is trained: by default the recipe of that run.
+
+    Raises:
+        BadOption: there is neither.
+    """
+    from isthmus.runs.loading import load
+
+    begin = None if start is None else load(start)
+    if recipe is not None:
+        return begin, _recipe(recipe)
+    if begin is None:
+        raise BadOption("RECIPE is missing, what to train. Use isthmus fit vae DATA, or isthmus fit --from RUN.")
+    return begin, begin.recipe
+
+
+def _data(source: str | None, data: str | None, start: Path | None = None) -> str | None:
+    """The data, given by position or by ``--data``; ``None`` for that of the run to start from.
 
     Raises:
         BadOption: it is given twice, or it is an option without ``--set``.
     """
-    chosen = own_input("fit RECIPE", source, data, "DATA") or "digits"
+    chosen = own_input("fit RECIPE", source, data, "DATA")
+    if chosen is None:
+        return "digits" if start is None else None
     if OPTION.fullmatch(chosen) and not Path(chosen).exists():
         raise BadOption(f"There is no data called {chosen}. Use --set {chosen}.")
     return chosen
@@ -244,8 +276,9 @@ def _recipe(name: str) -> "Recipe | str":
         raise BadOption(f"The recipe file {name!r} cannot be read as text. Use a JSON file.") from error
 
 
-def _usual_folder(recipe: "Recipe | str", data: str) -> Path:
-    """The folder of a run by its recipe and data."""
+def _usual_folder(recipe: "Recipe | str", data: str | None, start: "Run | None") -> Path:
+    """The folder of a run by its recipe and data, by default those of the run to start from."""
+    data = data or (start.metadata.source if start else "")
     name = recipe.rpartition(":")[2] if isinstance(recipe, str) else recipe.name
     # of a path such as "." the name of the folder
     stem = Path(data).name or Path(data).resolve().name

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 def loaded(folder: Path, on_bad_data: str | None = None, device: str = "auto", *, allow_import: bool = False) -> "Run":
     """A run on a device, with ``on_bad_data`` as its policy for invalid examples unless that is ``None``."""
-    from isthmus.runs.run import load
+    from isthmus.runs.loading import load
 
     if allow_import:
         search_current_folder()
@@ -219,18 +219,52 @@ def sample(
     out: Output = None,
     to: OutOption = None,
     number: Annotated[int, typer.Option("-n", "--number", help="Number of samples.")] = 64,
+    density: Annotated[
+        str | None,
+        typer.Option(
+            metavar="prior|auto|gaussian|gmm|kde|flow|categorical",
+            help="What codes are sampled from: the prior, or a density fitted to the codes of the training data and "
+            "kept in RUN; auto takes the one under which held-out codes are most likely.  [default: prior; auto for a "
+            "run without one]",
+            show_default=False,
+        ),
+    ] = None,
+    temperature: Annotated[
+        float, typer.Option(help="Factor of the density's standard deviations; below 1: more typical, less varied.")
+    ] = 1.0,
+    decoder: Annotated[str, typer.Option(metavar="mean|sample", help="Mean of p(x|z), or a sample from it.")] = "mean",
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data", help="Data to whose codes the density is fitted; by default that of RUN.", show_default=False
+        ),
+    ] = None,
     device: Device = "auto",
     allow_import: AllowImport = False,
     seed: Seed = 0,
 ) -> None:
-    """Sample new examples (.npy, .npz, .csv or .png)."""
+    """Sample new examples (.npy, .npz, .csv or .png).
+
+    A run without a prior, such as a plain autoencoder, is sampled too: from a density of its codes.
+    """
     from isthmus.runs import writing
 
     _, target = places("sample RUN OUTPUT", out, None, None, to)
     assert target is not None
-    _say_written(
-        writing.sample(loaded(folder, device=device, allow_import=allow_import), target, number=number, seed=seed)
+    run = loaded(folder, device=device, allow_import=allow_import)
+    written = writing.sample(
+        run,
+        target,
+        number=number,
+        seed=seed,
+        density=density,
+        temperature=temperature,
+        outputs=decoder,
+        data=data,
     )
+    for found in run.densities.values():
+        typer.echo(f"density {found}", err=True)
+    _say_written(written)
 
 
 def interpolate(
@@ -241,12 +275,15 @@ def interpolate(
     to: OutOption = None,
     rows: Annotated[int, typer.Option(help="Pairs of examples.")] = 6,
     steps: Annotated[int, typer.Option(help="Points per interpolation, both ends included.")] = 11,
+    path: Annotated[
+        str, typer.Option(metavar="linear|spherical", help="Path between two codes.", show_default=True)
+    ] = "linear",
     device: Device = "auto",
     allow_import: AllowImport = False,
 ) -> None:
     """Interpolate between examples (.npy, .npz, .csv or .png).
 
-    Decodes points on the straight lines between the codes of pairs of examples.
+    Decodes points on the lines between the codes of pairs of examples.
     """
     from isthmus.runs import writing
 
@@ -254,7 +291,12 @@ def interpolate(
     assert target is not None
     _say_written(
         writing.interpolate(
-            loaded(folder, device=device, allow_import=allow_import), target, data=given, rows=rows, steps=steps
+            loaded(folder, device=device, allow_import=allow_import),
+            target,
+            data=given,
+            rows=rows,
+            steps=steps,
+            path=path,
         )
     )
 

@@ -81,7 +81,7 @@ def cite(
 ) -> None:
     """Print BibTeX entries of a recipe or run and its parts."""
     from isthmus.models.overrides import parse_pairs
-    from isthmus.runs.run import load
+    from isthmus.runs.loading import load
     from isthmus.zoo import ALIASES, RECIPES, recipe
     from isthmus.zoo.citations import bibtex, keys
 

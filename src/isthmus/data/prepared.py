@@ -82,6 +82,13 @@ class PreparedSplit:
             self.row_title,
         )
 
+    def at_most(self, count: int, seed: int) -> "PreparedSplit":
+        """At most ``count`` random examples of this split, in memory."""
+        some = self.subsample(count, seed)
+        if len(some) <= count:
+            return some
+        return some.take(np.sort(np.random.default_rng(seed).choice(len(some), count, replace=False)))
+
     def subsample(self, count: int, seed: int) -> "PreparedSplit":
         """This split if it is in memory; else ``count`` random examples of it, at most 64 MiB, in memory."""
         if isinstance(self.x, Tensor | PixelTensor):

@@ -11,6 +11,7 @@ from isthmus.functional.basics import (
     log_mean_exp,
     per_example,
     psnr,
+    slerp,
     squared_error,
 )
 from isthmus.functional.gaussians import (
@@ -36,6 +37,7 @@ from isthmus.functional.jacobians import (
     squared_product_norm,
     value_and_slope,
 )
+from isthmus.functional.neighbors import PrecisionRecall, nearest_distance, precision_recall
 from isthmus.functional.samples import (
     AggregateDensity,
     kernel_matrix,
@@ -49,6 +51,7 @@ from isthmus.functional.samples import (
 __all__ = [
     "ACTIVATIONS",
     "AggregateDensity",
+    "PrecisionRecall",
     "active_units",
     "affine",
     "binary_entropy",
@@ -67,13 +70,16 @@ __all__ = [
     "kl_standard_normal_by_dimension",
     "log_aggregate_posterior",
     "log_mean_exp",
+    "nearest_distance",
     "noise_level",
     "per_example",
     "power_spectrum",
+    "precision_recall",
     "psnr",
     "random_directions",
     "sharpness",
     "shifted",
+    "slerp",
     "sliced_wasserstein",
     "squared_error",
     "squared_jacobian_norm",

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from isthmus.errors import BadData, check_choice, check_range
 
-KERNELS = ("gaussian", "imq")
+KERNELS = ("gaussian", "imq", "polynomial")
 ESTIMATORS = ("stratified", "weighted")
 
 IMQ_SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -31,15 +31,18 @@ def kernel_matrix(
     r"""Kernel values of all pairs, shape (N, M).
 
     .. math:: k_\mathrm{imq} = \sum_s \frac{sC}{sC + \lVert x - y\rVert^2}, \quad
-              k_\mathrm{gaussian} = \exp\left(-\frac{\lVert x - y\rVert^2}{C}\right)
+              k_\mathrm{gaussian} = \exp\left(-\frac{\lVert x - y\rVert^2}{C}\right), \quad
+              k_\mathrm{polynomial} = \left(\frac{x^\top y}{d \sigma^2} + 1\right)^3
 
     with s in :data:`IMQ_SCALES` and :math:`C = 2 d \sigma^2`, the mean squared distance of two samples from the prior.
-    The inverse multiquadratic has heavier tails, so its gradient does not vanish for codes far from the prior.
+    The inverse multiquadratic has heavier tails, so its gradient does not vanish for codes far from the prior. The
+    polynomial kernel compares the first three moments; with it the discrepancy of two sets of features is the kernel
+    inception distance (KID).
 
     Args:
         x: points, (N, d).
         y: points, (M, d).
-        kernel: ``imq`` (inverse multiquadratic) or ``gaussian``.
+        kernel: ``imq`` (inverse multiquadratic), ``gaussian`` or ``polynomial``.
         scale: :math:`\sigma > 0`, the standard deviation of the prior in each dimension.
 
     Raises:
@@ -47,12 +50,15 @@ def kernel_matrix(
 
     References:
         Wasserstein auto-encoders (Tolstikhin et al., 2018), section 4
+        Demystifying MMD GANs (Bińkowski et al., 2018), section 4
 
     >>> kernel_matrix(torch.zeros(1, 2), torch.zeros(1, 2)).item()
     7.0
     """
     check_choice("The kernel", kernel, KERNELS)
     check_range("The kernel's scale", scale, 0, open_low=True)
+    if kernel == "polynomial":
+        return (x @ y.T / (x.shape[1] * scale**2) + 1) ** 3
     # differences, not |x|^2 + |y|^2 - 2 x.y, which loses all precision for codes far from the origin
     squared = torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist").square()
     c = 2 * x.shape[1] * scale**2
@@ -83,7 +89,7 @@ def squared_mmd(
     Args:
         x: first sample, (N, d).
         y: second sample, (M, d).
-        kernel: ``imq`` or ``gaussian``, see :func:`kernel_matrix`.
+        kernel: ``imq``, ``gaussian`` or ``polynomial``, see :func:`kernel_matrix`.
         scale: scale of the kernel.
         unbiased: whether to compute the unbiased estimate.
 

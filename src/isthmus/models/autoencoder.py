@@ -129,8 +129,16 @@ class Autoencoder(nn.Module):
 
     def output(self, z: Float[Tensor, "B *code"]) -> Distribution:
         """The output distribution p(x | z), whose log-likelihood leaves out missing values if ``fill`` is set."""
-        p: Distribution = self.likelihood(self._features(self.decoder, z))
-        return p if self.fill is None else Observed(p, self._fill_like(z))
+        return self.output_of(self.decoded(z))
+
+    def decoded(self, z: Float[Tensor, "B *code"]) -> Tensor:
+        """The features of the decoder, the parameters of p(x | z), in full precision."""
+        return self._features(self.decoder, z)
+
+    def output_of(self, h: Tensor) -> Distribution:
+        """The output distribution with features ``h`` of the decoder."""
+        p: Distribution = self.likelihood(h)
+        return p if self.fill is None else Observed(p, self._fill_like(h))
 
     def filled(self, x: Float[Tensor, "B *D"]) -> Float[Tensor, "B *D"]:
         """``x`` with its missing values, NaN, replaced by ``fill``; ``x`` itself if that is not set."""
@@ -190,7 +198,9 @@ class Autoencoder(nn.Module):
             x_in = self.encodable(x_in)
         q = self.posterior(x_in, progress)
         z = q.rsample()
-        return Trace(x if target is None else target, x_in, q, z, self.output(z), mask, progress, population, gather)
+        h = self.decoded(z)
+        x = x if target is None else target
+        return Trace(x, x_in, q, z, self.output_of(h), mask, progress, population, gather, h)
 
     def encode(self, x: A, *, sample: bool = False, precision: torch.dtype | None = None) -> A:
         """The code of each example: the mean of q(z | x), or a sample from it; a tensor or array, as given.

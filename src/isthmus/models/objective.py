@@ -15,7 +15,16 @@ from isthmus.models.autoencoder import Autoencoder, inference
 from isthmus.models.missing import accept, check_initialized
 from isthmus.models.seeding import seeded
 from isthmus.parts.fidelities import ImportanceWeighted, LogLikelihood
-from isthmus.parts.hooks import Adversary, Divergence, HasAuxiliaryLoss, InitializedFromData, UsesPrior
+from isthmus.parts.hooks import (
+    Adversary,
+    Divergence,
+    HasAuxiliaryLoss,
+    InitializedFromData,
+    MakesTrace,
+    TrainsDecoder,
+    UsesPairs,
+    UsesPrior,
+)
 from isthmus.parts.protocols import ADVICE, Capability, Gather, Penalty, Shape, Trace, alone
 from isthmus.parts.schedules import Moment, Schedule
 
@@ -32,6 +41,12 @@ TAKEN = frozenset({"reconstruction", "bound", "loss"})
 AUTOENCODER = "autoencoder"
 CRITIC = "_critic"
 """Suffix of the name of a critic, after the name of its penalty."""
+FROZEN: dict[str, tuple[str, ...]] = {
+    "all": (),
+    "encoder": ("decoder", "likelihood"),
+    "decoder": ("encoder", "latent", "corruption", "prior"),
+}
+"""Parts of the model that do not change in each stage of training."""
 
 
 class Loss(NamedTuple):
@@ -88,12 +103,42 @@ class Objective(nn.Module):
         self.schedules: dict[str, Schedule] = {}
         self._auxiliary = model.latent.auxiliary_name if isinstance(model.latent, HasAuxiliaryLoss) else None
         self._tried_shape: Shape | None = None
+        self._frozen: list[nn.Module] = []
+        self._fixed: list[nn.Parameter] = []
         if self._auxiliary is not None:
             self.schedules[self._auxiliary] = Schedule(1.0)
         for penalty, weight in (penalties or {}).items():
             self._add(_checked(model, penalty, "penalty"), weight)
+        if isinstance(self.fidelity, MakesTrace):
+            self._check_implicit()
         if model.shape is not None:
             self.dry_run(model.shape)
+
+    def _check_implicit(self) -> None:
+        """Check the terms of a model whose outputs have no example that they were made from.
+
+        Raises:
+            IncompatibleParts: a term compares the two, or none trains the decoder.
+        """
+        what = f"fidelity.kind={self.fidelity_name} has no pairs of example and output"
+        for name, penalty in self.penalties.items():
+            if isinstance(penalty, UsesPairs) and penalty.pairs:
+                raise IncompatibleParts(
+                    f"{what}, which penalty {name} compares. Set penalties.{name}.ratio=null for a discriminator, "
+                    f"remove other penalties (penalties.{name}=null), or set fidelity.kind=likelihood."
+                )
+        if self._auxiliary is not None:
+            raise IncompatibleParts(
+                f"{what}, which the loss {self._auxiliary} of the latent compares. Set latent.kind=gaussian, or "
+                "fidelity.kind=likelihood."
+            )
+        if not any(
+            isinstance(penalty, TrainsDecoder) and penalty.trains_decoder for penalty in self.penalties.values()
+        ):
+            raise IncompatibleParts(
+                f"{what}, so nothing would train the decoder. Set penalties.discriminator.kind=discriminator and "
+                "penalties.discriminator.ratio=null."
+            )
 
     def dry_run(self, shape: Shape) -> None:
         """Pass two blank examples through the model and all terms, to find errors before training.
@@ -133,6 +178,30 @@ class Objective(nn.Module):
         if self.model.prior is None and isinstance(penalty, UsesPrior):
             # new codes are sampled from the prior that the code is compared with
             self.model.prior = penalty.prior
+
+    def freeze(self, stage: str) -> None:
+        """Fix the parts of the model that a stage does not train, until :meth:`unfreeze`.
+
+        Their parameters get no gradient, and they stay in evaluation mode, in which their buffers do not change. What
+        encoder and decoder share is fixed with either of them.
+        """
+        self._frozen = [part for name in FROZEN[stage] if (part := getattr(self.model, name)) is not None]
+        self._fixed = [p for part in self._frozen for p in part.parameters() if p.requires_grad]
+        for parameter in self._fixed:
+            parameter.requires_grad_(False)
+
+    def unfreeze(self) -> None:
+        """Let all parts be trained again."""
+        for parameter in self._fixed:
+            parameter.requires_grad_(True)
+        self._frozen, self._fixed = [], []
+
+    def train(self, mode: bool = True) -> "Objective":
+        """Set the training mode of all parts but those that are fixed."""
+        super().train(mode)
+        for part in self._frozen:
+            part.eval()
+        return self
 
     def players(self) -> dict[str, list[nn.Parameter]]:
         """Trainable parameters of ``autoencoder``, and of the critic of each adversarial penalty, by name."""
@@ -214,7 +283,10 @@ class Objective(nn.Module):
         progress = step if isinstance(step, Moment) else step / total if total else 1.0
         # a model of one's own without pairs need not know of them
         pair = {} if x_in is None else {"x_in": x_in}
-        trace = self.model(x, corrupt=corrupt, progress=progress, population=population, gather=gather, **pair)
+        if isinstance(self.fidelity, MakesTrace):
+            trace = self.fidelity.trace(self.model, x, progress, population, gather)
+        else:
+            trace = self.model(x, corrupt=corrupt, progress=progress, population=population, gather=gather, **pair)
         terms = self._terms(trace, examples_per_process)
         loss = terms[self.fidelity_name]
         for name, weight in self._weights(step, total).items():

@@ -65,8 +65,8 @@ def override(
     """Change ``tree`` at ``path`` in place.
 
     ``families`` are the fields that hold parts; ``fresh(family, kind)`` returns a part with its default options. A
-    change of kind keeps the options that both kinds have; a penalty that does not exist yet is added. ``free`` are
-    paths of mappings whose keys are paths into another recipe, which are not checked here.
+    change of kind keeps the options that were set and that the new kind has too; a penalty that does not exist yet is
+    added. ``free`` are paths of mappings whose keys are paths into another recipe, which are not checked here.
 
     Raises:
         UnknownName: the path or the kind does not exist.
@@ -100,10 +100,11 @@ def override(
     if groups == ["penalties"] and value in (None, "null", "none"):
         del node[last]
     elif last == "kind" and groups[0] in families:
-        new = fresh(groups[0], str(value))
-        node_before = dict(node)
+        new, usual = fresh(groups[0], str(value)), fresh(groups[0], str(node["kind"]))
+        # what was not set is the default of the new kind, which may have another one
+        kept = {k: v for k, v in node.items() if k in new and k != "kind" and v != usual.get(k)}
         node.clear()
-        node.update(new | {k: v for k, v in node_before.items() if k in new and k != "kind"})
+        node.update(new | kept)
     else:
         node[last] = read_value(value, node.get(last))
 

@@ -29,8 +29,9 @@ from isthmus.models.recipe import Recipe
 from isthmus.options import TrainingOptions
 from isthmus.runs.fit import fit
 from isthmus.runs.folder import RECORD
+from isthmus.runs.loading import load
 from isthmus.runs.resume import unfinished_folder
-from isthmus.runs.run import Run, load
+from isthmus.runs.run import Run
 from isthmus.training.supervised import supervise
 
 

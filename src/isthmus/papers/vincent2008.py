@@ -28,7 +28,8 @@ from isthmus.options import PretrainingOptions, TrainingOptions
 from isthmus.papers.reproduction import Paper, Reproduction, Row, classified, fingerprint, images_of, mean_and_spread
 from isthmus.pretraining.greedy import stack
 from isthmus.runs.fit import fit
-from isthmus.runs.run import Run, load
+from isthmus.runs.loading import load
+from isthmus.runs.run import Run
 from isthmus.zoo import deep, denoising
 
 DESTROYED = (0.0, 0.1, 0.2, 0.25, 0.5)

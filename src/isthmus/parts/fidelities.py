@@ -1,7 +1,7 @@
 r"""Fidelities: the term of an objective that compares the output with the clean input, in nats per example.
 
-It is :math:`-\log p(x \mid z)` at one sampled code, optionally with different weights for corrupted and clean values,
-or the importance-weighted bound over several codes.
+It is :math:`-\log p(x \mid z)` at one sampled code, optionally with different weights for corrupted and clean values;
+the importance-weighted bound over several codes; or, in implicit models, the log-density of codes of decoded samples.
 """
 
 import torch
@@ -12,9 +12,9 @@ from torch.distributions import Distribution
 from isthmus.distributions import DiagonalGaussian
 from isthmus.distributions.observed import by_feature
 from isthmus.errors import BadOption, IncompatibleParts, check_choice, check_range
-from isthmus.functional import log_mean_exp
+from isthmus.functional import log_mean_exp, per_example
 from isthmus.parts.hooks import requirements_of
-from isthmus.parts.protocols import Capability, Model, Prior, Supplied, Trace
+from isthmus.parts.protocols import Capability, Gather, Model, Prior, Supplied, Trace
 
 
 class LogLikelihood(nn.Module):
@@ -78,6 +78,46 @@ class ImportanceWeighted(nn.Module):
             factors = weights.reshape(*weights.shape, *(1,) * (codes[0].ndim - 2))
             codes[0].register_hook(lambda gradient: gradient * factors)  # type: ignore[no-untyped-call]
         return -log_mean_exp(log_w)
+
+
+class Inversion(nn.Module):
+    r"""Codes of decoded samples: the encoder learns to invert a decoder that is trained by other terms, in nats.
+
+    .. math:: -\log q(z \mid \hat x), \quad z \sim p(z), \quad \hat x = \mathbb E[p(x \mid z)]
+
+    For a deterministic code f it is :math:`\frac12 \lVert z - f(\hat x) \rVert^2`. Examples are not encoded and have
+    no likelihood: with a critic of outputs as the only other term the model is an implicit one, a generative
+    adversarial network, whose encoder finds the code of an example. The gradient does not reach the decoder.
+
+    Args:
+        prior: the prior p(z).
+
+    References:
+        Adversarial feature learning (Donahue et al., 2017), section 4.2, the latent regressor
+    """
+
+    name = "inversion"
+    requires = frozenset({Capability.REAL})
+
+    def __init__(self, prior: Supplied[Prior]) -> None:
+        super().__init__()
+        self.prior = prior
+
+    def trace(self, model: Model, x: Tensor, progress: float, population: int, gather: Gather) -> Trace:
+        """The forward pass from samples of the prior to outputs and, without gradient to these, to their codes."""
+        with torch.no_grad():
+            z = self.prior.distribution(model).sample(torch.Size((len(x),)))
+        h = model.decoded(z)
+        p = model.output_of(h)
+        q = model.posterior(p.mean.detach(), progress)
+        return Trace(x, x, q, z, p, None, progress, population, gather, h)
+
+    def forward(self, model: Model, trace: Trace) -> Float[Tensor, " B"]:
+        """The negative log-density of the codes per example, in nats, shape (B,)."""
+        if Capability.DENSITY in model.latent.provides:
+            density: Tensor = -trace.q.log_prob(trace.z)
+            return density
+        return 0.5 * per_example((trace.z - trace.q.mean).square())
 
 
 class Emphasized(nn.Module):
@@ -166,5 +206,6 @@ FIDELITIES: dict[str, type[nn.Module]] = {
     "likelihood": LogLikelihood,
     "emphasized": Emphasized,
     "importance": ImportanceWeighted,
+    "inversion": Inversion,
 }
 """Fidelities by name in a recipe."""

@@ -50,6 +50,31 @@ class HasActivation(Protocol):
 
 
 @runtime_checkable
+class Idempotent(Protocol):
+    """A latent that leaves a code as it is, so that its mean is the projection of any features to a code."""
+
+    idempotent: bool
+
+
+@runtime_checkable
+class HasSymbols(Protocol):
+    """A latent whose code consists of discrete symbols, integers from 0 to ``symbols`` - 1."""
+
+    @property
+    def symbols(self) -> int:
+        """Number of different symbols."""
+        ...
+
+    def to_symbols(self, z: Tensor) -> Tensor:
+        """The symbols of codes (B, *code), shape (B, n)."""
+        ...
+
+    def from_symbols(self, symbols: Tensor, code: Shape) -> Tensor:
+        """The codes (B, *code) of symbols (B, n), which ``to_symbols`` gives back."""
+        ...
+
+
+@runtime_checkable
 class OneHotCode(Protocol):
     """A latent whose code consists of one-hot groups of ``classes`` values."""
 
@@ -121,13 +146,60 @@ class Divergence(Protocol):
 
 @runtime_checkable
 class Adversary(Protocol):
-    """A penalty that trains a critic; the value of the penalty has no gradient with respect to the critic."""
+    """A penalty that trains a critic; the value of the penalty has no gradient with respect to the critic.
+
+    Attributes:
+        critic: the critic's network.
+        critic_lr_ratio: its learning rate divided by that of the autoencoder.
+        critic_betas: decay rates of its Adam. What a critic tells apart changes, so its averages are short.
+    """
 
     critic: nn.Module
     critic_lr_ratio: float
+    critic_betas: tuple[float, float]
 
     def critic_loss(self, model: Model, trace: Trace) -> Tensor:
         """The critic's loss on detached codes, shape (B,)."""
+        ...
+
+
+@runtime_checkable
+class MakesTrace(Protocol):
+    """A fidelity with a forward pass of its own, instead of one that encodes and decodes the examples."""
+
+    def trace(self, model: Model, x: Tensor, progress: float, population: int, gather: Gather) -> Trace:
+        """The forward pass for a batch of examples (B, *D)."""
+        ...
+
+
+@runtime_checkable
+class UsesPairs(Protocol):
+    """A penalty that, if ``pairs`` is true, compares each example with the output of its own code."""
+
+    pairs: bool
+
+
+@runtime_checkable
+class TrainsDecoder(Protocol):
+    """A penalty that trains the decoder without a likelihood."""
+
+    trains_decoder: bool
+
+
+@runtime_checkable
+class ComparesFeatures(Protocol):
+    """A penalty that compares features of a fixed network, which is trained before the autoencoder.
+
+    Attributes:
+        comparator: the network, which maps examples to a list of features; its last one is a vector.
+        learns: on what it is trained: ``exemplars`` or ``labels``, or ``none`` for a network that is ready.
+    """
+
+    comparator: nn.Module
+    learns: str
+
+    def calibrate(self, x: Tensor) -> None:
+        """Set the scale of each feature from examples (N, *D), after the network has been trained."""
         ...
 
 

@@ -7,7 +7,7 @@ latent is declared (:class:`Capability`) and checked when an objective is built.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, NamedTuple, Protocol, TypeVar, runtime_checkable
 
@@ -70,6 +70,8 @@ class Trace:
         progress: fraction of the run that is done, 0 to 1.
         population: number of training examples, 0 if unknown.
         gather: concatenates the batches of all processes; the identity for a single process.
+        h: features of the decoder, whose distribution is ``p``; ``None`` if they are not known.
+        shared: results of one term that another call of it uses, by the term.
     """
 
     x: Tensor
@@ -81,6 +83,8 @@ class Trace:
     progress: float = 1.0
     population: int = 0
     gather: Gather = alone
+    h: Tensor | None = None
+    shared: dict[object, Tensor] = field(default_factory=dict)
 
 
 class ModuleLike(Protocol):
@@ -176,12 +180,24 @@ class Model(Protocol):
         """An empty tensor on the model's device and in its precision."""
         ...
 
+    def filled(self, x: Tensor) -> Tensor:
+        """``x`` with other values in place of missing ones; ``x`` itself if none can be missing."""
+        ...
+
     def posterior(self, x_in: Tensor, progress: float = 1.0) -> Distribution:
         """The posterior q(z | x_in)."""
         ...
 
     def mean_code(self, x_in: Tensor) -> Tensor:
         """The mean of q(z | x_in) in full precision, with gradient."""
+        ...
+
+    def decoded(self, z: Tensor) -> Tensor:
+        """The features of the decoder, the parameters of p(x | z)."""
+        ...
+
+    def output_of(self, h: Tensor) -> Distribution:
+        """The output distribution with features h of the decoder."""
         ...
 
     def output(self, z: Tensor) -> Distribution:

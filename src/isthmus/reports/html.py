@@ -51,6 +51,7 @@ tbody th { font-weight: 600; }
 td.value, th.value { text-align: right; padding-right: 1.6rem;
   font-variant-numeric: tabular-nums; white-space: nowrap; }
 td.meaning { color: var(--quiet); }
+div.wide { overflow-x: auto; }
 figure { margin: 0 0 2rem; }
 .picture { background: #ffffff; border: 1px solid var(--line); border-radius: .5rem; padding: .5rem; margin: .6rem 0;
   overflow-x: auto; }
@@ -129,8 +130,13 @@ def write_report(path: str | Path, report: Report) -> Path:
 
 def page_of(report: Report) -> str:
     """The HTML of the page."""
-    sections = [_metrics(report.metrics), _figures(report.figures), _left_out(*report.left_out), _provenance(report)]
-    body = "\n".join(section for section in sections if section)
+    sections = [_metrics(report.metrics), figures(report.figures), _left_out(*report.left_out), _provenance(report)]
+    return document(report.title, _header(report), [section for section in sections if section])
+
+
+def document(title: str, header: str, sections: Sequence[str]) -> str:
+    """A page from the HTML of its header and sections."""
+    body = "\n".join(sections)
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -138,11 +144,11 @@ def page_of(report: Report) -> str:
 <meta http-equiv="Content-Security-Policy" content="{POLICY}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>{_text(report.title)}</title>
+<title>{_text(title)}</title>
 <style>{STYLE}</style>
 </head>
 <body>
-{_header(report)}
+{header}
 <main>
 {body}
 </main>
@@ -164,10 +170,39 @@ def _version() -> str:
 
 
 def _header(report: Report) -> str:
-    lead = f'<p class="lead">{_text(report.description)}</p>\n' if report.description else ""
-    metadata = "\n".join(f"<div><dt>{_text(k)}</dt><dd>{_text(_number(v))}</dd></div>" for k, v in report.summary)
+    return header(report.title, report.description, report.summary)
+
+
+def header(title: str, description: str = "", summary: Sequence[tuple[str, object]] = ()) -> str:
+    """The title of a page, a sentence, and facts in boxes."""
+    lead = f'<p class="lead">{_text(description)}</p>\n' if description else ""
+    metadata = "\n".join(f"<div><dt>{_text(k)}</dt><dd>{_text(_number(v))}</dd></div>" for k, v in summary)
     listed = f'<dl class="summary">\n{metadata}\n</dl>\n' if metadata else ""
-    return f"<header>\n<h1>{_text(report.title)}</h1>\n{lead}{listed}</header>"
+    return f"<header>\n<h1>{_text(title)}</h1>\n{lead}{listed}</header>"
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], note: str = "") -> str:
+    """A section with a table, whose first column names the rows and whose others are numbers, or text."""
+    head = "".join(f'<th scope="col"{_class(k)}>{_text(name)}</th>' for k, name in enumerate(columns))
+    lines = []
+    for first, *others in rows:
+        cells = "".join(f'<td class="value">{_text(_number(value))}</td>' for value in others)
+        lines.append(f'<tr><th scope="row">{_text(first)}</th>{cells}</tr>')
+    below = f"\n<p>{_text(note)}</p>" if note else ""
+    body = "\n".join(lines)
+    return f"""<section>
+<h2>{_text(title)}</h2>
+<div class="wide"><table>
+<thead><tr>{head}</tr></thead>
+<tbody>
+{body}
+</tbody>
+</table></div>{below}
+</section>"""
+
+
+def _class(column: int) -> str:
+    return ' class="value"' if column else ""
 
 
 def _number(value: object) -> str:
@@ -224,10 +259,11 @@ def _left_out(listed: Sequence[tuple[str, int, str]], count: int) -> str:
 </section>"""
 
 
-def _figures(figures: Sequence[FigureEntry]) -> str:
-    if not figures:
+def figures(entries: Sequence[FigureEntry]) -> str:
+    """A section with figures; empty without any."""
+    if not entries:
         return ""
-    return "<section>\n<h2>Figures</h2>\n" + "\n".join(_figure(entry) for entry in figures) + "\n</section>"
+    return "<section>\n<h2>Figures</h2>\n" + "\n".join(_figure(entry) for entry in entries) + "\n</section>"
 
 
 def _figure(entry: FigureEntry) -> str:

@@ -106,6 +106,8 @@ def command_of(run: Run) -> str:
         return "(trained from Python)"
     recipe = run.recipe
     data = f"--data {shlex.quote(run.metadata.source)} --epochs {recipe.training.epochs} --seed {run.metadata.seed}"
+    if run.metadata.start:
+        data += f" --from {shlex.quote(str(run.metadata.start.get('folder') or 'RUN'))}"
     if recipe.name not in RECIPES:
         return f"isthmus fit {shlex.quote(str(run.folder or 'RUN'))}/recipe.json {data}"
     base = RECIPES[recipe.name].make().to_dict()

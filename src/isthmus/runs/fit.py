@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from safetensors.torch import load as load_bytes
 from safetensors.torch import save as save_bytes
@@ -21,7 +21,9 @@ from isthmus.models.hardware import describe, threads
 from isthmus.models.recipe import Recipe
 from isthmus.models.seeding import check_seed
 from isthmus.pretraining.greedy import LayerRecord, LayerTask, finished_layers, plan_pretraining, pretrain
+from isthmus.runs.feature_training import learn_features
 from isthmus.runs.folder import RECORD, metadata_of
+from isthmus.runs.loading import load as load_run
 from isthmus.runs.origin import signature
 from isthmus.runs.progress import shown_pretraining, shown_training
 from isthmus.runs.resume import (
@@ -36,7 +38,6 @@ from isthmus.runs.resume import (
     write_plan,
 )
 from isthmus.runs.run import Run
-from isthmus.runs.run import load as load_run
 from isthmus.runs.setup import (
     Trainable,
     built,
@@ -47,6 +48,7 @@ from isthmus.runs.setup import (
     resolve,
     resolve_recipe,
 )
+from isthmus.runs.start import Start, check_seed_of_start, data_or_that_of, start_of, take_over
 from isthmus.training.callbacks import AnyCallback, Callback, calling, checked
 from isthmus.training.checkpointing.files import CheckpointStore, checkpoint_from_bytes, checkpoint_to_bytes
 from isthmus.training.distributed import processes
@@ -60,14 +62,15 @@ PRETRAINED = "pretraining"
 
 
 def fit(
-    what: Trainable,
-    data: Data | PreparedData,
+    what: Trainable | Run,
+    data: Data | PreparedData | None = None,
     *,
+    start: Run | Path | str | None = None,
     valid: Data | None = None,
     labels: Array | str | None = None,
     targets: Data | None = None,
     epochs: int | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     options: Mapping[str, object] | None = None,
     device: str = "auto",
     callbacks: Sequence[AnyCallback] = (),
@@ -88,18 +91,21 @@ def fit(
     Args:
         what: a recipe, the name of one (``"vae"``), an objective (:func:`isthmus.autoencoder`, or made from parts), a
             function that returns one, or the import path of such a function (``"package.module:function"``). A run of a
-            function that can be imported is loaded again without passing its objective.
+            function that can be imported is loaded again without passing its objective. A trained run stands for its
+            recipe, started from its weights.
         data: the name of a data set; a path; or one row per example in an array (also masked, sparse, memory-mapped), a
             tensor, a data frame (pandas, polars, Arrow), a data set or loader of torch or Hugging Face, or an iterable
             of chunks, which is read into memory unless ``training.steps`` is given. Pairs (x, y) are examples and
             labels, or inputs and targets of the same shape. A stream without end is a
-            :class:`isthmus.data.samplers.streams.Stream`.
+            :class:`isthmus.data.samplers.streams.Stream`. By default that of the run it starts from.
+        start: a trained run, or its folder, from whose weights to start. Parts that differ from its own start with new
+            weights. With ``options={"training.stage": "decoder"}`` only the decoder is trained (or ``encoder``).
         valid: validation set, in any of these forms; none is held out then.
         labels: class of each example of ``data``, (N,) integers or strings; or the name of the column of a table that
             holds them. Labels color the figures; no recipe trains on them.
         targets: what is to be reconstructed from each example of ``data``, such as the clean images of noisy ones.
         epochs: passes over the training set; the recipe's own by default.
-        seed: seed of the split, the weights, the batches and all sampling.
+        seed: seed of the split, the weights, the batches and all sampling; 0, or that of the run it starts from.
         options: changes to the recipe by path, such as ``{"latent.size": 2}``; for an objective, those of ``training``
             and ``data``.
         device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
@@ -128,9 +134,14 @@ def fit(
     >>> run.encode(load_digits().images[:3] / 16).shape
     (3, 16)
     """
-    what, made_by = resolve(what)
+    start = what if start is None and isinstance(what, Run) else start
+    begin = None if start is None else start_of(start)
+    what, made_by = resolve(what.recipe if isinstance(what, Run) else what)
     recipe = resolve_recipe(what, epochs, options)
+    data = data_or_that_of(begin, data)
+    seed = (0 if begin is None else begin.run.metadata.seed) if seed is None else seed
     check_seed(seed)
+    check_seed_of_start(begin, seed, source_name(data))
     check_choice("strategy", strategy, STRATEGIES)
     _check_out(out, tensorboard=tensorboard, resume=resume)
     listeners = checked(callbacks)
@@ -138,7 +149,8 @@ def fit(
     with reserved(out if first else None, overwrite=overwrite, resume=resume) as folder:
         prepared, recipe = prepare_data(data, valid, labels, targets, recipe, seed)
         sources = (source_name(data), "" if valid is None else source_name(valid) or "array")
-        run, engine, tasks = _planned(what, made_by, recipe, prepared, sources, seed, strategy, device)
+        plan = Planned(what, made_by, recipe, prepared, sources, seed, begin)
+        run, engine, tasks = _planned(plan, strategy, device)
         done = folder is not None and resume and (folder / RECORD).is_file() and unfinished_folder(folder) is None
         with processes.lost_process_errors():
             if engine.processes.any(bool(done))[0]:
@@ -148,27 +160,34 @@ def fit(
         return _trained(run, engine, folder, work, tasks, listeners, **shown)
 
 
-def _planned(
-    what: Trainable,
-    made_by: str,
-    recipe: Recipe,
-    prepared: PreparedData,
-    sources: tuple[str, str],
-    seed: int,
-    strategy: str,
-    device: str,
-) -> tuple[Run, Engine, list[LayerTask]]:
-    """The run before training, its training loop, and the layers to pretrain; ``sources`` name its data."""
-    objective, prepared = built(what, recipe, prepared, seed)
+class Planned(NamedTuple):
+    """What is to be trained: recipe, data, seed, the names of the data and of its validation set, and the start."""
+
+    what: Trainable
+    made_by: str
+    recipe: Recipe
+    data: PreparedData
+    sources: tuple[str, str]
+    seed: int
+    start: Start | None
+
+
+def _planned(plan: Planned, strategy: str, device: str) -> tuple[Run, Engine, list[LayerTask]]:
+    """The run before training, its training loop, and the layers to pretrain."""
+    recipe, seed, start = plan.recipe, plan.seed, plan.start
+    objective, prepared = built(plan.what, recipe, plan.data, seed)
+    if start is not None:
+        take_over(objective, start, recipe.training)
     tasks = plan_pretraining(objective, recipe.pretraining, recipe)
-    check_data_fits(recipe, prepared, strategy)
+    check_data_fits(recipe, prepared, strategy, started=start is not None)
     engine = engine_for(objective, recipe, prepared, seed, strategy, device)
     recipe = decided(recipe, engine, prepared)
     metadata = replace(
-        metadata_of(prepared, seed, sources[0]),
-        by_hand=not isinstance(what, Recipe | str),
-        made_by=made_by,
-        validation=sources[1],
+        metadata_of(prepared, seed, plan.sources[0]),
+        by_hand=not isinstance(plan.what, Recipe | str),
+        made_by=plan.made_by,
+        validation=plan.sources[1],
+        start={} if start is None else start.to_dict(),
     )
     return Run(recipe, objective, metadata, data=prepared), engine, tasks
 
@@ -256,6 +275,8 @@ def _trained(
                 stack.enter_context(shown_training(engine, data=run.data))
             stack.enter_context(logging_to(engine, work, tensorboard))
             stack.enter_context(calling(engine, callbacks))
+            if run.data is not None:
+                learn_features(engine, run.data, run.metadata.seed)
             try:
                 outcome = _outcome(engine.run()) | ({"pretraining": layers} if layers else {})
             except (Diverged, KeyboardInterrupt) as error:

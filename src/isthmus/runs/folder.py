@@ -2,6 +2,7 @@
 
     recipe.json         the recipe, complete
     model.safetensors   the weights
+    penalties.safetensors   those of critics and comparators, if there are any
     run.json            data, shape, scaling, seed, versions, machine, outcome
     metrics.jsonl       one line per epoch
 
@@ -18,7 +19,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from isthmus.data.prepared import PreparedData
 from isthmus.data.transforms.axes import Kind, kind_of, units_of
@@ -27,11 +28,13 @@ from isthmus.data.transforms.scaling import Scaling
 from isthmus.errors import BadData, BadRun, IsthmusError, one_line, printable
 from isthmus.files.atomic import replacing, write_text
 from isthmus.files.untrusted import misplaced, parse_json
-from isthmus.models.autoencoder import Autoencoder
+from isthmus.models.objective import Objective
 from isthmus.models.recipe import readable
+from isthmus.parts.hooks import Adversary, ComparesFeatures
 
 FORMAT = 2
 RECIPE, WEIGHTS, RECORD, METRICS = "recipe.json", "model.safetensors", "run.json", "metrics.jsonl"
+PENALTIES = "penalties.safetensors"
 LARGEST_JSON = 64 * 2**20
 """Bytes of the largest JSON file that is read from a run folder."""
 MOST_ROWS = 100_000
@@ -62,6 +65,7 @@ class RunMetadata:
     bad_data: dict[str, Any] = field(default_factory=dict)
     contract: dict[str, Any] = field(default_factory=dict)
     missing: str = ""
+    start: dict[str, Any] = field(default_factory=dict)
     format: int = FORMAT
 
     @property
@@ -100,24 +104,46 @@ def metadata_of(data: PreparedData, seed: int, source: str) -> RunMetadata:
 
 
 def write_run(
-    folder: Path, recipe: Mapping[str, Any], model: Autoencoder, metadata: RunMetadata, history: Sequence[Any]
+    folder: Path,
+    recipe: Mapping[str, Any],
+    objective: Objective,
+    metadata: RunMetadata,
+    history: Sequence[Any],
 ) -> None:
     """Write the files of a run into ``folder``; if its parts were made by hand, without the recipe of the parts.
 
     Raises:
         BadRun: the weights cannot be written.
     """
-    with replacing(folder / WEIGHTS) as path:
-        weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-        try:
-            save_file(weights, path, metadata={"format": str(FORMAT)})
-        except SafetensorError as error:
-            raise BadRun(f"The weights cannot be written: {one_line(error)}. Free some disk space.") from error
+    _write_weights(objective.model, folder / WEIGHTS)
+    networks = own_networks(objective)
+    if len(networks):
+        _write_weights(networks, folder / PENALTIES)
     write_text(folder / METRICS, "".join(json.dumps(row) + "\n" for row in history))
     kept = {"name", "training", "data"} if metadata.by_hand else set(recipe)
     content = {name: value for name, value in recipe.items() if name in kept}
     write_text(folder / RECIPE, json.dumps(content, indent=2) + "\n")
     write_text(folder / RECORD, json.dumps(asdict(metadata), indent=2) + "\n")
+
+
+def _write_weights(module: nn.Module, path: Path) -> None:
+    weights = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
+    with replacing(path) as temporary:
+        try:
+            save_file(weights, temporary, metadata={"format": str(FORMAT)})
+        except SafetensorError as error:
+            raise BadRun(f"The weights cannot be written: {one_line(error)}. Free some disk space.") from error
+
+
+def own_networks(objective: Objective) -> nn.ModuleDict:
+    """The critics and comparators of an objective by the name of their penalty."""
+    found = {}
+    for name, penalty in objective.penalties.items():
+        if isinstance(penalty, Adversary):
+            found[name] = penalty.critic
+        if isinstance(penalty, ComparesFeatures):
+            found[name] = penalty
+    return nn.ModuleDict(found)
 
 
 def plain_file(path: Path) -> Path:
@@ -218,8 +244,8 @@ def _is_row(row: object) -> bool:
     return all(type(value) is float or (type(value) is int and abs(value) < 2**53) for value in values)
 
 
-def check_weights(model: Autoencoder, path: Path) -> None:
-    """Refuse a file whose header differs from the weights of the model in names, shapes or dtypes."""
+def check_weights(model: nn.Module, path: Path) -> None:
+    """Refuse a file whose header differs from the weights of a model in names, shapes or dtypes."""
     expected = {name: list(value.shape) for name, value in model.state_dict().items()}
     try:
         with safe_open(path, framework="pt") as file:

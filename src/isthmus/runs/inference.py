@@ -21,7 +21,7 @@ from isthmus.data.prepared import PreparedData
 from isthmus.data.samplers.stored import StoredTensor
 from isthmus.data.tables.schema import Schema
 from isthmus.data.transforms.axes import in_axes
-from isthmus.errors import BadOption, IncompatibleParts, ShapeError, check_range
+from isthmus.errors import BadOption, IncompatibleParts, ShapeError, check_choice, check_range
 from isthmus.metrics.denoising import is_denoising
 from isthmus.metrics.evaluation import evaluate as evaluate_model
 from isthmus.metrics.importance import ProgressCallback
@@ -33,7 +33,7 @@ from isthmus.models.seeding import RandomState, check_seed
 from isthmus.parts.likelihoods.support import rows_outside
 from isthmus.runs.answers import answer, codes_of
 from isthmus.runs.data import Inputs, NewData, data_for, describe_split, evaluation_split, inputs_for
-from isthmus.runs.interpolation import end_points, has_real_code, lines_between
+from isthmus.runs.interpolation import PATHS, end_points, has_real_code, lines_between
 from isthmus.runs.restoration import check_noise_level, restore, sized_inputs
 from isthmus.runs.run import Run
 
@@ -156,9 +156,15 @@ def denoise(run: Run, data: NewData, *, corrupt: bool = False, noise_level: floa
 
 
 def interpolate(
-    run: Run, start: NewData | None = None, end: NewData | None = None, *, rows: int = 6, steps: int = 11
+    run: Run,
+    start: NewData | None = None,
+    end: NewData | None = None,
+    *,
+    rows: int = 6,
+    steps: int = 11,
+    path: str = "linear",
 ) -> Tensor:
-    """Decoded points on straight lines between the codes of pairs of examples, as model outputs (rows, steps, *shape).
+    """Decoded points on lines between the codes of pairs of examples, as model outputs (rows, steps, *shape).
 
     Args:
         run: a trained run with a real-valued code.
@@ -167,6 +173,7 @@ def interpolate(
             ``start``, of different classes if labels are known.
         rows: number of pairs that are chosen.
         steps: points per line, both ends included.
+        path: ``linear`` or ``spherical``.
 
     Raises:
         IncompatibleParts: a discrete code.
@@ -175,6 +182,7 @@ def interpolate(
     """
     check_range("rows", rows, 1, 1000)
     check_range("steps", steps, 2, 1000)
+    check_choice("path", path, PATHS)
     if not has_real_code(run):
         raise IncompatibleParts(
             f"Interpolation needs a real-valued code, but latent.kind={run.recipe.latent.kind} has a discrete one. Use "
@@ -184,13 +192,13 @@ def interpolate(
         raise BadOption("The end of an interpolation is given, but not its start. Pass both, or the start only.")
     if start is None or end is None:
         split = evaluation_split(data_for(run, start)).subsample(CANDIDATES, run.metadata.seed)
-        return lines_between(run, *end_points(split, rows), steps).cpu()
+        return lines_between(run, *end_points(split, rows), steps, path).cpu()
     ends = [torch.cat(list(chunks(inputs_for(run, data, "input").x))) for data in (start, end)]
     if len(ends[0]) != len(ends[1]):
         raise ShapeError(
             f"There are {len(ends[0])} examples at the start, but {len(ends[1])} at the end. Pass one end per start."
         )
-    return lines_between(run, ends[0], ends[1], steps).cpu()
+    return lines_between(run, ends[0], ends[1], steps, path).cpu()
 
 
 def evaluate(

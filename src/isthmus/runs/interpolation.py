@@ -1,9 +1,12 @@
-"""Interpolation in latent space: decoded points on straight lines between the codes of examples."""
+"""Interpolation in latent space: decoded points on lines between the codes of examples."""
+
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from isthmus import functional as F
 from isthmus.data.prepared import PreparedSplit
 from isthmus.parts.protocols import Capability
 from isthmus.runs.run import Run
@@ -14,11 +17,15 @@ def has_real_code(run: Run) -> bool:
     return Capability.REAL in run.model.latent.provides
 
 
-def lines_between(run: Run, start: Tensor, end: Tensor, steps: int) -> Tensor:
-    """Decoded points on the straight lines between pairs of codes, both ends included, (rows, steps, *shape)."""
+PATHS: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {"linear": torch.lerp, "spherical": F.slerp}
+"""Paths between two codes by name, as functions of the two and of the fraction of the way."""
+
+
+def lines_between(run: Run, start: Tensor, end: Tensor, steps: int, path: str = "linear") -> Tensor:
+    """Decoded points on the lines between pairs of codes, both ends included, (rows, steps, *shape)."""
     rows = min(len(start), len(end))
     a, b = run.model.encode(start[:rows]), run.model.encode(end[:rows])
-    lines = [run.model.decode(torch.lerp(a, b, float(t))) for t in torch.linspace(0, 1, steps)]
+    lines = [run.model.decode(PATHS[path](a, b, float(t))) for t in torch.linspace(0, 1, steps)]
     return torch.stack(lines, 1)
 
 

@@ -16,26 +16,12 @@ from isthmus.data.prepared import PreparedData
 from isthmus.data.transforms.axes import CANONICAL
 from isthmus.data.transforms.contract import DataContract
 from isthmus.data.transforms.scaling import Scaling
-from isthmus.errors import BadRun
 from isthmus.models.autoencoder import Autoencoder
-from isthmus.models.hardware import network_precision, torch_device
-from isthmus.models.imported import Maker, import_maker, is_import_path, make_objective
+from isthmus.models.hardware import network_precision
 from isthmus.models.objective import Objective
 from isthmus.models.recipe import Recipe
-from isthmus.runs.folder import (
-    METRICS,
-    RECIPE,
-    RECORD,
-    WEIGHTS,
-    RunMetadata,
-    check_weights,
-    plain_file,
-    read_history,
-    read_json,
-    read_metadata,
-    read_weights,
-    write_run,
-)
+from isthmus.runs.folder import RunMetadata, write_run
+from isthmus.runs.kept_densities import RunDensity, write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -62,6 +48,7 @@ class Run:
         history: the rows of metrics.jsonl, one per epoch.
         folder: the run folder; ``None`` until the run is saved.
         data: the data it was trained on, if still in memory; ``None`` for a loaded or unpickled run.
+        densities: the densities of its codes that were fitted or read, by kind (:meth:`density`).
     """
 
     recipe: Recipe
@@ -70,6 +57,7 @@ class Run:
     history: list[dict[str, Any]] = field(default_factory=list)
     folder: Path | None = None
     data: PreparedData | None = None
+    densities: dict[str, RunDensity] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Recipe, data, epoch of the weights and folder."""
@@ -160,27 +148,78 @@ class Run:
 
         return inference.score(self, x, seed=seed, importance_samples=importance_samples).answer(x)
 
-    def sample(self, n: int, *, seed: int | None = None) -> Array:
-        """``n`` new examples, decoded from samples of the prior, in the units of the data."""
-        return self.to_array(self.model.sample(n, seed=seed))
+    def sample(
+        self,
+        n: int,
+        *,
+        density: str | None = None,
+        temperature: float = 1.0,
+        outputs: str = "mean",
+        seed: int | None = None,
+        data: "NewData | None" = None,
+    ) -> Array:
+        """``n`` new examples, decoded from sampled codes, in the units of the data.
+
+        Codes of a trained model rarely follow its prior, and those of many models have none: samples are better from a
+        density that was fitted to the codes of the training examples.
+
+        Args:
+            n: number of examples.
+            density: what codes are sampled from: ``prior``; ``gaussian``, ``gmm`` (mixture of Gaussians), ``kde``
+                (kernel density) or ``flow``, fitted when they are first asked for and kept in the run; ``categorical``
+                for discrete codes; or ``auto``, the one under which held-out codes are most likely. By default the
+                prior, or ``auto`` for a model without one.
+            temperature: factor of the standard deviations of the density; below 1 samples are more typical and less
+                varied.
+            outputs: ``mean`` or ``sample`` of p(x | z).
+            seed: seed of the samples.
+            data: examples to whose codes the density is fitted; by default the training data, which is read again.
+
+        Raises:
+            IsthmusError: an unknown density, or one that the codes do not have.
+        """
+        from isthmus.runs import densities
+
+        return self.to_array(
+            densities.sample(self, n, density=density, temperature=temperature, outputs=outputs, seed=seed, data=data)
+        )
+
+    def density(self, kind: str | None = None, data: "NewData | None" = None) -> RunDensity:
+        """The density of codes that :meth:`sample` uses, with the log-likelihood of held-out codes under it.
+
+        Args:
+            kind: as for :meth:`sample`.
+            data: examples to whose codes it is fitted again; by default one that is kept is returned.
+        """
+        from isthmus.runs import densities
+
+        return densities.density_of(self, kind, data)
 
     def interpolate(
-        self, start: "NewData | None" = None, end: "NewData | None" = None, *, rows: int = 6, steps: int = 11
+        self,
+        start: "NewData | None" = None,
+        end: "NewData | None" = None,
+        *,
+        rows: int = 6,
+        steps: int = 11,
+        path: str = "linear",
     ) -> Array:
-        """Decoded points on straight lines between the codes of pairs of examples, (rows, steps, ...).
+        """Decoded points on lines between the codes of pairs of examples, (rows, steps, ...).
 
         Args:
             start: examples, as for :meth:`encode`; the test set of the run by default.
             end: examples, one for each of ``start``. Without them ``rows`` pairs are chosen among ``start``.
             rows: number of pairs that are chosen.
             steps: points per line, both ends included.
+            path: ``linear``, or ``spherical``, along which the length of codes changes evenly too: between codes of a
+                standard normal in many dimensions a straight line passes through the middle, where no codes are.
 
         Raises:
             IncompatibleParts: the code is discrete.
         """
         from isthmus.runs import inference
 
-        return self.to_lines(inference.interpolate(self, start, end, rows=rows, steps=steps))
+        return self.to_lines(inference.interpolate(self, start, end, rows=rows, steps=steps, path=path))
 
     def evaluate(
         self, x: "NewData | None" = None, *, seed: int | None = None, importance_samples: int = 0
@@ -293,81 +332,7 @@ class Run:
     def save(self, folder: Path | str) -> Path:
         """Write the run into ``folder``; each file is written atomically."""
         self.folder = Path(folder)
-        write_run(self.folder, self.recipe.to_dict(), self.model, self.metadata, self.history)
+        write_run(self.folder, self.recipe.to_dict(), self.objective, self.metadata, self.history)
+        for found in self.densities.values():
+            write(found, self.folder)
         return self.folder
-
-
-def load(
-    folder: Path | str,
-    objective: Objective | Maker | None = None,
-    *,
-    allow_import: bool = False,
-    device: str = "auto",
-) -> Run:
-    """Load a saved run.
-
-    Args:
-        folder: folder of the run.
-        objective: for a run made from parts by hand, its objective, built again in the same way, or the function that
-            returns it.
-        allow_import: import the function that made the objective of the run, if its import path is known. This runs
-            the code of its module, so permit it only for runs that you trust.
-        device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-
-    Raises:
-        BadRun: the folder is missing or damaged, or of another format.
-        BadOption: a device that is not available, or a function that cannot be imported.
-    """
-    folder = Path(folder)
-    _check_is_run(folder)
-    place = torch_device(device)
-    metadata = read_metadata(folder)
-    recipe = Recipe.from_dict(read_json(folder / RECIPE))
-    weights = plain_file(folder / WEIGHTS)
-    if objective is None and metadata.by_hand:
-        objective = _maker_of(folder, metadata, allow_import=allow_import)
-    if objective is None:
-        # a small recipe may describe a model of gibibytes: it is built only if the file holds its weights
-        check_weights(recipe.draft(metadata.shape).model, weights)
-        objective = recipe.build(metadata.shape)
-    if not isinstance(objective, Objective):
-        objective = make_objective(objective, metadata.shape)
-    objective.dry_run(metadata.shape)
-    check_weights(objective.model, weights)
-    objective.model.load_state_dict(read_weights(weights))
-    objective.eval().to(place)
-    if metadata.missing:
-        objective.accept_missing(metadata.data_contract.fill_tensor())
-    return Run(recipe, objective, metadata, read_history(folder / METRICS), folder)
-
-
-def _maker_of(folder: Path, metadata: RunMetadata, *, allow_import: bool) -> Maker:
-    """The function that made the objective of a run, if it may be imported."""
-    if not metadata.made_by or not is_import_path(metadata.made_by):
-        raise BadRun(
-            f"The run in {str(folder)!r} was made from parts by hand, which its files do not describe. Build the "
-            "same objective again and pass it to isthmus.load(folder, objective)."
-        )
-    if not allow_import:
-        raise BadRun(
-            f"The run in {str(folder)!r} was made by {metadata.made_by!r}, and loading it runs the code of that "
-            "module. Pass allow_import=True if you trust it."
-        )
-    return import_maker(metadata.made_by)
-
-
-def _check_is_run(folder: Path) -> None:
-    """Refuse a path that is not a run folder."""
-    try:
-        exists, is_file, is_run = folder.is_dir(), folder.is_file(), (folder / RECORD).exists()
-    except OSError:
-        # an invalid file name
-        exists = is_file = is_run = False
-    if is_file:
-        raise BadRun(f"{str(folder)!r} is a file, not a run folder. Pass the folder, such as {str(folder.parent)!r}.")
-    if not is_run:
-        what = "has no run.json" if exists else "does not exist"
-        raise BadRun(
-            f"{str(folder)!r} is not a run folder: it {what}. Train a run first, for example with "
-            "isthmus.fit('vae', 'digits', out='RUN')."
-        )

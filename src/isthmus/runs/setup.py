@@ -153,13 +153,20 @@ def decided(recipe: Recipe, engine: Engine, data: PreparedData) -> Recipe:
     return recipe.with_options(changes)
 
 
-def check_data_fits(recipe: Recipe, data: PreparedData, strategy: str) -> None:
-    """Refuse options that are incompatible with the data or with the distributed strategy.
+def check_data_fits(recipe: Recipe, data: PreparedData, strategy: str, *, started: bool = False) -> None:
+    """Refuse options that are incompatible with the data, with the distributed strategy or with a start from a run.
 
     Raises:
         BadData: pretraining on streamed data, or random changes of a table.
-        BadOption: pretraining or a closed form with sharded layers, or pretraining options without pretraining.
+        BadOption: pretraining, a closed form or averages of weights with sharded layers; pretraining options without
+            pretraining; pretraining, or a closed form, of a run that starts from another one.
     """
+    _check_start(recipe, started)
+    if recipe.training.ema_decay and strategy == "fsdp":
+        raise BadOption(
+            "training.ema_decay needs unsharded layers, but strategy='fsdp' shards them. Use strategy='ddp', or set it "
+            "to 0."
+        )
     for option in ("random_shift", "random_flip", "random_rotation", "random_scale"):
         if (value := getattr(recipe.data, option)) and data.kind == "table":
             raise BadData(f"data.{option} is {value}, but the data is a table, not images or sequences. Leave it out.")
@@ -182,3 +189,24 @@ def check_data_fits(recipe: Recipe, data: PreparedData, strategy: str) -> None:
         raise BadData("Pretraining needs the data in memory, but it is streamed. Set data.memory=whole.")
     if strategy == "fsdp":
         raise BadOption("Pretraining needs unsharded layers, but strategy='fsdp' shards them. Use strategy='ddp'.")
+
+
+def _check_start(recipe: Recipe, started: bool) -> None:
+    """Refuse what replaces the weights that a run starts with, and a stage for a network that was not trained before.
+
+    Raises:
+        BadOption: there is such an option.
+    """
+    training = recipe.training
+    if training.stage != "all" and not started:
+        raise BadOption(
+            f"training.stage={training.stage} fixes weights that were not trained yet. Start from a run: fit with "
+            "start=RUN, or set training.stage=all."
+        )
+    replacing = {
+        f"pretraining.kind={recipe.pretraining.kind}": recipe.pretraining.kind != "none",
+        "training.optimizer=exact": training.optimizer == "exact",
+    }
+    for option, given in replacing.items():
+        if started and given:
+            raise BadOption(f"{option} replaces the weights of the run to start from. Leave out one of the two.")

@@ -23,7 +23,7 @@ from isthmus.metrics.reconstruction import are_pictures
 from isthmus.models.seeding import check_seed, seeded
 from isthmus.models.tiling import takes_any_size
 from isthmus.options import DataOptions
-from isthmus.runs import inference
+from isthmus.runs import densities, inference
 from isthmus.runs.data import Inputs, NewData, inputs_for
 from isthmus.runs.outputs import RowNames, check_extension, write_array, write_chunks, write_figure
 from isthmus.runs.restoration import at_size, restore
@@ -109,20 +109,33 @@ def write_scores(scored: inference.AnomalyScores, out: Path) -> Written:
     return written, scored.values.shape
 
 
-def sample(run: Run, out: Path, *, number: int, seed: int = 0) -> Written:
-    """Write new examples, decoded from samples of the prior."""
+def sample(
+    run: Run,
+    out: Path,
+    *,
+    number: int,
+    seed: int = 0,
+    density: str | None = None,
+    temperature: float = 1.0,
+    outputs: str = "mean",
+    data: NewData | None = None,
+) -> Written:
+    """Write new examples, decoded from codes of the prior or of another density."""
     check_extension(out, figure=True)
     check_range("The number of samples", number, 1, 10_000_000)
     check_seed(seed)
     if _is_figure(out):
         check_range(f"The number of samples in one figure ({out.name})", number, 1, IMAGES)
-    return _write(run, out, run.model.sample(number, seed=seed), "Samples from the prior")
+    kind = densities.density_of(run, density, data).kind
+    made = densities.sample(run, number, density=kind, temperature=temperature, outputs=outputs, seed=seed)
+    title = "Samples from the prior" if kind == densities.PRIOR else f"Samples from the density {kind} of the codes"
+    return _write(run, out, made, title)
 
 
-def interpolate(run: Run, out: Path, *, data: NewData | None, rows: int, steps: int) -> Written:
+def interpolate(run: Run, out: Path, *, data: NewData | None, rows: int, steps: int, path: str = "linear") -> Written:
     """Write decoded interpolations between the codes of pairs of examples, (rows, steps, ...)."""
     check_extension(out, figure=True)
-    frames = inference.interpolate(run, data, rows=rows, steps=steps)
+    frames = inference.interpolate(run, data, rows=rows, steps=steps, path=path)
     if _is_figure(out):
         return write_figure(out, plots.interpolation(run.to_plot(frames), channels=run.channels)), tuple(frames.shape)
     lines = run.to_lines(frames)

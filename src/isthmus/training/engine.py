@@ -27,6 +27,7 @@ from isthmus.models.products import float32_library, float32_products
 from isthmus.models.seeding import RandomState, derive_seed
 from isthmus.options import TrainingOptions
 from isthmus.training.augmentation import NONE, Augmentation
+from isthmus.training.averaging import AveragedWeights
 from isthmus.training.batches import Batch, Pair
 from isthmus.training.block_shuffle import batches_of, changed
 from isthmus.training.checkpointing.files import Checkpoint, CheckpointStore
@@ -43,7 +44,7 @@ from isthmus.training.checkpointing.state import (
 from isthmus.training.checks import check_batches, check_options, products, warn_of_unfinished_schedules
 from isthmus.training.distributed.processes import fabric, lost_process_errors, of
 from isthmus.training.history import BestWeights, Epoch, Outcome, warm_epochs
-from isthmus.training.nonfinite import diverged, locate
+from isthmus.training.nonfinite import check_finite, diverged, locate
 from isthmus.training.optimizers import momentum_at, optimizers, rate_at, run_length, set_pace
 from isthmus.training.shared_cores import computing
 from isthmus.training.signals import InterruptedInValidation, Stop, interruptible
@@ -101,12 +102,11 @@ class Engine:
         self.precision = network_precision(products(options), self.fabric.device)
         self.callback = callback or (lambda _kind, _what: None)
         self.checkpoints = checkpoints
-        objective.to(self.fabric.device)
+        objective.to(self.fabric.device).freeze(options.stage)
         distributed = self.processes.world > 1
         # sharded weights must have the default memory layout
         self.channels_last = not (distributed and strategy == "fsdp") and channels_last(objective)
-        given = (valid, valid_inputs, inputs)
-        self.valid, self.valid_inputs, placed = (None if v is None else self._placed(v) for v in given)
+        self.valid, self.valid_inputs, placed = map(self._placed_or_none, (valid, valid_inputs, inputs))
         self.train = changed(train, self._placed)
         share = self.processes.share
         self.batches = batches_of(
@@ -125,6 +125,7 @@ class Engine:
         self.take_step: Step | CompiledStep = Step(objective, self.module, self.optimizers, options, seed)
         warm = warm_epochs(objective, self.total, len(self.batches))
         self.best_weights = BestWeights(objective, options.patience, since=warm + 1)
+        self.average = AveragedWeights(objective.model, options.ema_decay)
         self.history: list[Epoch] = []
         self.at = Position(sums=torch.zeros((), device=self.fabric.device))
         self.resumed_at: list[int] = []
@@ -164,13 +165,13 @@ class Engine:
             if isinstance(error, Diverged | KeyboardInterrupt):
                 self._gather_weights()
             raise
+        finally:
+            self.objective.unfreeze()
         kept = self._keep()
         self._gather_weights()
         self.objective.eval()
-        seconds = time.perf_counter() - started
-        how = "bf16" if self.precision else "32", self.take_step.compiled
-        stopped = stopped or f"all {self.epochs} epochs done"
-        return Outcome(self.history, kept, stopped, seconds, *how, tuple(self.resumed_at))
+        how = time.perf_counter() - started, "bf16" if self.precision else "32", self.take_step.compiled
+        return Outcome(self.history, kept, stopped or f"all {self.epochs} epochs done", *how, tuple(self.resumed_at))
 
     def settings(self) -> dict[str, Any]:
         """The settings of this machine that results depend on bit by bit, as plain data."""
@@ -205,6 +206,7 @@ class Engine:
         if best is not None:
             self.best_weights.best = self.history[best - 1]
             self.best_weights.weights = shard_like(self.objective, found.best)
+        self.average.restore(found.tensors)
         self._generators = found.tensors
         self.resumed_at = [*found.record["taken_up"], self.at.step]
 
@@ -222,7 +224,7 @@ class Engine:
             "taken_up": self.resumed_at,
         }
         self.take_step.settle()
-        tensors = tensors_of(self.objective, self.optimizers)
+        tensors = tensors_of(self.objective, self.optimizers) | self.average.tensors()
         with self.noise:
             tensors |= self.processes.collect(process_tensors(self.at))
         kept = None if best is None else (best.epoch, {n: full_tensor(v) for n, v in self.best_weights.weights.items()})
@@ -236,12 +238,13 @@ class Engine:
         at = self.at
         train = self.losses_so_far()
         valid = self._validate()
-        self._check_finite(at.epoch, {"training": train, "validation": valid or {}})
+        check_finite(self.options, at.epoch, {"training": train, "validation": valid or {}})
         weights = self.objective.weights(at.step - 1, self.total)
         speed = round(at.seen * self.processes.world / at.seconds, 1)
         self.history.append(Epoch(at.epoch + 1, at.step, train, valid, weights, at.learning_rate, at.seconds, speed))
         self.callback("epoch", self.history[-1])
-        reason = self.best_weights.see(self.history[-1])
+        with self.average.in_place():
+            reason = self.best_weights.see(self.history[-1])
         if self.processes.any(self.ended is not None)[0]:
             reason = reason or self.ended or "a callback stopped it"
         at.follow()
@@ -271,6 +274,7 @@ class Engine:
                 set_pace(self.optimizers, at.learning_rate, momentum_at(at.step, self.options))
                 with self.noise:
                     (at.names, values), weight = self._step(batch)
+                self.average.update()
                 # one small operation for all terms, without synchronization with the device
                 at.sums = torch.add(at.sums, values, alpha=weight)
                 at.seen += weight
@@ -302,13 +306,6 @@ class Engine:
             self.save()
         if requested:
             raise KeyboardInterrupt
-
-    def _check_finite(self, epoch: int, metrics: dict[str, dict[str, float]]) -> None:
-        """Check the losses of an epoch, whose steps were not all checked."""
-        for split, losses_of_split in metrics.items():
-            for name, value in losses_of_split.items():
-                if not math.isfinite(value):
-                    raise diverged(self.options, epoch, f"the {split} {name} is {value} at its end")
 
     def _step(self, batch: Batch) -> tuple[Losses, float]:
         """One update; the named losses of the batch, without gradient, and their weight in examples."""
@@ -345,7 +342,8 @@ class Engine:
             # a sharded model must be run by all processes at the same time
             shared = self.processes if self.unsharded is None else None
             x, inputs = self.valid, self.valid_inputs
-            return losses(self.objective, x, seed=seed, between=between, processes=shared, inputs=inputs)
+            with self.average.in_place():
+                return losses(self.objective, x, seed=seed, between=between, processes=shared, inputs=inputs)
         except InterruptedInValidation:
             self._pause()
             raise
@@ -382,6 +380,9 @@ class Engine:
             )
             self.objective = self.unsharded
 
+    def _placed_or_none(self, x: Tensor | None) -> Tensor | None:
+        return None if x is None else self._placed(x)
+
     def _placed(self, x: Tensor) -> Tensor:
         x = x.to(self.fabric.device)
         return x.contiguous(memory_format=torch.channels_last) if self.channels_last and x.ndim == 4 else x.contiguous()
@@ -392,6 +393,7 @@ class Engine:
     def _keep(self) -> int:
         """Load the weights to keep into the model; returns their epoch."""
         if self.options.keep == "last" or self.best_weights.best is None:
+            self.average.keep()
             return self.history[-1].epoch
         self.objective.load_state_dict(self.best_weights.weights)
         return self.best_weights.best.epoch

@@ -1,5 +1,8 @@
 """Values that are not finite: their source (the first weight, or the first layer and the term), and the error."""
 
+import math
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -49,3 +52,15 @@ def locate(objective: Objective, x: Tensor, step: int, total: int, x_in: Tensor 
     bad = [f"{name} is {value.item()}" for name, value in terms.items() if not finite(value)]
     where = f"first in layer {found[0]}" if found else "in no layer's output, so in the loss itself"
     return f"the term {', '.join(bad)}, {where}" if bad else f"the sum of all terms is not finite, {where}"
+
+
+def check_finite(options: TrainingOptions, epoch: int, metrics: Mapping[str, Mapping[str, float]]) -> None:
+    """Check the losses of an epoch by split and name, whose steps were not all checked.
+
+    Raises:
+        Diverged: one is not finite.
+    """
+    for split, losses in metrics.items():
+        for name, value in losses.items():
+            if not math.isfinite(value):
+                raise diverged(options, epoch, f"the {split} {name} is {value} at its end")

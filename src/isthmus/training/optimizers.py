@@ -16,8 +16,6 @@ from isthmus.training.line_searches import METHODS, LineSearches
 TARGET_STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 3000, 20, 1000
 MUON_SHARE = 2
 """A step of Muon takes about twice as long as one of Adam: half as many of them have a lower error in the same time."""
-CRITIC_BETAS = (0.5, 0.9)
-"""Decay rates of Adam for a critic: its target changes, so its averages are shorter (Kim & Mnih, 2018)."""
 
 
 def optimizers(options: TrainingOptions, objective: nn.Module) -> list[Optimizer]:
@@ -31,9 +29,10 @@ def optimizers(options: TrainingOptions, objective: nn.Module) -> list[Optimizer
     made = _chosen(options, objective)
     for name, members in _players(objective).items():
         if isinstance(objective, Objective) and name != AUTOENCODER and members:
-            ratio = objective.adversaries[name.removesuffix(CRITIC)].critic_lr_ratio
+            adversary = objective.adversaries[name.removesuffix(CRITIC)]
+            ratio = adversary.critic_lr_ratio
             group = {"params": members, "share": ratio}
-            made.append(Adam([group], options.learning_rate * ratio, betas=CRITIC_BETAS, fused=True))
+            made.append(Adam([group], options.learning_rate * ratio, betas=adversary.critic_betas, fused=True))
     return made
 
 

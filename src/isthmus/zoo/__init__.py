@@ -5,7 +5,7 @@ Every recipe adapts to the shape of the data. ``isthmus recipes`` prints the tab
 
 from isthmus.errors import unknown
 from isthmus.models.recipe import Recipe
-from isthmus.zoo import classic, closed, discrete, disentangled, likelihood, mixed, variational, wasserstein
+from isthmus.zoo import classic, closed, discrete, disentangled, generative, likelihood, mixed, variational, wasserstein
 from isthmus.zoo.classic import conv, deep, linear, logistic_pca, overcomplete, simple, tied, transposed_conv
 from isthmus.zoo.closed import pca, probabilistic_pca, wiener
 from isthmus.zoo.contractive import ENTRIES as CONTRACTIVE
@@ -23,6 +23,7 @@ from isthmus.zoo.denoising import (
 from isthmus.zoo.discrete import categorical_vae, fsq, vq_vae
 from isthmus.zoo.disentangled import beta_tc_vae, dip_vae, factor_vae
 from isthmus.zoo.entries import RecipeEntry
+from isthmus.zoo.generative import deepsim, gan, rae, vae_gan, vae_perceptual
 from isthmus.zoo.likelihood import sigma_vae
 from isthmus.zoo.mixed import robust_wae, sparse_denoising_vae, top_k_inpainting
 from isthmus.zoo.sparse import ENTRIES as SPARSE
@@ -41,6 +42,7 @@ RECIPES: dict[str, RecipeEntry] = (
     | discrete.ENTRIES
     | disentangled.ENTRIES
     | wasserstein.ENTRIES
+    | generative.ENTRIES
     | mixed.ENTRIES
 )
 """Known recipes by name."""
@@ -52,6 +54,8 @@ ALIASES = {
     "sae": "sparse_l1",
     "cae": "contractive",
     "aae": "wae_gan",
+    "dcgan": "gan",
+    "regularized_autoencoder": "rae",
 }
 """Usual abbreviations: the recipe that each stands for."""
 
@@ -72,12 +76,14 @@ __all__ = [
     "conv_denoising_overcomplete",
     "conv_vae",
     "deep",
+    "deepsim",
     "denoiser",
     "denoising",
     "dip_vae",
     "dropout",
     "factor_vae",
     "fsq",
+    "gan",
     "iwae",
     "jump_relu",
     "k_sparse",
@@ -86,6 +92,7 @@ __all__ = [
     "overcomplete",
     "pca",
     "probabilistic_pca",
+    "rae",
     "recipe",
     "recorrupted_denoiser",
     "robust_wae",
@@ -100,6 +107,8 @@ __all__ = [
     "top_k_inpainting",
     "transposed_conv",
     "vae",
+    "vae_gan",
+    "vae_perceptual",
     "vamp_vae",
     "vq_vae",
     "wae_gan",

@@ -37,6 +37,7 @@ NAMES = {
     "channels": [[4], [5, 3], [12, 10, 9, 8]],
     "patch": [1, 4],
     "noise_input": [True],
+    "hidden": [3],
 }
 TOGETHER = {"shortcuts": {"upsampling": "transposed"}}
 """Options that another one needs."""
@@ -48,6 +49,8 @@ OPTIONS = [(kind, {}) for kind in NETS] + [
 ]
 ONE_AND_TWO = {"latent": ["deterministic", "gaussian"], "likelihood": ["bernoulli", "pixel_gaussian"]}
 """A net knows of its heads how many features they need: here one for each value, and two."""
+PAPERS = {"dcgan", "vae_gan", "wae"}
+"""Convolutional nets with a vector code."""
 PYRAMIDS = {"unet"}
 """Nets whose code is a feature map of any size, with one feature for each value."""
 each = pytest.mark.parametrize(("kind", "options"), OPTIONS)
@@ -55,7 +58,7 @@ each_net = pytest.mark.parametrize("kind", NETS)
 
 
 def shapes(kind: str) -> list[tuple[int, ...]]:
-    return [*IMAGES, *SEQUENCES] if kind in {"conv", *PYRAMIDS} else [*IMAGES, *SEQUENCES, *ROWS, *FRAMES]
+    return [*IMAGES, *SEQUENCES] if kind in {"conv", *PAPERS, *PYRAMIDS} else [*IMAGES, *SEQUENCES, *ROWS, *FRAMES]
 
 
 def heads(latent: str = "gaussian", likelihood: str = "bernoulli", size: int | None = 3) -> tuple[nn.Module, nn.Module]:

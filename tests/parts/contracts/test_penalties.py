@@ -17,13 +17,22 @@ from isthmus.parts.protocols import Capability, Penalty
 SHAPE = (9,)
 
 
-DRAWN = {"l1", "mmd", "sliced", "adversarial", "factor"}
+DRAWN = {"l1", "mmd", "sliced", "adversarial", "factor", "discriminator", "features", "code_norm"}
 """Penalties that read the drawn code, not the posterior."""
+OF_DECODER = {"discriminator", "decoder_norm"}
+"""Penalties whose gradient reaches the decoder alone."""
 
 
 def made(kind: str, latent: str = "") -> nn.Module:
     prior = UniformCategorical() if latent == "categorical" else StandardNormal()
-    return PenaltyPart(kind=kind).make(prior=prior, size=4, shape=SHAPE, critic=nets.critic)
+    return PenaltyPart(kind=kind).make(
+        prior=prior,
+        size=4,
+        shape=SHAPE,
+        critic=nets.critic,
+        data_critic=nets.data_critic,
+        comparator=nets.comparator,
+    )
 
 
 def autoencoder(latent: nn.Module, size: int | None = 4) -> Autoencoder:
@@ -84,11 +93,13 @@ def test_a_penalty_gives_a_finite_number_for_each_example_or_for_the_batch(kind,
 
 
 @each_allowed
-def test_a_penalty_has_a_gradient_to_the_encoder(kind, latent):
+def test_a_penalty_has_a_gradient_to_the_encoder_or_else_to_the_decoder(kind, latent):
     model = autoencoder(latent_of(latent)).double()
     made(kind, latent).double()(model, model(torch.rand(6, *SHAPE, dtype=torch.float64))).mean().backward()
     # a Jacobian does not depend on the bias behind a linear code
-    matrices = [p for p in model.encoder.parameters() if p.ndim > 1]
+    reached, other = (model.decoder, model.encoder) if kind in OF_DECODER else (model.encoder, None)
+    matrices = [p for p in reached.parameters() if p.ndim > 1]
+    assert other is None or all(p.grad is None for p in other.parameters())
     assert all(p.grad is not None and bool(p.grad.any()) for p in matrices)
 
 

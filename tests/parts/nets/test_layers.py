@@ -183,6 +183,7 @@ LAWS = {
     "he": lambda i, o: (2 / i, "uniform"),
     "he_normal": lambda i, o: (2 / i, "normal"),
     "small": lambda i, o: (1e-4, "normal"),
+    "normal": lambda i, o: (4e-4, "normal"),
 }
 
 

@@ -155,7 +155,9 @@ def test_a_batch_of_one_gives_a_finite_number_above_zero(make):
 
 
 def test_options_out_of_range_are_refused():
-    with pytest.raises(BadOption, match=r"^The kernel of the discrepancy cannot be 'rbf'\. Allowed: gaussian, imq\.$"):
+    with pytest.raises(
+        BadOption, match=r"^The kernel of the discrepancy cannot be 'rbf'\. Allowed: gaussian, imq, polynomial\.$"
+    ):
         MMD(StandardNormal(), "rbf")
     with pytest.raises(BadOption, match=r"^The scale of the kernel must be above 0, but is 0\.$"):
         MMD(StandardNormal(), scale=0.0)

@@ -17,6 +17,8 @@ from isthmus.training.steps.compiled import CompiledStep
 LOOSE = {"deep": 1e-3, "conv_vae": 0.01, "categorical_vae": 0.01, "fsq": 0.01, "vq_vae": 0.5}
 """Recipes whose weights rounding moves apart: Muon orthogonalizes in bfloat16; biases before a batch normalization have
 no gradient, but Adam moves them by rounding errors alone; and codewords that start as the same row tie."""
+GAMES = {"gan": 5e-3, "vae_gan": 5e-3, "deepsim": 5e-3}
+"""Recipes whose losses differ as much after a change of the initial weights by 1e-7: a game between two networks."""
 SHAPE = (1, 12, 12)
 X = torch.rand(64, *SHAPE, generator=torch.Generator().manual_seed(1))
 TRAINED = [name for name in zoo.RECIPES if zoo.recipe(name).training.optimizer != "exact"]
@@ -61,8 +63,8 @@ def test_the_graph_of_every_recipe_takes_the_steps_of_the_engine(name: str) -> N
     assert isinstance(graph.take_step, CompiledStep)
     assert graph.take_step.refusal is None
     # nine steps of float32, in which the two write Adam's update in another order
-    assert found == pytest.approx(expected, rel=2e-5)
-    assert apart(eager, graph) < LOOSE.get(name, 1e-5)
+    assert found == pytest.approx(expected, rel=GAMES.get(name, 2e-5))
+    assert apart(eager, graph) < LOOSE.get(name, 0.05 if name in GAMES else 1e-5)
 
 
 @pytest.mark.usefixtures("uncompiled")

@@ -8,13 +8,14 @@ import math
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
+import torch.nn.functional as F
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from isthmus.distributions import Dirac, OneHot, straight_through
 from isthmus.errors import BadOption, check_range
-from isthmus.parts.protocols import Capability
+from isthmus.parts.protocols import Capability, Shape
 from isthmus.parts.schedules import Schedule, Scheduled, scheduled
 
 
@@ -82,6 +83,20 @@ class Categorical(nn.Module):
         hard = self.straight_through or not self.training
         return OneHot(h, self.classes, temperature=self.temperature.at(progress), hard=hard)
 
+    @property
+    def symbols(self) -> int:
+        """Number of classes."""
+        return self.classes
+
+    def to_symbols(self, z: Float[Tensor, "B d *space"]) -> Int[Tensor, "B n"]:
+        """The class of each variable."""
+        return torch.unflatten(z, 1, (-1, self.classes)).argmax(2).flatten(1)
+
+    def from_symbols(self, symbols: Int[Tensor, "B n"], code: Shape) -> Float[Tensor, "B d *space"]:
+        """The one-hot code of the class of each variable."""
+        grouped = symbols.reshape(len(symbols), code[0] // self.classes, *code[1:])
+        return F.one_hot(grouped, self.classes).movedim(-1, 2).flatten(1, 2).float()
+
 
 class FiniteScalar(nn.Module):
     r"""Finite scalar quantization (FSQ): each value is bounded and rounded to one of L levels in [-1, 1].
@@ -130,9 +145,30 @@ class FiniteScalar(nn.Module):
     def forward(self, h: Float[Tensor, "B d *space"], progress: float = 1.0) -> Distribution:
         """The point mass at the rounded features."""
         check_groups(h.shape[1], len(self.levels), "one value per entry of latent.levels")
-        levels = self.levels.repeat(h.shape[1] // len(self.levels)).reshape(-1, *(1,) * (h.ndim - 2))
+        levels = self._levels(h)
         bounded = self._bounded(h, levels)
         return Dirac(straight_through(bounded.round(), bounded) / (levels // 2))
+
+    @property
+    def symbols(self) -> int:
+        """The largest number of levels."""
+        return int(self.levels.max())
+
+    def to_symbols(self, z: Float[Tensor, "B d *space"]) -> Int[Tensor, "B n"]:
+        """The level of each value, counted from 0."""
+        half = self._levels(z) // 2
+        return ((z * half).round().long() + half).flatten(1)
+
+    def from_symbols(self, symbols: Int[Tensor, "B n"], code: Shape) -> Float[Tensor, "B d *space"]:
+        """The values of levels; a level that a value does not have is replaced by its highest one."""
+        grouped = symbols.reshape(len(symbols), *code)
+        levels = self._levels(grouped)
+        half = levels // 2
+        return (torch.minimum(grouped, levels - 1) - half) / half
+
+    def _levels(self, like: Tensor) -> Tensor:
+        """The number of levels of each value along axis 1 of ``like``."""
+        return self.levels.repeat(like.shape[1] // len(self.levels)).reshape(-1, *(1,) * (like.ndim - 2))
 
     def _bounded(self, h: Tensor, levels: Tensor) -> Tensor:
         """Features mapped by tanh to the range of the levels, which are integers here."""

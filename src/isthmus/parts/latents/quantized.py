@@ -17,7 +17,7 @@ from isthmus.distributions import NearestCodeword
 from isthmus.errors import check_choice, check_range
 from isthmus.functional import per_example
 from isthmus.parts.latents.discrete import check_groups
-from isthmus.parts.protocols import Capability, Gather, Model, Trace, alone
+from isthmus.parts.protocols import Capability, Gather, Model, Shape, Trace, alone
 
 UNINITIALIZED = -1
 """Value of ``idle`` for a codeword that has not been initialized from data."""
@@ -109,7 +109,7 @@ class Quantized(nn.Module):
     def forward(self, h: Float[Tensor, "B d *space"], progress: float = 1.0) -> Distribution:
         """The point mass at the nearest codewords; in training mode the codebook is updated."""
         check_groups(h.shape[1], self.codebook_dim, "the values of one codeword (latent.codebook_dim)")
-        grouped = torch.unflatten(h, 1, (-1, self.codebook_dim)).movedim(2, -1)
+        grouped = self._grouped(h)
         rows = grouped.flatten(0, -2)
         if self.training:
             self._restart(rows.detach())
@@ -118,6 +118,25 @@ class Quantized(nn.Module):
         if self.training:
             self._update(rows.detach(), index)
         return NearestCodeword(h, codeword, index.reshape(grouped.shape[:-1]))
+
+    @property
+    def symbols(self) -> int:
+        """Number of codewords."""
+        return len(self.codebook)
+
+    def to_symbols(self, z: Float[Tensor, "B d *space"]) -> Int[Tensor, "B n"]:
+        """The index of the nearest codeword of each group."""
+        grouped = self._grouped(z)
+        return nearest(grouped.flatten(0, -2), self.codebook.detach()).reshape(len(z), -1)
+
+    def from_symbols(self, symbols: Int[Tensor, "B n"], code: Shape) -> Float[Tensor, "B d *space"]:
+        """The codewords of indices."""
+        grouped = symbols.reshape(len(symbols), code[0] // self.codebook_dim, *code[1:])
+        return F.embedding(grouped, self.codebook.detach()).movedim(-1, 2).flatten(1, 2)
+
+    def _grouped(self, h: Float[Tensor, "B d *space"]) -> Tensor:
+        """Features as groups of the size of a codeword, on the last axis."""
+        return torch.unflatten(h, 1, (-1, self.codebook_dim)).movedim(2, -1)
 
     def auxiliary_loss(self, model: Model, trace: Trace) -> Float[Tensor, " B"]:
         """The commitment loss per example, plus the codebook loss for ``update="gradient"``, shape (B,)."""

@@ -157,6 +157,7 @@ class TopK(nn.Module):
     """
 
     auxiliary_name = "dead_units"
+    idempotent = True
 
     def __init__(
         self,
@@ -216,6 +217,7 @@ class BatchTopK(nn.Module):
     """
 
     auxiliary_name = "dead_units"
+    idempotent = True
     threshold: Tensor
     steps: Tensor
 
@@ -296,6 +298,8 @@ class KSparse(nn.Module):
     [[0.0, 0.0, 3.0]]
     """
 
+    idempotent = True
+
     def __init__(self, k: Scheduled = 25.0, alpha: float = 1.0) -> None:
         super().__init__()
         check_range("latent.alpha", alpha, 0, 1e6, open_low=True)
@@ -345,6 +349,7 @@ class JumpReLU(nn.Module):
     """
 
     auxiliary_name = "l0"
+    idempotent = True
 
     def __init__(
         self,

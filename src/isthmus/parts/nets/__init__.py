@@ -2,14 +2,37 @@
 
 from collections.abc import Callable
 
+from isthmus.parts.nets.comparator import comparator
 from isthmus.parts.nets.conv import conv
-from isthmus.parts.nets.critic import critic
+from isthmus.parts.nets.critic import critic, data_critic
+from isthmus.parts.nets.generative import dcgan, vae_gan, wae
 from isthmus.parts.nets.layers import Pair
 from isthmus.parts.nets.linear import linear
 from isthmus.parts.nets.mlp import mlp
 from isthmus.parts.nets.unet import unet
 
-NETS: dict[str, Callable[..., Pair]] = {"linear": linear, "mlp": mlp, "conv": conv, "unet": unet}
+NETS: dict[str, Callable[..., Pair]] = {
+    "linear": linear,
+    "mlp": mlp,
+    "conv": conv,
+    "dcgan": dcgan,
+    "vae_gan": vae_gan,
+    "wae": wae,
+    "unet": unet,
+}
 """Networks by name in a recipe."""
 
-__all__ = ["NETS", "Pair", "conv", "critic", "linear", "mlp", "unet"]
+__all__ = [
+    "NETS",
+    "Pair",
+    "comparator",
+    "conv",
+    "critic",
+    "data_critic",
+    "dcgan",
+    "linear",
+    "mlp",
+    "unet",
+    "vae_gan",
+    "wae",
+]

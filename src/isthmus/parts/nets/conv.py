@@ -197,7 +197,12 @@ def conv(
     return pair
 
 
-def _check(shape: Shape, channels: Sequence[int], kernel: int, down: str, up: str, *, shortcuts: bool) -> None:
+def check_axes(shape: Shape) -> None:
+    """Check that examples are images or sequences.
+
+    Raises:
+        ShapeError: they are not.
+    """
     if len(shape) == 1:
         raise ShapeError(
             "A convolutional net requires images (channels, height, width) or sequences (channels, length), but one "
@@ -209,6 +214,10 @@ def _check(shape: Shape, channels: Sequence[int], kernel: int, down: str, up: st
             "A convolutional net requires images (channels, height, width) or sequences (channels, length), but one "
             f"example is {shape[0]} frames of shape {shape[1:]}. Use net.kind=mlp."
         )
+
+
+def _check(shape: Shape, channels: Sequence[int], kernel: int, down: str, up: str, *, shortcuts: bool) -> None:
+    check_axes(shape)
     check_channels(channels, "16,8,8")
     check_range("net.kernel_size", kernel, 2, 15)
     check_choice("net.downsampling", down, ("stride", "maxpool"))
@@ -251,7 +260,7 @@ def _down(
     stride, axes = 2 if down == "stride" else 1, len(sizes[0])
     layers: list[nn.Module] = []
     for i, (a, b) in enumerate(pairwise(channels)):
-        convolution = CONVOLUTIONS[axes](a, b, *_along(sizes[i], kernel, stride))
+        convolution = CONVOLUTIONS[axes](a, b, *along(sizes[i], kernel, stride))
         layers.append(Shortcut(convolution, b) if shortcuts else convolution)
         following = between(b) if i < len(channels) - 2 else []
         layers += following if down == "stride" else _pooled(following, axes)
@@ -271,7 +280,7 @@ def _doubles(small: Size, large: Size, kernel: int) -> bool:
     return all(b == 2 * a and a > (kernel + 1) // 4 for a, b in zip(small, large, strict=True))
 
 
-def _along(size: Size, kernel: int, stride: int) -> tuple[Size, Size, Size]:
+def along(size: Size, kernel: int, stride: int) -> tuple[Size, Size, Size]:
     """Kernel size, stride and padding for maps of ``size``; an axis of one value needs a kernel of one weight only.
 
     The other weights would see padding only, and oneDNN leaves their gradient unset in bfloat16.
@@ -297,7 +306,7 @@ def _up(
         return [*layers, CONVOLUTIONS[axes](channels[-1], out, kernel, 1, pad)]
     for i, (a, b) in enumerate(zip(channels, [*channels[1:], out], strict=True)):
         start, target = sizes[len(channels) - i], targets[i]
-        k, stride, p = _along(target, kernel, 2)
+        k, stride, p = along(target, kernel, 2)
         extra = [t - ((s - 1) * n - 2 * q + m) for s, t, m, n, q in zip(start, target, k, stride, p, strict=True)]
         convolution = TRANSPOSED[axes](a, b, k, stride, p, tuple(extra))
         layers.append(Shortcut(convolution, b, up=True) if shortcuts else convolution)

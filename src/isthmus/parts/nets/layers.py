@@ -109,6 +109,7 @@ INITIAL_WEIGHTS: dict[str, Callable[[Tensor], object]] = {
     "orthogonal": nn.init.orthogonal_,
     "sparse": _sparse,
     "small": lambda w: nn.init.normal_(w, std=0.01),
+    "normal": lambda w: nn.init.normal_(w, std=0.02),
     "torch": lambda w: w,
 }
 """Initial weights by name. ``torch`` keeps PyTorch's default; all others set biases to zero."""

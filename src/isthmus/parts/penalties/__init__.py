@@ -8,8 +8,11 @@ from torch import nn
 from isthmus.parts.penalties.adversarial import Adversarial, FactorVAE
 from isthmus.parts.penalties.aggregate import MMD, Sliced, Wasserstein2
 from isthmus.parts.penalties.dependence import DIP, TotalCorrelation
+from isthmus.parts.penalties.discriminator import Discriminator
+from isthmus.parts.penalties.features import Features
 from isthmus.parts.penalties.geometry import Contractive, ContractiveHessian
 from isthmus.parts.penalties.kl import KL, Capacity
+from isthmus.parts.penalties.norms import CodeNorm, DecoderNorm
 from isthmus.parts.penalties.sparsity import L1, KLSparsity
 
 PENALTIES: dict[str, type[nn.Module]] = {
@@ -24,6 +27,10 @@ PENALTIES: dict[str, type[nn.Module]] = {
     "dip": DIP,
     "adversarial": Adversarial,
     "factor": FactorVAE,
+    "discriminator": Discriminator,
+    "features": Features,
+    "code_norm": CodeNorm,
+    "decoder_norm": DecoderNorm,
     "contractive": Contractive,
     "contractive_h": ContractiveHessian,
 }
@@ -37,9 +44,13 @@ __all__ = [
     "PENALTIES",
     "Adversarial",
     "Capacity",
+    "CodeNorm",
     "Contractive",
     "ContractiveHessian",
+    "DecoderNorm",
+    "Discriminator",
     "FactorVAE",
+    "Features",
     "KLSparsity",
     "Sliced",
     "TotalCorrelation",

@@ -6,6 +6,7 @@ with constant parameters, and ``critic_loss`` uses detached codes.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,8 @@ from isthmus.parts.protocols import Capability, Model, Prior, Supplied, Trace
 
 Builder = Callable[[int | None, int, Sequence[int]], nn.Module]
 """Builds a critic from the numbers of inputs and outputs and the hidden widths: :func:`isthmus.parts.nets.critic`."""
+SHORT = (0.5, 0.9)
+"""Decay rates of Adam for a critic of codes (Kim & Mnih, 2018)."""
 
 
 class Adversarial(nn.Module):
@@ -53,6 +56,7 @@ class Adversarial(nn.Module):
 
     name = "adversarial"
     requires = frozenset({Capability.REAL})
+    critic_betas = SHORT
 
     def __init__(
         self,
@@ -68,7 +72,7 @@ class Adversarial(nn.Module):
         check_range("gradient_penalty", gradient_penalty, 0)
         self.prior, self.gradient_penalty = prior, gradient_penalty
         self.size, self.critic = size, critic(size, 1, widths)
-        self.critic_lr_ratio = _checked_ratio(critic_lr_ratio)
+        self.critic_lr_ratio = checked_ratio(critic_lr_ratio)
 
     def forward(self, model: Model, trace: Trace) -> Float[Tensor, " B"]:
         """The penalty -log D(z) per example, in nats, shape (B,)."""
@@ -81,7 +85,7 @@ class Adversarial(nn.Module):
         loss = _cross_entropy(self.critic, samples, z)
         if not self.gradient_penalty:
             return loss
-        return loss + 0.5 * self.gradient_penalty * _squared_gradient(self.critic, samples)
+        return loss + 0.5 * self.gradient_penalty * squared_gradient(self.critic, samples)
 
 
 class FactorVAE(nn.Module):
@@ -112,6 +116,7 @@ class FactorVAE(nn.Module):
 
     name = "factor"
     requires = frozenset({Capability.REAL})
+    critic_betas = SHORT
 
     def __init__(
         self,
@@ -123,7 +128,7 @@ class FactorVAE(nn.Module):
     ) -> None:
         super().__init__()
         self.size, self.critic = size, critic(size, 1, widths)
-        self.critic_lr_ratio = _checked_ratio(critic_lr_ratio)
+        self.critic_lr_ratio = checked_ratio(critic_lr_ratio)
 
     def forward(self, model: Model, trace: Trace) -> Float[Tensor, " B"]:
         """The log-ratio of densities estimated by the critic, in nats, shape (B,)."""
@@ -145,7 +150,12 @@ def permuted(z: Float[Tensor, "B d"]) -> Float[Tensor, "B d"]:
     return z.gather(0, torch.rand_like(z).argsort(0))
 
 
-def _checked_ratio(critic_lr_ratio: float) -> float:
+def checked_ratio(critic_lr_ratio: float) -> float:
+    """Check the learning rate of a critic, relative to that of the autoencoder.
+
+    Raises:
+        BadOption: it is out of range.
+    """
     check_range("critic_lr_ratio", critic_lr_ratio, 0, 1000, open_low=True)
     return critic_lr_ratio
 
@@ -161,10 +171,15 @@ def _flat(z: Tensor, size: int | None) -> Float[Tensor, "B d"]:
     return flat
 
 
+def with_constants(net: nn.Module, x: Tensor) -> Any:
+    """The output of a network, with gradient to its input but not to its parameters."""
+    constants = {name: p.detach() for name, p in net.named_parameters()}
+    return functional_call(net, constants, (x,))
+
+
 def _constant(critic: nn.Module, z: Tensor) -> Float[Tensor, " B"]:
     """The critic's logits, with gradient to the codes but not to the critic's parameters, shape (B,)."""
-    constants = {name: p.detach() for name, p in critic.named_parameters()}
-    logits: Tensor = functional_call(critic, constants, (z,))
+    logits: Tensor = with_constants(critic, z)
     return logits.squeeze(1)
 
 
@@ -175,10 +190,9 @@ def _cross_entropy(critic: nn.Module, positive: Tensor, negative: Tensor) -> Flo
     return F.softplus(-of_positive) + F.softplus(of_negative)
 
 
-def _squared_gradient(critic: nn.Module, z: Tensor) -> Float[Tensor, " B"]:
-    """Squared norm of the gradient of the critic's logit at each code, shape (B,)."""
+def squared_gradient(logits_of: Callable[[Tensor], Tensor], x: Tensor) -> Float[Tensor, " B"]:
+    """Squared norm of the gradient of a critic's logit at each point, shape (B,)."""
     with torch.enable_grad():
-        z = z.detach().requires_grad_()
-        logits: Tensor = critic(z)
-        (gradient,) = torch.autograd.grad(logits.sum(), z, create_graph=True)
-    return gradient.square().sum(1)
+        x = x.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(logits_of(x).sum(), x, create_graph=True)
+    return gradient.square().flatten(1).sum(1)
