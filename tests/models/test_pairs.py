@@ -29,6 +29,12 @@ LEVELS = 5
 BASE = Recipe(
     net=NetPart.model_validate({"kind": "mlp", "widths": [12]}), latent=LatentPart(kind="deterministic", size=3)
 )
+PAPERS: dict[str, dict[str, object]] = {
+    "dcgan": {"net.channels": [6, 8], "net.init": "glorot"},
+    "vae_gan": {"net.channels": [6, 8], "net.hidden": 12},
+    "wae": {"net.channels": [6, 8]},
+}
+"""Small nets, with initial weights from which a code with thresholds is not zero."""
 CONV = {"net.kind": "conv", "net.channels": [6, 8]}
 SCHEDULE = {"value": 2.0, "shape": "linear", "fraction": 0.5}
 
@@ -44,7 +50,7 @@ GREY: dict[str, dict[str, object]] = {
 }
 
 CHANGES: list[dict[str, object]] = [
-    *({"net.kind": kind} for kind in NETS if kind not in ("mlp", "conv")),
+    *({"net.kind": kind} | PAPERS.get(kind, {}) for kind in NETS if kind not in ("mlp", "conv")),
     CONV,
     CONV | {"latent.size": None},
     CONV | {"net.downsampling": "maxpool", "net.upsampling": "upsample"},
@@ -214,7 +220,8 @@ def test_the_pairs_hold_both_kinds_many_times_and_are_not_refused_for_nothing():
         "fidelity.kind=inversion has no pairs of example and output",
     )
     need = re.compile(
-        r"Penalty \w+ requires .*, which latent \w+ does not provide\. |latent\.size is \d+, but the code of a U-Net "
+        r"(Penalty|Fidelity) \w+ requires .*, which latent \w+ does not provide\. "
+        r"|latent\.size is \d+, but the code of a U-Net "
     )
     assert [r for r in refused if not r.startswith(expected) and not need.match(r)] == []
     assert built > len(refused) > 0

@@ -132,6 +132,11 @@ class Objective(nn.Module):
                 f"{what}, which the loss {self._auxiliary} of the latent compares. Set latent.kind=gaussian, or "
                 "fidelity.kind=likelihood."
             )
+        if any(p.requires_grad for p in self.model.likelihood.parameters()):
+            raise IncompatibleParts(
+                f"{what}, of which likelihood {type(self.model.likelihood).__name__} learns its scale. Set "
+                "likelihood.kind=gaussian or bernoulli."
+            )
         if not any(
             isinstance(penalty, TrainsDecoder) and penalty.trains_decoder for penalty in self.penalties.values()
         ):

@@ -19,11 +19,15 @@ from isthmus.training.checkpointing.files import Checkpoint, checkpoint_from_byt
 from isthmus.training.distributed.processes import Processes, launched, number
 
 HERE = Path(__file__).parent
-DRAWN_APART = {"factor_vae", "recorrupted_denoiser"}
-"""Recipes with random numbers that cannot be those of one process: each permutes codes or pairs noise of its own."""
+DRAWN_APART = {"factor_vae", "recorrupted_denoiser", "vae_gan", "deepsim", "gan"}
+"""Recipes with random numbers that cannot be those of one process: each permutes codes, pairs noise, takes the gradient
+penalty at some examples, or samples from the prior, of its own."""
 ADAM = 'deep+training.optimizer="adam"'
 UNPAIRED = "recorrupted_denoiser+corruption.antithetic=false"
-MORE = ['vae+net.norm="batch"', ADAM, "vae+training.gradient_clip=0.1", UNPAIRED]
+CRITIC = 'vae+penalties.discriminator.kind="discriminator"'
+EVERYWHERE = f"{CRITIC}+penalties.discriminator.matching=0.5+penalties.discriminator.r1_share=1.0"
+"""A critic of outputs with its gradient penalty at all examples."""
+MORE = ['vae+net.norm="batch"', ADAM, "vae+training.gradient_clip=0.1", UNPAIRED, EVERYWHERE]
 SHARDED = [ADAM, "deep", "vae", "batch_top_k", "wae_mmd", "conv"]
 TOLERANCE = 1e-5
 """Relative: sums of float32 are taken in another order."""

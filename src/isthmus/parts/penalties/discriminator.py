@@ -197,7 +197,7 @@ def _gradient(at: Tensor, function: Callable[[Tensor], Tensor]) -> tuple[Tensor,
 
 def _rms(gradient: Tensor, trace: Trace) -> Tensor:
     """The root mean square of a gradient over the batches of all processes."""
-    return trace.gather(gradient.square().mean()[None]).mean().sqrt()
+    return trace.gather(gradient.square().flatten(1).mean(1)).mean().sqrt()
 
 
 def _scale(target: Tensor, gradient: Tensor, trace: Trace) -> Tensor:
