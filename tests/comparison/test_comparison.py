@@ -88,7 +88,7 @@ def test_runs_are_compared_and_the_page_says_what_was_found(tmp_path: Path):
     assert {"psnr", "kid", "sharpness"} <= vae.reconstructions.keys()
     path = page.write(found, runs, tmp_path)
     text = path.read_text()
-    for word in ("vae", "deep", "gaussian", "precision", "Judge: classes", "default-src 'none'"):
+    for word in ("vae", "deep", "gaussian", "prec.", "Judge: classes", "default-src 'none'"):
         assert word in text
     content = json.loads((tmp_path / "comparison.json").read_text())
     assert [m["name"] for m in content["models"]] == ["vae", "deep"]

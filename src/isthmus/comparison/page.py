@@ -17,11 +17,11 @@ OF_RECONSTRUCTIONS = ("psnr", "frechet", "kid", "sharpness")
 TITLES = {
     "frechet": "Frechet",
     "kid": "KID",
-    "precision": "precision",
+    "precision": "prec.",
     "recall": "recall",
-    "sharpness": "sharpness",
-    "nearest": "nearest",
-    "frechet_random": "Frechet, random",
+    "sharpness": "sharp",
+    "nearest": "near",
+    "frechet_random": "random",
     "psnr": "PSNR",
 }
 """Short names of the measures, for the heads of tables."""
@@ -43,7 +43,7 @@ def sample_rows(found: Comparison) -> tuple[list[str], list[list[object]]]:
     """Columns and rows of the table of samples; the last row is the data itself."""
     all_of = [measures for m in found.models for measures in m.samples.values()]
     names = [name for name in COLUMNS if any(name in measures for measures in all_of)]
-    columns = ["model", "codes from", "nats per code", *(TITLES[name] for name in names)]
+    columns = ["model", "codes from", "nats", *(TITLES[name] for name in names)]
     rows: list[list[object]] = []
     for model in found.models:
         for kind, measures in model.samples.items():
@@ -55,7 +55,12 @@ def sample_rows(found: Comparison) -> tuple[list[str], list[list[object]]]:
 
 
 def _values(measures: Mapping[str, float], names: list[str]) -> list[object]:
-    return [f"{measures[name]:.3g}" if name in measures else MISSING for name in names]
+    return [_short(measures[name]) if name in measures else MISSING for name in names]
+
+
+def _short(value: float) -> str:
+    """A measure in few characters: large ones without digits after the point."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def write(found: Comparison, runs: Mapping[str, Run], folder: Path) -> Path:
