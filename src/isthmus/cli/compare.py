@@ -69,15 +69,13 @@ def compare(
     from isthmus.comparison import page
     from isthmus.comparison.compare import compare as measure
 
-    first = next((loaded(Path(name)) for name in models if _is_run(name)), None)
+    given = {n: loaded(Path(n), device=device, allow_import=allow_import) for n in models if _is_run(n)}
+    first = next(iter(given.values()), None)
     chosen = data or ("digits" if first is None else first.metadata.source)
     runs: dict[str, Run] = {}
     for name in models:
-        if _is_run(name):
-            runs[_name(name, runs)] = loaded(Path(name), device=device, allow_import=allow_import)
-        else:
-            made = _trained(name, chosen, out, epochs, changes or [], seed, device, quiet=as_json)
-            runs[_name(name, runs)] = made
+        made = given.get(name) or _trained(name, chosen, out, epochs, changes or [], seed, device, quiet=as_json)
+        runs[_name(name, runs)] = made
     found = measure(
         runs,
         data,
@@ -101,11 +99,8 @@ def compare(
 
 
 def _is_run(name: str) -> bool:
-    """Whether a model is the folder of a run."""
-    from isthmus.zoo import ALIASES, RECIPES
-
-    key = name.lower().replace("-", "_")
-    return Path(name).is_dir() or (key not in RECIPES and key not in ALIASES and "/" in name)
+    """Whether a model is the folder of a run; the name of a recipe has no slash."""
+    return "/" in name or Path(name).is_dir()
 
 
 def _name(name: str, taken: "dict[str, Run]") -> str:

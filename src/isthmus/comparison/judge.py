@@ -1,7 +1,7 @@
 r"""Judges: networks whose features stand for what a picture shows, by which samples and data are compared.
 
 A judge is trained once for a data set and kept in the user's cache: on classes where there are labels, else to tell
-examples apart. It has another architecture, other weights and other examples than any network of a loss
+examples apart. It has another architecture and another seed than the comparator of a loss
 (:class:`isthmus.parts.penalties.features.Features`), since a model that was trained on a judge would win by it. Random
 features, which nothing was trained on, are always measured beside it.
 """
@@ -17,7 +17,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from isthmus.data.prepared import PreparedData
+from isthmus.data.base import Array
+from isthmus.data.prepared import PreparedData, PreparedSplit
 from isthmus.errors import BadOption
 from isthmus.files.atomic import replacing
 from isthmus.files.cache import cache_folder
@@ -69,14 +70,15 @@ def judge_for(data: PreparedData, progress: Progress = lambda fraction: None) ->
     """The judge of a data set: the one that is kept, else a new one."""
     labels = data.train.labels
     name = "exemplars" if labels is None else "classes"
-    path = _path(data, name)
-    net = _net(data)
+    some = data.train.at_most(EXAMPLES, SEED)
+    x, net = some.tensor, _net(data)
+    path = _path(x, name)
     try:
         weights = load_file(path)
         net.load_state_dict({key: value for key, value in weights.items() if key != "accuracy"})
         found = weights["accuracy"].item()
     except (OSError, SafetensorError, RuntimeError, KeyError):
-        found = _trained(net, data, progress)
+        found = _trained(net, x, some.labels, data.test or data.valid, progress)
         _keep(net, found, path)
     return Judge(name, net, None if labels is None else found)
 
@@ -86,23 +88,23 @@ def _net(data: PreparedData) -> FeatureNet:
         return comparator(data.shape, CHANNELS, OUTPUTS, KERNEL).eval()
 
 
-def _trained(net: FeatureNet, data: PreparedData, progress: Progress) -> float:
-    """Train the network; the fraction of test examples whose class it finds, 0 without classes."""
-    some = data.train.at_most(EXAMPLES, SEED)
-    labels = None if some.labels is None else torch.from_numpy(some.labels).long()
-    head = train_features(net, some.tensor, labels, seed=SEED, steps=STEPS, progress=progress)
-    other = data.test or data.valid
+def _trained(
+    net: FeatureNet, x: Tensor, classes: Array | None, other: PreparedSplit | None, progress: Progress
+) -> float:
+    """Train the network; the fraction of other examples whose class it finds, 0 without classes."""
+    labels = None if classes is None else torch.from_numpy(classes).long()
+    head = train_features(net, x, labels, seed=SEED, steps=STEPS, progress=progress)
     if labels is None or other is None or other.labels is None:
         return 0.0
     with torch.no_grad():
-        found = torch.cat([head(net(x)[-1]).argmax(1) for x in torch.split(other.tensor, CHUNK)])
+        found = torch.cat([head(net(some)[-1]).argmax(1) for some in torch.split(other.tensor, CHUNK)])
     return (found == torch.from_numpy(other.labels)).double().mean().item()
 
 
-def _path(data: PreparedData, name: str) -> Path:
+def _path(x: Tensor, name: str) -> Path:
     """The file of a judge, by the values of the examples and what it is trained on."""
-    digest = hashlib.sha256(f"{VERSION} {name} {CHANNELS} {KERNEL} {OUTPUTS} {STEPS} {data.shape}".encode())
-    digest.update(data.train.at_most(EXAMPLES, SEED).tensor.contiguous().numpy().data)
+    digest = hashlib.sha256(f"{VERSION} {name} {CHANNELS} {KERNEL} {OUTPUTS} {STEPS} {tuple(x.shape[1:])}".encode())
+    digest.update(x.contiguous().numpy().data)
     return cache_folder() / "judges" / f"{digest.hexdigest()[:32]}.safetensors"
 
 

@@ -1,7 +1,7 @@
 r"""Measures of samples and reconstructions, by the features of a judge and by pixels."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -127,8 +127,3 @@ def of_reconstructions(reference: Reference, reconstruct: Callable[[Tensor], Ten
 def _as_shown(reference: Reference, y: Tensor) -> Tensor:
     """Model outputs as they are shown: pictures within [0, 1], as those of the data."""
     return y.cpu().clamp(0, 1) if are_pictures(reference.x) else y.cpu()
-
-
-def rounded(values: Mapping[str, float]) -> dict[str, float]:
-    """Values with four significant digits, as they are shown."""
-    return {name: float(f"{value:.4g}") for name, value in values.items()}

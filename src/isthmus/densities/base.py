@@ -30,18 +30,19 @@ class Density(ABC):
     def size(self) -> int:
         """Number of values d of a code."""
 
-    @abstractmethod
     def tensors(self) -> dict[str, Tensor]:
         """All parameters by name."""
+        return {name: getattr(self, name) for name in self.shapes}
 
     @classmethod
-    @abstractmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
         """The density with these parameters.
 
         Raises:
             BadData: one is missing, or of another shape than the others need.
         """
+        check_tensors(tensors, cls.shapes)
+        return cls(**tensors)
 
     @abstractmethod
     def sample(self, n: int, *, temperature: float = 1.0) -> Float[Tensor, "n d"]:

@@ -1,7 +1,7 @@
 r"""Mixtures of products of categorical distributions, for codes of discrete symbols."""
 
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -53,16 +53,6 @@ class CategoricalMixture(Density):
     def components(self) -> int:
         """Number of components K."""
         return self._sizes["K"]
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Weights and probabilities."""
-        return {"weights": self.weights, "probabilities": self.probabilities}
-
-    @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
-        """The mixture with these parameters."""
-        check_tensors(tensors, cls.shapes)
-        return cls(**tensors)
 
     def sample(self, n: int, *, temperature: float = 1.0) -> Float[Tensor, "n d"]:
         """``n`` rows of symbols: a component each, then a symbol per position."""

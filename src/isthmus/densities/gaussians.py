@@ -2,7 +2,7 @@ r"""Mixtures of Gaussians with full covariances; a single Gaussian is one of the
 
 import math
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -54,16 +54,6 @@ class GaussianMixture(Density):
     def components(self) -> int:
         """Number of components K."""
         return self._sizes["K"]
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Weights, means and factors."""
-        return {"weights": self.weights, "means": self.means, "factors": self.factors}
-
-    @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
-        """The mixture with these parameters."""
-        check_tensors(tensors, cls.shapes)
-        return cls(**tensors)
 
     def sample(self, n: int, *, temperature: float = 1.0) -> Float[Tensor, "n d"]:
         """``n`` codes: a component each, then a code from it."""

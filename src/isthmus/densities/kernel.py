@@ -2,7 +2,7 @@ r"""Kernel density estimates: a Gaussian around the code of each example."""
 
 import math
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -51,16 +51,6 @@ class KernelDensity(Density):
     def size(self) -> int:
         """Number of values d of a code."""
         return self._sizes["d"]
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Points, factor and bandwidth."""
-        return {"points": self.points, "factor": self.factor, "bandwidth": self.bandwidth}
-
-    @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
-        """The estimate with these parameters."""
-        check_tensors(tensors, cls.shapes)
-        return cls(**tensors)
 
     def sample(self, n: int, *, temperature: float = 1.0) -> Float[Tensor, "n d"]:
         """``n`` codes: that of a random example each, with noise."""

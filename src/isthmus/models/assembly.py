@@ -18,7 +18,7 @@ from isthmus.models.recipe import (
     PriorPart,
     part,
 )
-from isthmus.parts.nets import comparator, critic, data_critic
+from isthmus.parts.nets import BUILDERS
 from isthmus.parts.protocols import Capability, Latent, Shape
 from isthmus.parts.schedules import Schedule
 
@@ -69,8 +69,7 @@ def autoencoder(
     """
     if isinstance(latent, int) and not isinstance(latent, bool):
         size, latent = (latent if size is None else size), "deterministic"
-    nets = {"critic": critic, "data_critic": data_critic, "comparator": comparator}
-    supplied: dict[str, object] = {"size": size, "shape": shape, **nets}
+    supplied: dict[str, object] = {"size": size, "shape": shape, **BUILDERS}
     head: Latent = _made(LatentPart, latent, supplied)
     supplied["prior"] = _made(PriorPart, prior, supplied)
     if size is not None:

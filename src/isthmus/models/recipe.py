@@ -37,7 +37,7 @@ from isthmus.parts.corruptions import CORRUPTIONS
 from isthmus.parts.fidelities import FIDELITIES
 from isthmus.parts.latents import LATENTS
 from isthmus.parts.likelihoods import LIKELIHOODS
-from isthmus.parts.nets import NETS, comparator, critic, data_critic
+from isthmus.parts.nets import BUILDERS, NETS
 from isthmus.parts.penalties import PENALTIES
 from isthmus.parts.priors import PRIORS
 from isthmus.parts.protocols import SUPPLIED, Shape
@@ -271,9 +271,8 @@ class Recipe(Options):
         pair = self.net.make(shape=shape, size=size, latent=latent, likelihood=likelihood)
         model = Autoencoder(pair.encoder, pair.decoder, latent, likelihood, self.corruption.make(shape=shape))
         penalties: dict[nn.Module, Schedule] = {}
-        nets = {"critic": critic, "data_critic": data_critic, "comparator": comparator}
         for name, part in self.penalties.items():
-            penalty = part.make(prior=prior, size=size, shape=shape, **nets)
+            penalty = part.make(prior=prior, size=size, shape=shape, **BUILDERS)
             # its name in the recipe, for losses and messages
             penalty.name = name
             penalties[penalty] = part.weight

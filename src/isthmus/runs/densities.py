@@ -19,12 +19,11 @@ from isthmus.densities.fitting import (
     fit_density,
 )
 from isthmus.errors import IncompatibleParts, check_choice, check_range
-from isthmus.functional import ACTIVATIONS
 from isthmus.models.autoencoder import inference
 from isthmus.models.seeding import derive_seed, seeded
 from isthmus.parts.hooks import HasActivation, HasSymbols, Idempotent
 from isthmus.parts.priors import GaussianMixture as PriorMixture
-from isthmus.parts.protocols import Shape
+from isthmus.parts.priors import code_of
 from isthmus.runs.data import NewData, data_for
 from isthmus.runs.kept_densities import RunDensity, path_of, read, write
 from isthmus.runs.run import Run
@@ -80,7 +79,7 @@ def draw(run: Run, found: RunDensity, n: int, temperature: float = 1.0) -> Float
         if found.density is None:
             return _from_prior(run, n, temperature)
         drawn = found.density.sample(n, temperature=temperature)
-        code = _code_shape(run)
+        code = code_of(run.model)
         if isinstance(run.model.latent, HasSymbols):
             return run.model.latent.from_symbols(drawn.to(like.device), code).to(like.dtype)
         return _projected(run, drawn.to(like).reshape(n, *code))
@@ -122,7 +121,7 @@ def _tried(run: Run) -> list[str]:
     """What ``auto`` chooses from, beside the prior."""
     if isinstance(run.model.latent, HasSymbols):
         return [CATEGORICAL]
-    values = math.prod(_code_shape(run))
+    values = math.prod(code_of(run.model))
     return [name for name in TRIED if values <= MOST_VALUES[name]] or ["gaussian"]
 
 
@@ -201,15 +200,9 @@ def _projected(run: Run, z: Float[Tensor, "n *code"]) -> Float[Tensor, "n *code"
     if isinstance(latent, Idempotent) and latent.idempotent:
         mean: Tensor = latent(z).mean
         return mean
-    if isinstance(latent, HasActivation) and latent.activation in ACTIVATIONS:
-        low, high = BOUNDS.get(latent.activation, (-math.inf, math.inf))
-        return z.clamp(low, high)
+    if isinstance(latent, HasActivation) and latent.activation in BOUNDS:
+        return z.clamp(*BOUNDS[latent.activation])
     return z
-
-
-def _code_shape(run: Run) -> Shape:
-    assert run.model.code_shape is not None
-    return run.model.code_shape
 
 
 def _is_kept(run: Run, kind: str) -> bool:
@@ -219,7 +212,7 @@ def _is_kept(run: Run, kind: str) -> bool:
 def _kept(run: Run, kind: str) -> RunDensity:
     if kind not in run.densities:
         assert run.folder is not None
-        size = _symbols(run) if kind == CATEGORICAL else math.prod(_code_shape(run))
+        size = _symbols(run) if kind == CATEGORICAL else math.prod(code_of(run.model))
         run.densities[kind] = read(path_of(run.folder, kind), kind, size)
     return run.densities[kind]
 
@@ -228,4 +221,4 @@ def _symbols(run: Run) -> int:
     """The number of symbols of a code."""
     latent = run.model.latent
     assert isinstance(latent, HasSymbols)
-    return latent.to_symbols(run.model.like.new_zeros(1, *_code_shape(run))).shape[1]
+    return latent.to_symbols(run.model.like.new_zeros(1, *code_of(run.model))).shape[1]

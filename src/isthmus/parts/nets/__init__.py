@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from torch import nn
+
 from isthmus.parts.nets.comparator import comparator
 from isthmus.parts.nets.conv import conv
 from isthmus.parts.nets.critic import critic, data_critic
@@ -22,7 +24,15 @@ NETS: dict[str, Callable[..., Pair]] = {
 }
 """Networks by name in a recipe."""
 
+BUILDERS: dict[str, Callable[..., nn.Module]] = {
+    "critic": critic,
+    "data_critic": data_critic,
+    "comparator": comparator,
+}
+"""Networks that penalties are supplied with, by the name of their argument."""
+
 __all__ = [
+    "BUILDERS",
     "NETS",
     "Pair",
     "comparator",
