@@ -1,7 +1,6 @@
 """Arguments and options shared by several commands, and printing."""
 
 import json
-import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Annotated
 import typer
 
 from isthmus.errors import BadOption
+from isthmus.files.plain import finite
 
 
 def complete_recipe(typed: str) -> list[str]:
@@ -135,16 +135,7 @@ def search_current_folder() -> None:
 
 def print_json(content: Mapping[str, object] | list[dict[str, object]]) -> None:
     """Print one JSON value on standard output."""
-    typer.echo(json.dumps(_finite(content), indent=2, allow_nan=False))
-
-
-def _finite(content: object) -> object:
-    """The same content with null for NaN and infinity, which JSON does not have."""
-    if isinstance(content, Mapping):
-        return {key: _finite(value) for key, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_finite(value) for value in content]
-    return None if isinstance(content, float) and not math.isfinite(content) else content
+    typer.echo(json.dumps(finite(content), indent=2, allow_nan=False))
 
 
 def number(value: float) -> str:

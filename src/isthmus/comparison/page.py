@@ -9,6 +9,7 @@ from isthmus import plots
 from isthmus.comparison.compare import Comparison
 from isthmus.comparison.measures import MEANINGS
 from isthmus.files.atomic import write_text
+from isthmus.files.plain import finite
 from isthmus.reports.html import FigureEntry, document, figures, header, table
 from isthmus.runs.run import Run
 
@@ -76,17 +77,8 @@ def write(found: Comparison, runs: Mapping[str, Run], folder: Path) -> Path:
     description = f"Compared with {found.data}; features of the judge: {found.judge}."
     page = folder / "comparison.html"
     write_text(page, document(title, header(title, description), [s for s in sections if s]))
-    write_text(folder / "comparison.json", json.dumps(_finite(found.to_dict()), indent=2) + "\n")
+    write_text(folder / "comparison.json", json.dumps(finite(found.to_dict()), indent=2) + "\n")
     return page
-
-
-def _finite(content: object) -> object:
-    """Plain data with null for NaN, which JSON does not have."""
-    if isinstance(content, dict):
-        return {key: _finite(value) for key, value in content.items()}
-    if isinstance(content, list):
-        return [_finite(value) for value in content]
-    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def _sheets(found: Comparison, runs: Mapping[str, Run], folder: Path) -> list[FigureEntry]:
