@@ -44,7 +44,7 @@ def loaded(folder: Path, on_bad_data: str | None = None, device: str = "auto", *
     return run
 
 
-def _both(verb: str, source: str | None, out: str | None, data: str | None, to: Path | None) -> tuple[str, Path]:
+def both(verb: str, source: str | None, out: str | None, data: str | None, to: Path | None) -> tuple[str, Path]:
     """INPUT and OUTPUT of a command that needs both."""
     found, target = places(f"{verb} RUN INPUT OUTPUT", source, out, data, to)
     assert found is not None
@@ -76,9 +76,9 @@ def encode(
     """
     from isthmus.runs import writing
 
-    given, target = _both("encode", source, out, data, to)
+    given, target = both("encode", source, out, data, to)
     run = loaded(folder, on_bad_data, device, allow_import=allow_import)
-    _say_written(writing.encode(run, given, target, sample=sample, seed=seed, precision=precision))
+    say_written(writing.encode(run, given, target, sample=sample, seed=seed, precision=precision))
 
 
 def decode(
@@ -96,8 +96,8 @@ def decode(
     """Decode latent codes (.npy, .npz, .csv or .png)."""
     from isthmus.runs import writing
 
-    given, target = _both("decode", codes, out, data, to)
-    _say_written(writing.decode(loaded(folder, device=device, allow_import=allow_import), Path(given), target))
+    given, target = both("decode", codes, out, data, to)
+    say_written(writing.decode(loaded(folder, device=device, allow_import=allow_import), Path(given), target))
 
 
 def reconstruct(
@@ -115,8 +115,8 @@ def reconstruct(
     """Write reconstructions (.npy, .npz, .csv or .png)."""
     from isthmus.runs import writing
 
-    given, target = _both("reconstruct", source, out, data, to)
-    _say_written(
+    given, target = both("reconstruct", source, out, data, to)
+    say_written(
         writing.reconstruct(
             loaded(folder, on_bad_data, device, allow_import=allow_import), given, target, sample=sample, seed=seed
         )
@@ -152,7 +152,7 @@ def denoise(
     from isthmus.cli.progress import shown
     from isthmus.runs import restoration, writing
 
-    given, target = _both("denoise", source, out, data, to)
+    given, target = both("denoise", source, out, data, to)
     run = loaded(folder, on_bad_data, device, allow_import=allow_import)
     if restoration.are_pictures_wanted(given, target) and not corrupt:
         with shown("pictures") as progress:
@@ -160,7 +160,7 @@ def denoise(
         few = "" if len(written) == 1 else f"  ({len(written):,} pictures)"
         typer.echo(f"{target}{few}")
         return
-    _say_written(writing.denoise(run, given, target, corrupt=corrupt, seed=seed, noise_level=noise_level))
+    say_written(writing.denoise(run, given, target, corrupt=corrupt, seed=seed, noise_level=noise_level))
 
 
 def score(
@@ -211,14 +211,26 @@ def score(
     title = scored.inputs.row_title if scored.inputs.names is not None else ""
     typer.echo(f"Highest scores ({title or 'rows, counted from 0'}): {', '.join(scored.named(scored.highest()))}")
     if written is not None:
-        _say_written(written)
+        say_written(written)
 
 
 def sample(
     folder: RunFolder,
     out: Output = None,
     to: OutOption = None,
-    number: Annotated[int, typer.Option("-n", "--number", help="Number of samples.")] = 64,
+    number: Annotated[
+        int | None, typer.Option("-n", "--number", help="Number of samples.", show_default="64; with --near 8 of each")
+    ] = None,
+    near: Annotated[
+        str | None,
+        typer.Option(
+            metavar="INPUT", help="Sample near these examples: name of a data set, or a path.", show_default=False
+        ),
+    ] = None,
+    distance: Annotated[
+        float,
+        typer.Option(help="How far from them: 0 (their reconstructions) to 1 (as different as any two examples)."),
+    ] = 0.3,
     density: Annotated[
         str | None,
         typer.Option(
@@ -252,10 +264,19 @@ def sample(
     _, target = places("sample RUN OUTPUT", out, None, None, to)
     assert target is not None
     run = loaded(folder, device=device, allow_import=allow_import)
+    if near is not None:
+        if density is not None or temperature != 1 or decoder != "mean":
+            raise BadOption(
+                "--near decodes codes around those of examples. Leave out --density, --temperature, --decoder."
+            )
+        say_written(
+            writing.neighborhood(run, near, target, number=number or 8, distance=distance, seed=seed, data=data)
+        )
+        return
     written = writing.sample(
         run,
         target,
-        number=number,
+        number=64 if number is None else number,
         seed=seed,
         density=density,
         temperature=temperature,
@@ -264,7 +285,7 @@ def sample(
     )
     for found in run.densities.values():
         typer.echo(f"density {found}", err=True)
-    _say_written(written)
+    say_written(written)
 
 
 def interpolate(
@@ -289,7 +310,7 @@ def interpolate(
 
     given, target = places("interpolate RUN [INPUT] OUTPUT", source, out, data, to)
     assert target is not None
-    _say_written(
+    say_written(
         writing.interpolate(
             loaded(folder, device=device, allow_import=allow_import),
             target,
@@ -301,6 +322,7 @@ def interpolate(
     )
 
 
-def _say_written(written: tuple[Path, tuple[int, ...]]) -> None:
+def say_written(written: tuple[Path, tuple[int, ...]]) -> None:
+    """Print the path and the shape of what was written."""
     path, shape = written
     typer.echo(f"{path}  ({' x '.join(map(str, shape))})")

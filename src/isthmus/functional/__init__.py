@@ -14,6 +14,7 @@ from isthmus.functional.basics import (
     slerp,
     squared_error,
 )
+from isthmus.functional.directions import DIRECTIONS, logistic_direction, mean_direction, neighboring_codes
 from isthmus.functional.gaussians import (
     entropy_full_gaussian,
     entropy_gaussian,
@@ -50,6 +51,7 @@ from isthmus.functional.samples import (
 
 __all__ = [
     "ACTIVATIONS",
+    "DIRECTIONS",
     "AggregateDensity",
     "PrecisionRecall",
     "active_units",
@@ -70,7 +72,10 @@ __all__ = [
     "kl_standard_normal_by_dimension",
     "log_aggregate_posterior",
     "log_mean_exp",
+    "logistic_direction",
+    "mean_direction",
     "nearest_distance",
+    "neighboring_codes",
     "noise_level",
     "per_example",
     "power_spectrum",

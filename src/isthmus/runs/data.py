@@ -1,7 +1,7 @@
 """Data for a trained run: its own, split as for training, or other data, transformed in the same way."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -101,7 +101,7 @@ class Inputs:
     axes: str = ""
 
 
-def inputs_for(run: Run, data: NewData, use: Use = "target") -> Inputs:
+def inputs_for(run: Run, data: NewData, use: Use = "target", labels: str | None = None) -> Inputs:
     """Model inputs of all examples of a data set, transformed by the contract of the run.
 
     Args:
@@ -109,11 +109,12 @@ def inputs_for(run: Run, data: NewData, use: Use = "target") -> Inputs:
         data: the examples.
         use: what they are for: an ``input`` need not lie in the support of the likelihood; a ``noisy`` one is not
             binarized either; a ``target`` must; what is to be ``scored`` may lie anywhere.
+        labels: column or array of ``data`` with the labels to return; by default those that the run knows.
 
     Raises:
         IsthmusError: data that cannot be read, of another shape, or not in the units of the training data.
     """
-    dataset = _opened(run, data)
+    dataset = _opened(run, data, labels)
     source = dataset.train
     if len(dataset.splits) > 1:
         source = Joined(dataset.name, list(dataset.splits.values()))
@@ -298,8 +299,12 @@ def describe_split(data: PreparedData) -> str:
     return f"{which} of {data.name}, {len(split):,} example{'s' if len(split) > 1 else ''}"
 
 
-def _own_data(run: Run, *, named: bool) -> PreparedData:
-    """The data that the run was trained on, read again; ``named`` is whether the user passed its name."""
+def _own_source(run: Run, *, named: bool) -> str:
+    """Name or path of the data that the run was trained on; ``named`` is whether the user passed it.
+
+    Raises:
+        BadData: it was in memory, or may not be read.
+    """
     source = run.metadata.source
     if not source:
         raise BadData("The run was trained on data that was only in memory. Pass data=... to name the data.")
@@ -308,6 +313,12 @@ def _own_data(run: Run, *, named: bool) -> PreparedData:
             f"The run was not trained by this user, and its data {source!r} lies outside its folder and the current "
             "one. Pass data=... to name the data that may be read."
         )
+    return source
+
+
+def _own_data(run: Run, *, named: bool) -> PreparedData:
+    """The data that the run was trained on, read again."""
+    source = _own_source(run, named=named)
     try:
         data = prepare(source, _as_trained(run), run.metadata.seed)
     except BadData as error:
@@ -318,14 +329,31 @@ def _own_data(run: Run, *, named: bool) -> PreparedData:
     return screened(data, run.model)
 
 
-def _opened(run: Run, data: NewData) -> Dataset:
-    """Other data as a data set, with the columns of the training table.
+def _opened(run: Run, data: NewData, labels: str | None = None) -> Dataset:
+    """Other data as a data set, with the columns of the training table; ``labels`` names those of other labels.
 
     Raises:
         BadData: it cannot be read, or is a stream.
     """
-    options = _options(run)
-    return _finite(open_like(data, options, run.contract, seed=run.metadata.seed, order=options.layout))
+    options, contract = _options(run), run.contract
+    if labels is not None:
+        options = options.model_copy(update={"labels": labels})
+        if contract.schema is not None:
+            contract = replace(contract, schema=contract.schema.with_labels(labels))
+    return _finite(open_like(data, options, contract, seed=run.metadata.seed, order=options.layout))
+
+
+def labels_of(run: Run, labels: str, split: PreparedSplit) -> tuple[Array | None, tuple[str, ...]]:
+    """Other labels of a split of the data that a run was trained on, by the column or array that holds them.
+
+    Raises:
+        BadData: the data was only in memory, or cannot be read.
+    """
+    dataset = _opened(run, _own_source(run, named=False), labels)
+    rows = np.arange(len(split)) if split.rows is None else split.rows
+    found = dataset.train.labels_of(rows)
+    encoded, names = ({}, ()) if found is None else encode_labels({"train": found}, repr(dataset.name))
+    return encoded.get("train"), dataset.label_names or names
 
 
 def opened_freely(run: Run, data: NewData) -> Dataset:

@@ -82,7 +82,7 @@ def draw(run: Run, found: RunDensity, n: int, temperature: float = 1.0) -> Float
         code = code_of(run.model)
         if isinstance(run.model.latent, HasSymbols):
             return run.model.latent.from_symbols(drawn.to(like.device), code).to(like.dtype)
-        return _projected(run, drawn.to(like).reshape(n, *code))
+        return projected(run, drawn.to(like).reshape(n, *code))
 
 
 def density_of(run: Run, kind: str | None = None, data: NewData | None = None) -> RunDensity:
@@ -194,7 +194,7 @@ def _from_prior(run: Run, n: int, temperature: float) -> Tensor:
     )
 
 
-def _projected(run: Run, z: Float[Tensor, "n *code"]) -> Float[Tensor, "n *code"]:
+def projected(run: Run, z: Float[Tensor, "n *code"]) -> Float[Tensor, "n *code"]:
     """Codes as the latent can give them: as sparse, and within the range of its activation."""
     latent = run.model.latent
     if isinstance(latent, Idempotent) and latent.idempotent:

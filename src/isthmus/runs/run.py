@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from isthmus.reports.diagnosis import Finding
     from isthmus.runs.data import NewData
+    from isthmus.runs.directions import Direction
 
 
 @dataclass(repr=False)
@@ -220,6 +221,58 @@ class Run:
         from isthmus.runs import inference
 
         return self.to_lines(inference.interpolate(self, start, end, rows=rows, steps=steps, path=path))
+
+    def direction(self, toward: object = None, **options: Any) -> "Direction":
+        """The direction in latent space from one class to another, or along pairs of examples.
+
+        Args:
+            toward: the class that it leads to, by its name or number.
+            options: ``away``, the class that it starts from (default: all others); ``data`` and ``labels``, the labeled
+                examples (default: the training data), where ``labels`` is an array (N,) or the name of a column or
+                array; ``method``, ``means`` or ``logistic``; or ``before`` and ``after``, pairs of examples
+                (:func:`isthmus.runs.directions.direction_of`).
+
+        Raises:
+            IsthmusError: a discrete code, no labels, or no such class.
+        """
+        from isthmus.runs import directions
+
+        return directions.direction_of(self, toward, **options)
+
+    def alter(
+        self, x: "NewData", toward: object = None, *, strength: float = 1.0, residual: bool = False, **options: Any
+    ) -> Any:
+        """Examples with their codes moved along a direction, of the shape and in the units of the data.
+
+        Args:
+            x: examples, as for :meth:`encode`.
+            toward: a direction, or a class.
+            strength: 1 is the whole way from one class to the other; below 0 leads away from it.
+            residual: keep what the reconstruction of each example lacks: :math:`x + D(z + s v) - D(z)`.
+            options: the options of :meth:`direction`.
+
+        Raises:
+            IsthmusError: as for :meth:`direction`, or a direction of another run.
+        """
+        from isthmus.runs import directions
+
+        return directions.alter(self, x, toward, strength=strength, residual=residual, **options).answer(x, "x")
+
+    def neighborhood(
+        self, x: "NewData", n: int = 8, *, distance: float = 0.3, seed: int = 0, data: "NewData | None" = None
+    ) -> Array:
+        """``n`` new examples near each of ``x``, (N, n, ...): decoded codes around its own.
+
+        Args:
+            x: examples, as for :meth:`encode`.
+            n: number of new examples for each.
+            distance: from 0, the reconstruction, to 1, as different as any two examples are.
+            seed: seed of the codes.
+            data: examples whose codes say what is far; by default the training data.
+        """
+        from isthmus.runs import directions
+
+        return directions.neighborhood(self, x, n, distance=distance, data=data).array(seed)
 
     def evaluate(
         self, x: "NewData | None" = None, *, seed: int | None = None, importance_samples: int = 0

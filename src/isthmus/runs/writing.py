@@ -23,16 +23,17 @@ from isthmus.metrics.reconstruction import are_pictures
 from isthmus.models.seeding import check_seed, seeded
 from isthmus.models.tiling import takes_any_size
 from isthmus.options import DataOptions
-from isthmus.runs import densities, inference
+from isthmus.runs import densities, directions, inference
 from isthmus.runs.data import Inputs, NewData, inputs_for
+from isthmus.runs.directions import Direction
 from isthmus.runs.outputs import RowNames, check_extension, write_array, write_chunks, write_figure
 from isthmus.runs.restoration import at_size, restore
 from isthmus.runs.run import Run
 
 IMAGES = 64
 """Images in one PNG, at most."""
-SHOWN = 12
-"""Examples in a row of a figure."""
+SHOWN, NEAR = 12, 8
+"""Examples in a row of a figure, and rows of samples near them, at most."""
 
 CODES = r"z[0-9]+"
 """Names of the columns of codes in a table."""
@@ -130,6 +131,49 @@ def sample(
     made = densities.sample(run, number, density=kind, temperature=temperature, outputs=outputs, seed=seed)
     title = "Samples from the prior" if kind == densities.PRIOR else f"Samples from the density {kind} of the codes"
     return _write(run, out, made, title)
+
+
+def alter(
+    run: Run, data: NewData, out: Path, direction: Direction, *, strength: float = 1.0, residual: bool = False
+) -> Written:
+    """Write the examples of ``data`` moved along a direction; in a figure with half of the way beside it."""
+    check_extension(out, figure=True)
+    results = directions.alter(run, data, direction, strength=strength, residual=residual)
+    if not _is_figure(out):
+        return _write_results(out, results, "x", 0)
+    x = directions.examples_at_start(results, direction, SHOWN)
+    steps = {f"strength {s:g}": s for s in (0.0, strength / 2, strength)}
+    made = {name: directions.altered(run, x, direction, strength=s, residual=residual) for name, s in steps.items()}
+    rows = {name: run.to_plot(y) for name, y in ({"input": run.model.filled(x)} | made).items()}
+    title = f"From {direction.away} toward {direction.toward}"
+    return write_figure(out, plots.denoised(rows, title=title, channels=run.channels)), tuple(x.shape)
+
+
+def neighborhood(
+    run: Run,
+    x: NewData,
+    out: Path,
+    *,
+    number: int,
+    distance: float = 0.3,
+    seed: int = 0,
+    data: NewData | None = None,
+) -> Written:
+    """Write new examples near each of ``x``, (N, number, ...)."""
+    check_extension(out, figure=True)
+    check_seed(seed)
+    if _is_figure(out):
+        check_range(f"The number of samples in one figure ({out.name})", number, 1, NEAR)
+    results = directions.neighborhood(run, x, number, distance=distance, data=data)
+    if not _is_figure(out):
+        return _write_results(out, results, "x", seed)
+    shown = results.x[:SHOWN]
+    with seeded(seed):
+        near = directions.near(run, shown, number, distance=distance)
+    rows = {"input": run.model.filled(shown)} | {f"near {k + 1}": near[:, k] for k in range(number)}
+    title = f"Samples near examples, at distance {distance:g}"
+    figure = plots.denoised({name: run.to_plot(v) for name, v in rows.items()}, title=title, channels=run.channels)
+    return write_figure(out, figure), tuple(near.shape)
 
 
 def interpolate(run: Run, out: Path, *, data: NewData | None, rows: int, steps: int, path: str = "linear") -> Written:

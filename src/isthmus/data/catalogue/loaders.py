@@ -146,14 +146,16 @@ def coil20(folder: Path, options: DataOptions, seed: int) -> Dataset:
 
 def cmu_faces(folder: Path, options: DataOptions, seed: int) -> Dataset:
     """Twenty persons, each in several poses, expressions and with sunglasses."""
-    return _grouped("cmu_faces", read_npz(on_disk(folder / "cmu_faces.npz")), "person")
+    arrays = read_npz(on_disk(folder / "cmu_faces.npz"))
+    return _grouped("cmu_faces", arrays, "person", options.labels)
 
 
-def _grouped(name: str, arrays: dict[str, Array], key: str) -> Dataset:
-    """Gray images with the array ``key`` as labels and groups."""
-    who = arrays[key].astype(np.int64)
-    names = tuple(str(name) for name in arrays.get(f"{key}_names", ()))
-    return Dataset(name, Examples(arrays["images"], who, who), pixels=True, label_names=names)
+def _grouped(name: str, arrays: dict[str, Array], key: str, labels: str | None = None) -> Dataset:
+    """Gray images with the array ``key`` as groups, and as labels unless others are chosen."""
+    who, shown = arrays[key].astype(np.int64), labels or key
+    names = tuple(str(name) for name in arrays.get(f"{shown}_names", ()))
+    examples = Examples(arrays["images"], arrays[shown].astype(np.int64), who)
+    return Dataset(name, examples, pixels=True, label_names=names)
 
 
 def kodak(folder: Path, options: DataOptions, seed: int) -> Dataset:

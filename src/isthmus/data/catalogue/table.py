@@ -29,7 +29,7 @@ ENCODER = "encoder:<N>"
 
 @dataclass(frozen=True)
 class NamedDataset:
-    """A named data set: description, terms, credit, loader, and the files in its folder."""
+    """A named data set: description, terms, credit, loader, the files in its folder, and labels to choose from."""
 
     summary: str
     shape: str
@@ -39,6 +39,7 @@ class NamedDataset:
     loader: Loader
     folder: str = ""
     files: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
 
 
 def _all(folder: str) -> tuple[str, ...]:
@@ -161,6 +162,7 @@ CATALOGUE: dict[str, NamedDataset] = {
         loaders.cmu_faces,
         "cmu_faces",
         _all("cmu_faces"),
+        labels=("person", "pose", "expression", "eyes"),
     ),
     "coil20": NamedDataset(
         "20 objects seen from 72 angles",
@@ -255,10 +257,9 @@ def load_dataset(name: str | Path, options: DataOptions = DataOptions(), *, seed
             raise UnknownName(f"{unknown('data set', name, CATALOGUE)} A path to a file or folder is also allowed.")
         return read_path(name, options)
     key, entry = found
-    if options.labels is not None:
-        raise BadData(
-            f"data.labels names a column of a .csv or .parquet table, but {name!r} is a named data set. Leave it out."
-        )
+    if options.labels is not None and options.labels not in entry.labels:
+        allowed = f"Set one of {', '.join(entry.labels)}." if entry.labels else "Leave it out."
+        raise BadData(f"{key!r} is a named data set without labels {options.labels!r} (data.labels). {allowed}")
     refuse_streaming(key, options)
     folder = _located(key, entry) if entry.files else Path()
     records = tuple(_verified(folder / file, entry.folder) for file in entry.files)

@@ -53,6 +53,7 @@ class Choice:
         paired: whether ``x`` and ``y`` have names of inputs and their targets, such as ``noisy`` and ``clean``.
         last: whether the examples lie along the last axis of ``x``, as is usual in MATLAB.
         notes: what was chosen, one sentence each.
+        classes: the array with the names of the classes 0, 1, ... of named labels, if there is one.
     """
 
     x: Splits
@@ -61,6 +62,7 @@ class Choice:
     paired: bool
     last: bool
     notes: tuple[str, ...]
+    classes: str | None = None
 
 
 def choose(
@@ -95,7 +97,9 @@ def choose(
         _check_lengths(arrays, x, y, where)
     if named is not None:
         y = {"train": named} | {split: key for split, key in y.items() if split != "train"}
-    return Choice(x, y, named is not None, bool(targets), bool(moved), (*_notes(arrays, options, x, y), *moved))
+    classes = f"{named}_names" if f"{named}_names" in arrays else None
+    notes = (*_notes(arrays, options, x, y, classes), *moved)
+    return Choice(x, y, named is not None, bool(targets), bool(moved), notes, classes)
 
 
 def find(
@@ -334,7 +338,24 @@ def labels_of(values: Array, x: Shaped) -> Array | None:
     return values.argmax(axis=1) if (values.sum(axis=1) == 1).all() else None
 
 
-def _notes(arrays: Mapping[str, Shaped], options: DataOptions, x: Splits, y: Splits) -> Iterable[str]:
+def with_class_names(labels: Array, classes: Array) -> Array:
+    """Labels that number the entries of ``classes``, texts, as these texts; other labels unchanged.
+
+    >>> with_class_names(np.array([1, 0]), np.array(["left", "right"])).tolist()
+    ['right', 'left']
+    """
+    numbers = labels.ndim == 1 and labels.dtype.kind in "iu" and len(labels) > 0
+    names = classes.ndim == 1 and classes.dtype.kind in "US"
+    if not numbers or not names or not 0 <= labels.min() <= labels.max() < len(classes):
+        return labels
+    texts = np.char.decode(classes, "utf-8", "replace") if classes.dtype.kind == "S" else classes
+    named: Array = texts[labels]
+    return named
+
+
+def _notes(
+    arrays: Mapping[str, Shaped], options: DataOptions, x: Splits, y: Splits, classes: str | None
+) -> Iterable[str]:
     """What was chosen, one sentence each, with the option that overrides it."""
     if options.key is None or options.key not in arrays:
         if len(x) == 1:
@@ -347,7 +368,7 @@ def _notes(arrays: Mapping[str, Shaped], options: DataOptions, x: Splits, y: Spl
         yield f"The axes of x are named {quote_names(list(axes))}; data.layout says what they mean."
     if y and options.labels not in arrays:
         yield f"The labels or targets are {quote_names(list(y.values()))}; data.labels sets another array."
-    rest = [key for key in arrays if key not in (*x.values(), *y.values())]
+    rest = [key for key in arrays if key not in (*x.values(), *y.values(), classes)]
     if rest and options.key is None:
         yield f"Not used: {quote_names(rest)}."
 

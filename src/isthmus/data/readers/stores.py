@@ -22,7 +22,7 @@ from isthmus.data.formats.stores.zarr_files import FolderFiles, FolderOfZarr, Zi
 from isthmus.data.formats.stores.zarr_store import ZarrStore
 from isthmus.data.memory import is_streamed, refuse_streaming
 from isthmus.data.objects import columns
-from isthmus.data.readers.choosing import Choice, Shaped, choose, is_aligned, labels_of, listed
+from isthmus.data.readers.choosing import Choice, Shaped, choose, is_aligned, labels_of, listed, with_class_names
 from isthmus.data.readers.datasets import dataset_of_splits, provenance_of, shaped_like
 from isthmus.data.readers.format import Format, Reader, refuse_labels
 from isthmus.data.readers.sparse import dataset_of_archive
@@ -80,8 +80,9 @@ def dataset_of_store(store: ArrayStore, options: DataOptions) -> Dataset:
         refuse_streaming(store.name, options)
     elif is_streamed(values, options):
         return _streamed(store, chosen)
-    store.check_arrays(*chosen.x.values(), *chosen.y.values())
-    arrays = {key: store.read(key) for key in (*chosen.x.values(), *chosen.y.values())}
+    used = [*chosen.x.values(), *chosen.y.values(), *([chosen.classes] if chosen.classes else [])]
+    store.check_arrays(*used)
+    arrays = {key: store.read(key) for key in used}
     return dataset_of_choice(arrays, chosen, store.name, provenance_of(store.file), options)
 
 
@@ -114,6 +115,7 @@ def dataset_of_choice(
                 f"{arrays[key].shape}. Pass one target of the same shape per input."
             )
         y |= _usable(split, arrays[key], x[split], chosen, name, notes)
+    y = _named(y, chosen, arrays)
     return replace(dataset_of_splits(name, x, y, provenance), notes=tuple(notes))
 
 
@@ -136,6 +138,13 @@ def _usable(split: str, values: Array, x: Shaped, chosen: Choice, name: str, not
     return {split: found}
 
 
+def _named(y: dict[str, Array], chosen: Choice, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Numbered labels as the names of their classes, where an array beside them has a name for each."""
+    if chosen.classes is None:
+        return y
+    return {split: with_class_names(labels, arrays[chosen.classes]) for split, labels in y.items()}
+
+
 def _streamed(store: ArrayStore, chosen: Choice) -> Dataset:
     """The data set of arrays that stay in their file; labels are read, as they are small."""
     sources: dict[str, StoredArray] = {}
@@ -152,6 +161,9 @@ def _streamed(store: ArrayStore, chosen: Choice) -> Dataset:
             )
         store.check_arrays(key)
         y |= _usable(split, store.read(key), sources[split].like, chosen, store.name, notes)
+    if chosen.classes is not None:
+        store.check_arrays(chosen.classes)
+        y = _named(y, chosen, {chosen.classes: store.read(chosen.classes)})
     encoded, names = encode_labels(y, repr(store.name)) if y else ({}, ())
     labeled = {split: source.labeled(encoded.get(split)) for split, source in sources.items()}
     return Dataset(

@@ -4,7 +4,7 @@ It is decided once, by the training table, and applied to every later one by the
 """
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -133,6 +133,11 @@ class Schema:
             text += f"; unexpected are {quote_names(others)}"
         text += f" (perhaps {', '.join(hints)})" if hints else ""
         return f"{text}. Rename or add what is absent; columns are matched by name, in any order."
+
+    def with_labels(self, labels: str) -> "Schema":
+        """The same columns of x with another column of labels."""
+        former = ((self.labels, "other labels"),) if self.labels is not None else ()
+        return replace(self, labels=labels, left_out=(*self.left_out, *former))
 
     def unused(self, frame: "pd.DataFrame") -> tuple[str, ...]:
         """Columns of a table that the schema does not know, which :meth:`matrix` ignores."""
