@@ -41,8 +41,8 @@ from isthmus.runs.run import Run
 from isthmus.training.classifiers import train_features
 
 RESULTS = Path(__file__).parent / "results" / "directions.json"
-GATE, RANDOM, FEWEST = 0.85, 20, 5
-STRENGTHS = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
+GATE, RANDOM = 0.85, 20
+STRENGTHS = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0)
 JUDGE = {"fashion_mnist": 3000, "cmu_faces": 1500}
 CLOTHES = (("T-shirt/top", "Dress"), ("Dress", "T-shirt/top"), ("Sneaker", "Ankle boot"), ("Ankle boot", "Sneaker"))
 CLOTHES += (("Pullover", "Coat"), ("T-shirt/top", "Pullover"))
@@ -106,7 +106,8 @@ class Task:
         x: images by split.
         labels: their classes by split.
         judge: classifier of these classes.
-        identity: function of originals and altered images: the fraction that keep their identity.
+        who: the person of each image by split; ``None`` where examples are told apart instead.
+        features: what tells persons, or examples, apart.
     """
 
     x: dict[str, Tensor]
@@ -270,6 +271,21 @@ def show(row: dict[str, object]) -> None:
     )
 
 
+def summarize(rows: list[dict[str, object]]) -> None:
+    """Print the mean over seeds of each pair, and of all pairs of a label, whose gates are open."""
+    open_rows = [row for row in rows if row["gate"] >= GATE]
+    groups = {}
+    for row in open_rows:
+        groups.setdefault(f"{row['data']}: {row['from']} to {row['to']}", []).append(row)
+        groups.setdefault(f"{row['data']}: all of {row['label']}", []).append(row)
+    for name, some in groups.items():
+        values = "  ".join(
+            f"{key} {np.mean([row[key] for row in some]):.2f}" for key in ("success", "region", "identity")
+        )
+        random = [np.mean([row["random"][k] for row in some]) for k in (0, 1)]
+        print(f"{name:45} n {len(some):2}  {values}  random {random[0]:.2f} {random[1]:.2f}")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and keep the results."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -278,6 +294,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
     rows = [row for name in given.data for seed in given.seeds for row in of_seed(name, seed)]
+    summarize(rows)
     content = {"date": str(date.today()), "machine": describe(), "arguments": vars(given), "rows": rows}
     RESULTS.write_text(json.dumps(content, indent=1) + "\n")
 

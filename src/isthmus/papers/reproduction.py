@@ -32,6 +32,7 @@ from isthmus.runs.folder import RECORD
 from isthmus.runs.loading import load
 from isthmus.runs.resume import unfinished_folder
 from isthmus.runs.run import Run
+from isthmus.runs.start import start_of
 from isthmus.training.supervised import supervise
 
 
@@ -86,17 +87,21 @@ class Reproduction:
         self.say(f"{name}: {self.seconds[name]:.0f} s")
         return dict(results)
 
-    def model(self, name: str, recipe: Recipe, data: PreparedData, *, seed: int = 0) -> Run:
+    def model(self, name: str, recipe: Recipe, data: PreparedData, *, seed: int = 0, start: Run | None = None) -> Run:
         """A recipe trained on prepared data, stored with the pieces, so that an interrupted run is resumed.
+
+        With ``start`` it is trained from the weights of another run.
 
         Raises:
             Diverged: training diverged.
         """
         plan = [recipe.to_dict(), data.name, fingerprint(data), self.seed + seed]
+        if start is not None:
+            plan.append(start_of(start).digest)
         digest = hashlib.sha256(json.dumps(plan).encode()).hexdigest()[:8]
         folder = self.out / "pieces" / f"{name}-{digest}"
         if not (folder / RECORD).is_file() or unfinished_folder(folder) is not None:
-            return fit(recipe, data, seed=self.seed + seed, out=folder, resume=True)
+            return fit(recipe, data, start=start, seed=self.seed + seed, out=folder, resume=True)
         found = load(folder)
         if "seconds" not in found.metadata.outcome:
             raise Diverged(str(found.metadata.outcome.get("stopped")))

@@ -1,18 +1,16 @@
 r"""Networks whose features are compared, in place of values: a small convolutional one, or dense for tables."""
 
-import math
 from collections.abc import Sequence
-from itertools import pairwise
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from isthmus.parts.nets.conv import along
-from isthmus.parts.nets.layers import CONVOLUTIONS, Activation, check_channels, initialize, normalization
+from isthmus.parts.nets.layers import Activation, check_channels, initialize, normalization
+from isthmus.parts.nets.stages import halving_stages
 from isthmus.parts.protocols import Shape
 
-KERNEL, SMALLEST = 3, 4
-"""Kernel size of the convolutions, and the side of a map below which it is not halved again."""
+KERNEL = 3
+"""Kernel size of the convolutions."""
 
 
 class FeatureNet(nn.Module):
@@ -53,24 +51,12 @@ def comparator(
     [(4, 14, 14), (8, 7, 7), (5,)]
     """
     check_channels(channels, "32,64,128")
-    axes = len(shape) - 1 if len(shape) in (2, 3) else 0
-    sizes = tuple(shape[1:]) if axes else ()
-    widths = [shape[0] if axes else math.prod(shape), *channels]
-    stages: list[nn.Module] = []
-    for a, b in pairwise(widths):
-        if axes and stages and min(sizes) < SMALLEST:
-            break
-        k, stride, pad = along(sizes, kernel_size, 2) if axes else ((), (), ())
-        layer = CONVOLUTIONS[axes](a, b, k, stride, pad) if axes else nn.Linear(a, b)
-        first = [] if axes or stages else [nn.Flatten()]
-        stages.append(nn.Sequential(*first, layer, *normalization("group", b, axes=axes), Activation("relu")))
-        sizes, width = tuple(_halved(side, kernel_size) for side in sizes), b
-    flat = width * math.prod(sizes)
+
+    def after(maps: int, stage: int, axes: int) -> list[nn.Module]:
+        return [*normalization("group", maps, axes=axes), Activation("relu")]
+
+    stages, flat = halving_stages(shape, channels, kernel_size, after)
     stages.append(nn.Sequential(nn.Flatten(), nn.Linear(flat, outputs)))
     net = FeatureNet(stages)
     initialize(net, "he")
     return net
-
-
-def _halved(side: int, kernel: int) -> int:
-    return 1 if side == 1 else (side + 2 * ((kernel - 1) // 2) - kernel) // 2 + 1

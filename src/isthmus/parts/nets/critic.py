@@ -1,6 +1,5 @@
 r"""The networks of critics, which tell two distributions apart: of codes, or of examples."""
 
-import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -10,12 +9,12 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm as normalized
 
 from isthmus.errors import BadOption, check_choice, check_range
-from isthmus.parts.nets.conv import along
-from isthmus.parts.nets.layers import CONVOLUTIONS, Activation, check_channels, initialize, normalization
+from isthmus.parts.nets.layers import Activation, check_channels, initialize, normalization
+from isthmus.parts.nets.stages import halving_stages
 from isthmus.parts.protocols import Shape
 
-KERNEL, SMALLEST = 4, 4
-"""Kernel size of a critic's convolutions, and the side of a map below which it is not halved again."""
+KERNEL = 4
+"""Kernel size of a critic's convolutions."""
 CRITIC_NORMS = ("none", "layer", "group", "spectral")
 """Normalizations of a critic. Batch normalization is none of them: it would tell real from made by their statistics."""
 
@@ -97,19 +96,11 @@ def data_critic(shape: Shape, channels: Sequence[int] = (32, 64), hidden: int = 
     check_range("A critic's hidden units", hidden, 1, 1 << 16)
     check_choice("A critic's norm", norm, CRITIC_NORMS)
     layered = norm if norm != "spectral" else "none"
-    axes = len(shape) - 1 if len(shape) in (2, 3) else 0
-    sizes, width = tuple(shape[1:]) if axes else (), shape[0]
-    stages: list[nn.Module] = []
-    for made in channels:
-        if axes and stages and min(sizes) < SMALLEST:
-            break
-        first = [] if axes or stages else [nn.Flatten()]
-        width = width if axes or stages else math.prod(shape)
-        layer = CONVOLUTIONS[axes](width, made, *along(sizes, KERNEL, 2)) if axes else nn.Linear(width, made)
-        normed = normalization(layered, made, axes=axes) if stages else []
-        stages.append(nn.Sequential(*first, layer, *normed, Activation("leaky_relu")))
-        sizes, width = tuple(max(1, side // 2) for side in sizes), made
-    flat = width * math.prod(sizes)
+
+    def after(maps: int, stage: int, axes: int) -> list[nn.Module]:
+        return [*(normalization(layered, maps, axes=axes) if stage else []), Activation("leaky_relu")]
+
+    stages, flat = halving_stages(shape, channels, KERNEL, after)
     head = nn.Sequential(nn.Flatten(), nn.Linear(flat, hidden), Activation("leaky_relu"), nn.Linear(hidden, 1))
     net = DataCritic(stages, head)
     initialize(net, "he")

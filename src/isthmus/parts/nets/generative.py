@@ -23,6 +23,7 @@ from isthmus.parts.nets.layers import (
     initialize,
     normalization,
 )
+from isthmus.parts.nets.stages import halved
 from isthmus.parts.protocols import Head, Shape, Supplied
 
 Between = Callable[[int], list[nn.Module]]
@@ -185,8 +186,7 @@ def _checked(
     for _ in channels:
         if len(sizes) > 1 and max(sizes[-1]) == 1:
             break
-        pad = (kernel - 1) // 2
-        sizes.append(tuple(1 if side == 1 else (side + 2 * pad - kernel) // 2 + 1 for side in sizes[-1]))
+        sizes.append(halved(sizes[-1], kernel))
     return sizes, channels[: len(sizes) - 1]
 
 
