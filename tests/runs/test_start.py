@@ -11,7 +11,7 @@ from torch import Tensor
 
 import isthmus as it
 from isthmus.errors import BadData, BadOption, BadRun, IncompatibleParts
-from isthmus.runs.start import start_of
+from isthmus.runs.start import cost_of, start_of
 
 
 def data(n: int = 80) -> np.ndarray:
@@ -50,6 +50,8 @@ def test_a_run_goes_on_from_its_weights_with_its_data_and_its_seed(tmp_path):
     run = it.fit(start)
     assert run.metadata.seed == 5
     assert run.metadata.start["recipe"] == "vae"
+    assert cost_of(run)["updates"] == 2 * start.history[-1]["step"]
+    assert cost_of(run)["seconds"] > cost_of(start)["seconds"] > 0
     assert run.recipe.training.epochs == 3
     fresh = it.fit("vae", data(), epochs=3, seed=5)
     assert run.history[0]["train"]["loss"] < fresh.history[0]["train"]["loss"]

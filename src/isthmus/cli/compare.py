@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from isthmus.cli.inference import loaded
+from isthmus.cli.inference import loaded, say_doing
 from isthmus.cli.shared import (
     AllowImport,
     Changes,
@@ -82,7 +82,7 @@ def compare(
         kinds=density or (),
         split=split,
         seed=seed,
-        progress=lambda doing: typer.echo(f"{doing} ...", err=True),
+        progress=say_doing,
     )
     written = page.write(found, runs, out)
     if as_json:
@@ -93,7 +93,7 @@ def compare(
         "Samples": page.sample_rows(found),
     }.items():
         heads = {name: "left" if name in ("model", "codes from") else "right" for name in columns}
-        print_table(heads, [tuple(map(str, row)) for row in rows], title)
+        print_table(heads, [tuple(map(str, row)) for row in rows], title, wrap=True)
     typer.echo(f"Compared with {found.data}; judge: {found.judge}.")
     typer.echo(f"Open this page in a browser:\n  {written}")
 

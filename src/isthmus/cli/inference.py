@@ -282,6 +282,7 @@ def sample(
         temperature=temperature,
         outputs=decoder,
         data=data,
+        progress=say_doing,
     )
     for found in run.densities.values():
         typer.echo(f"density {found}", err=True)
@@ -320,6 +321,11 @@ def interpolate(
             path=path,
         )
     )
+
+
+def say_doing(what: str) -> None:
+    """Print what takes a while, on standard error."""
+    typer.echo(f"{what} ...", err=True)
 
 
 def say_written(written: tuple[Path, tuple[int, ...]]) -> None:

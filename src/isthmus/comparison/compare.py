@@ -15,6 +15,7 @@ from isthmus.models.seeding import derive_seed
 from isthmus.runs import densities
 from isthmus.runs.data import NewData, data_for, evaluation_split
 from isthmus.runs.run import Run
+from isthmus.runs.start import cost_of
 
 SHEET = 48
 """Samples of a sheet."""
@@ -31,7 +32,7 @@ class Compared:
 
     Attributes:
         name: name of the model.
-        cost: updates and seconds of its training.
+        cost: updates and seconds of its training, with those of the run it started from.
         reconstructions: measures of its reconstructions.
         samples: measures of its samples, by the density of the codes.
         likelihoods: log-likelihood of held-out codes under each of these, in nats.
@@ -110,7 +111,7 @@ def compare(
     models = []
     for name, run in runs.items():
         progress(f"measuring {name}")
-        models.append(_compared(name, run, reference, kinds or _usual(run), seed))
+        models.append(_compared(name, run, reference, kinds or _usual(run), seed, progress))
     floor = of_samples(reference, reference.train[: reference.samples])
     title = f"{prepared.name}, {len(reference.x):,} {split} examples"
     return Comparison(title, str(reference.judge), floor, models, reference.x[:SHEET])
@@ -121,8 +122,7 @@ def _reference(prepared: PreparedData, split: str, progress: Progress) -> Refere
     if chosen is None:
         raise BadData("The data has no validation set to compare with. Set data.validation, or use split=test.")
     some = chosen.at_most(LARGEST, 0)
-    progress("training the judge (once for a data set)")
-    judge: Judge = judge_for(prepared)
+    judge: Judge = judge_for(prepared, progress)
     train = _shuffled(prepared.train)
     return Reference(some.tensor, train, judge, random_judge(prepared))
 
@@ -138,14 +138,16 @@ def _usual(run: Run) -> list[str]:
     return [densities.PRIOR, densities.AUTO] if run.model.generative else [densities.AUTO]
 
 
-def _compared(name: str, run: Run, reference: Reference, kinds: Sequence[str], seed: int) -> Compared:
+def _compared(
+    name: str, run: Run, reference: Reference, kinds: Sequence[str], seed: int, progress: Progress
+) -> Compared:
     """Measure a run."""
     samples: dict[str, dict[str, float]] = {}
     likelihoods: dict[str, float] = {}
     shown: dict[str, Tensor] = {}
     for kind in kinds:
         try:
-            found = densities.density_of(run, kind)
+            found = densities.density_of(run, kind, progress=progress)
         except IncompatibleParts:
             # such as the prior of a model without one
             continue
@@ -159,9 +161,3 @@ def _compared(name: str, run: Run, reference: Reference, kinds: Sequence[str], s
     return Compared(
         name, cost_of(run), of_reconstructions(reference, run.model.reconstruct), samples, likelihoods, shown
     )
-
-
-def cost_of(run: Run) -> dict[str, float]:
-    """Updates and seconds of the training of a run."""
-    steps = run.history[-1]["step"] if run.history else 0
-    return {"updates": steps, "seconds": float(run.metadata.outcome.get("seconds", 0.0))}

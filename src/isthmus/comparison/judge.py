@@ -33,7 +33,7 @@ CHUNK = 500
 VERSION = 1
 """Part of the names of kept judges: another number trains all of them again."""
 
-Progress = Callable[[float], None]
+Said = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ def random_judge(data: PreparedData) -> Judge:
     return Judge("random", _net(data))
 
 
-def judge_for(data: PreparedData, progress: Progress = lambda fraction: None) -> Judge:
-    """The judge of a data set: the one that is kept, else a new one."""
+def judge_for(data: PreparedData, progress: Said = lambda doing: None) -> Judge:
+    """The judge of a data set: the one that is kept, else a new one; ``progress`` is called before it is trained."""
     labels = data.train.labels
     name = "exemplars" if labels is None else "classes"
     some = data.train.at_most(EXAMPLES, SEED)
@@ -78,7 +78,8 @@ def judge_for(data: PreparedData, progress: Progress = lambda fraction: None) ->
         net.load_state_dict({key: value for key, value in weights.items() if key != "accuracy"})
         found = weights["accuracy"].item()
     except (OSError, SafetensorError, RuntimeError, KeyError):
-        found = _trained(net, x, some.labels, data.test or data.valid, progress)
+        progress("training the judge (once for a data set)")
+        found = _trained(net, x, some.labels, data.test or data.valid)
         _keep(net, found, path)
     return Judge(name, net, None if labels is None else found)
 
@@ -88,12 +89,10 @@ def _net(data: PreparedData) -> FeatureNet:
         return comparator(data.shape, CHANNELS, OUTPUTS, KERNEL).eval()
 
 
-def _trained(
-    net: FeatureNet, x: Tensor, classes: Array | None, other: PreparedSplit | None, progress: Progress
-) -> float:
+def _trained(net: FeatureNet, x: Tensor, classes: Array | None, other: PreparedSplit | None) -> float:
     """Train the network; the fraction of other examples whose class it finds, 0 without classes."""
     labels = None if classes is None else torch.from_numpy(classes).long()
-    head = train_features(net, x, labels, seed=SEED, steps=STEPS, progress=progress)
+    head = train_features(net, x, labels, seed=SEED, steps=STEPS)
     if labels is None or other is None or other.labels is None:
         return 0.0
     with torch.no_grad():

@@ -1,6 +1,7 @@
 """Densities of the codes of a run: fitted when they are first asked for, kept in its folder, and sampled."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
@@ -85,10 +86,13 @@ def draw(run: Run, found: RunDensity, n: int, temperature: float = 1.0) -> Float
         return projected(run, drawn.to(like).reshape(n, *code))
 
 
-def density_of(run: Run, kind: str | None = None, data: NewData | None = None) -> RunDensity:
+def density_of(
+    run: Run, kind: str | None = None, data: NewData | None = None, progress: Callable[[str], None] = lambda doing: None
+) -> RunDensity:
     """The density ``kind`` of a run: one that is kept, else fitted now.
 
-    With ``auto`` it is the one under which held-out codes are most likely, the prior included.
+    With ``auto`` it is the one under which held-out codes are most likely, the prior included. ``progress`` is called
+    before a density is fitted.
 
     Raises:
         BadOption: an unknown kind.
@@ -112,6 +116,7 @@ def density_of(run: Run, kind: str | None = None, data: NewData | None = None) -
     if missing:
         codes = _codes(run, data)
         for name in missing:
+            progress(f"fitting the density {name}")
             _fit(run, name, *codes)
     best = max((_kept(run, name) for name in wanted), key=lambda each: each.held_out)
     return RunDensity(PRIOR, None, best.prior) if kind == AUTO and best.prior >= best.held_out else best

@@ -36,7 +36,15 @@ class Start:
     def to_dict(self) -> dict[str, Any]:
         """What a run that starts with it records."""
         place = "" if self.run.folder is None else str(self.run.folder)
-        return {"recipe": self.run.recipe.name, "folder": place, "weights": self.digest}
+        return {"recipe": self.run.recipe.name, "folder": place, "weights": self.digest, "cost": cost_of(self.run)}
+
+
+def cost_of(run: Run) -> dict[str, float]:
+    """Updates and seconds of the training of a run, with those of the run it started from."""
+    steps = run.history[-1]["step"] if run.history else 0
+    before = run.metadata.start.get("cost", {})
+    own = {"updates": steps, "seconds": float(run.metadata.outcome.get("seconds", 0.0))}
+    return {name: value + before.get(name, 0) for name, value in own.items()}
 
 
 def start_of(run: Run | Path | str) -> Start:

@@ -4,6 +4,7 @@ Each function returns the path and the shape of what it wrote.
 """
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -120,6 +121,7 @@ def sample(
     temperature: float = 1.0,
     outputs: str = "mean",
     data: NewData | None = None,
+    progress: Callable[[str], None] = lambda doing: None,
 ) -> Written:
     """Write new examples, decoded from codes of the prior or of another density."""
     check_extension(out, figure=True)
@@ -127,7 +129,7 @@ def sample(
     check_seed(seed)
     if _is_figure(out):
         check_range(f"The number of samples in one figure ({out.name})", number, 1, IMAGES)
-    kind = densities.density_of(run, density, data).kind
+    kind = densities.density_of(run, density, data, progress).kind
     made = densities.sample(run, number, density=kind, temperature=temperature, outputs=outputs, seed=seed)
     title = "Samples from the prior" if kind == densities.PRIOR else f"Samples from the density {kind} of the codes"
     return _write(run, out, made, title)
