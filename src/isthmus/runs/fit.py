@@ -48,7 +48,7 @@ from isthmus.runs.setup import (
     resolve,
     resolve_recipe,
 )
-from isthmus.runs.start import Start, check_seed_of_start, data_or_that_of, start_of, take_over
+from isthmus.runs.start import BEFORE, Start, check_seed_of_start, cost_of, data_or_that_of, start_of, take_over
 from isthmus.training.callbacks import AnyCallback, Callback, calling, checked
 from isthmus.training.checkpointing.files import CheckpointStore, checkpoint_from_bytes, checkpoint_to_bytes
 from isthmus.training.distributed import processes
@@ -156,8 +156,9 @@ def fit(
             if engine.processes.any(bool(done))[0]:
                 return finished(run, folder) if folder is not None else run
             work = _started(run, engine, folder, resume=resume, allow_different_results=allow_different_results)
+        before: dict[str, Any] = {} if begin is None else {BEFORE: cost_of(begin.run)}
         shown = {"progress": progress and first, "tensorboard": tensorboard and first}
-        return _trained(run, engine, folder, work, tasks, listeners, **shown)
+        return _trained(run, engine, folder, work, tasks, listeners, before, **shown)
 
 
 class Planned(NamedTuple):
@@ -255,7 +256,8 @@ def _trained(
     folder: Path | None,
     work: Path | None,
     tasks: list[LayerTask],
-    callbacks: Sequence[Callback] = (),
+    callbacks: Sequence[Callback],
+    before: dict[str, Any],
     *,
     progress: bool,
     tensorboard: bool,
@@ -278,7 +280,7 @@ def _trained(
             if run.data is not None:
                 learn_features(engine, run.data, run.metadata.seed)
             try:
-                outcome = _outcome(engine.run()) | ({"pretraining": layers} if layers else {})
+                outcome = _outcome(engine.run()) | ({"pretraining": layers} if layers else {}) | before
             except (Diverged, KeyboardInterrupt) as error:
                 stopped = str(error) or f"interrupted in epoch {len(engine.history) + 1}"
                 outcome = {"stopped": stopped, "kept_epoch": "the best", "finished": isinstance(error, Diverged)}

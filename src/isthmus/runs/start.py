@@ -17,6 +17,8 @@ from isthmus.options import TrainingOptions
 from isthmus.runs.loading import load
 from isthmus.runs.run import Run
 
+BEFORE = "before"
+"""Name of the cost of earlier training in the outcome of a run."""
 PARTS = ("encoder", "latent", "decoder", "likelihood", "prior")
 """Parts of a model that take over weights, each as a whole."""
 
@@ -36,13 +38,13 @@ class Start:
     def to_dict(self) -> dict[str, Any]:
         """What a run that starts with it records."""
         place = "" if self.run.folder is None else str(self.run.folder)
-        return {"recipe": self.run.recipe.name, "folder": place, "weights": self.digest, "cost": cost_of(self.run)}
+        return {"recipe": self.run.recipe.name, "folder": place, "weights": self.digest}
 
 
 def cost_of(run: Run) -> dict[str, float]:
     """Updates and seconds of the training of a run, with those of the run it started from."""
     steps = run.history[-1]["step"] if run.history else 0
-    before = run.metadata.start.get("cost", {})
+    before = run.metadata.outcome.get(BEFORE, {})
     own = {"updates": steps, "seconds": float(run.metadata.outcome.get("seconds", 0.0))}
     return {name: value + before.get(name, 0) for name, value in own.items()}
 
