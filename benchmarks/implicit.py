@@ -47,6 +47,7 @@ def trained(name: str, steps: int, seed: int, folder: Path) -> tuple[Run, float]
 
 def updates(name: str, seconds: float, folder: Path) -> int:
     """How many updates take so many processor seconds."""
+    trained(name, TRIAL[0], 0, folder)
     few, many = (trained(name, steps, 0, folder)[1] for steps in TRIAL)
     return max(1, round(seconds / ((many - few) / (TRIAL[1] - TRIAL[0]))))
 

@@ -92,7 +92,7 @@ def compare(
         "Reconstructions": page.reconstruction_rows(found),
         "Samples": page.sample_rows(found),
     }.items():
-        heads = {name: "left" if name in ("model", "codes from") else "right" for name in columns}
+        heads = {name: "left" if name in ("model", "codes") else "right" for name in columns}
         print_table(heads, [tuple(map(str, row)) for row in rows], title, wrap=True)
     typer.echo(f"Compared with {found.data}; judge: {found.judge}.")
     typer.echo(f"Open this page in a browser:\n  {written}")

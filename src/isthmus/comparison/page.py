@@ -40,19 +40,21 @@ def reconstruction_rows(found: Comparison) -> tuple[list[str], list[list[object]
     return columns, rows
 
 
-def sample_rows(found: Comparison) -> tuple[list[str], list[list[object]]]:
-    """Columns and rows of the table of samples; the last row is the data itself."""
+def sample_rows(found: Comparison, *, likelihoods: bool = False) -> tuple[list[str], list[list[object]]]:
+    """Columns and rows of the table of samples; the last row is the data itself.
+
+    With ``likelihoods`` one column has the log-likelihood of held-out codes under each density.
+    """
     all_of = [measures for m in found.models for measures in m.samples.values()]
     names = [name for name in COLUMNS if any(name in measures for measures in all_of)]
-    columns = ["model", "codes from", "nats", *(TITLES[name] for name in names)]
     rows: list[list[object]] = []
     for model in found.models:
         for kind, measures in model.samples.items():
             nats = model.likelihoods.get(kind, math.nan)
-            shown = MISSING if math.isnan(nats) else f"{nats:.2f}"
-            rows.append([model.name, kind, shown, *_values(measures, names)])
-    rows.append(["training examples", MISSING, MISSING, *_values(found.floor, names)])
-    return columns, rows
+            shown = [MISSING if math.isnan(nats) else f"{nats:.2f}"] * likelihoods
+            rows.append([model.name, kind, *shown, *_values(measures, names)])
+    rows.append(["training data", MISSING, *[MISSING] * likelihoods, *_values(found.floor, names)])
+    return ["model", "codes", *["nats"] * likelihoods, *(TITLES[name] for name in names)], rows
 
 
 def _values(measures: Mapping[str, float], names: list[str]) -> list[object]:
@@ -60,8 +62,8 @@ def _values(measures: Mapping[str, float], names: list[str]) -> list[object]:
 
 
 def _short(value: float) -> str:
-    """A measure in few characters: large ones without digits after the point."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    """A measure in few characters: two digits after the point, or three in all."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2f}" if abs(value) < 10 else f"{value:.1f}"
 
 
 def write(found: Comparison, runs: Mapping[str, Run], folder: Path) -> Path:
@@ -70,7 +72,7 @@ def write(found: Comparison, runs: Mapping[str, Run], folder: Path) -> Path:
     note = "; ".join(f"{TITLES[name]}: {meaning}" for name, meaning in MEANINGS.items())
     sections = [
         table("Reconstructions", *reconstruction_rows(found)),
-        table("Samples", *sample_rows(found), note=f"{note}. Judge: {found.judge}."),
+        table("Samples", *sample_rows(found, likelihoods=True), note=f"{note}. Judge: {found.judge}."),
         figures(sheets),
     ]
     title = f"Comparison on {found.data.partition(',')[0]}"

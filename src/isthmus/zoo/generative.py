@@ -34,7 +34,7 @@ def rae(latent: int | None = None, hidden: Sequence[int] = (512, 512)) -> Recipe
     )
 
 
-def vae_perceptual(latent: int | None = None, channels: Sequence[int] = (32, 64, 128)) -> Recipe:
+def vae_perceptual(latent: int | None = None, channels: Sequence[int] = (32, 64)) -> Recipe:
     r"""VAE with a perceptual loss: :math:`-\log p(x|z) + \mathrm{KL} + \lambda \lVert \phi(x) - \phi(\hat x) \rVert^2`.
 
     The features :math:`\phi` are those of a small network that is trained first, on the examples alone
@@ -51,7 +51,7 @@ def vae_perceptual(latent: int | None = None, channels: Sequence[int] = (32, 64,
     return made.model_copy(update={"penalties": made.penalties | {"features": _features()}})
 
 
-def vae_gan(latent: int | None = None, channels: Sequence[int] = (32, 64, 128)) -> Recipe:
+def vae_gan(latent: int | None = None, channels: Sequence[int] = (32, 64)) -> Recipe:
     r"""VAE with a critic: :math:`-\log p(x|z) + \mathrm{KL} - \log D(\hat x) + \lVert D_l(x) - D_l(\hat x) \rVert^2`.
 
     The critic D is trained to tell reconstructions from images; the decoder to raise its score and to match the
@@ -65,11 +65,10 @@ def vae_gan(latent: int | None = None, channels: Sequence[int] = (32, 64, 128)) 
     References:
         Autoencoding beyond pixels using a learned similarity metric (Larsen et al., 2016)
     """
-    made = _variational("vae_gan", latent, channels)
-    return made.model_copy(update={"penalties": made.penalties | {"discriminator": _discriminator()}})
+    return _averaged(_variational("vae_gan", latent, channels), {"discriminator": _discriminator()})
 
 
-def deepsim(latent: int | None = None, channels: Sequence[int] = (32, 64, 128)) -> Recipe:
+def deepsim(latent: int | None = None, channels: Sequence[int] = (32, 64)) -> Recipe:
     r"""Everything put together: likelihood, KL divergence, features of a comparator, and a critic (DeePSiM).
 
     .. math:: -\log p(x|z) + \mathrm{KL}(q\,\|\,p) + \lambda \lVert \phi(x) - \phi(\hat x) \rVert^2 - \log D(\hat x)
@@ -80,9 +79,8 @@ def deepsim(latent: int | None = None, channels: Sequence[int] = (32, 64, 128)) 
     References:
         Generating images with perceptual similarity metrics based on deep networks (Dosovitskiy & Brox, 2016)
     """
-    made = _variational("deepsim", latent, channels)
     added = {"features": _features(), "discriminator": _discriminator(matching=0.0)}
-    return made.model_copy(update={"penalties": made.penalties | added})
+    return _averaged(_variational("deepsim", latent, channels), added)
 
 
 def gan(latent: int | None = None, channels: Sequence[int] = (32, 64, 128)) -> Recipe:
@@ -121,11 +119,17 @@ def _variational(name: str, latent: int | None, channels: Sequence[int]) -> Reci
     )
 
 
+def _averaged(recipe: Recipe, added: dict[str, PenaltyPart]) -> Recipe:
+    """A recipe with further penalties, and averaged weights, as a game does not come to rest."""
+    training = recipe.training.model_copy(update={"ema_decay": 0.995})
+    return recipe.model_copy(update={"penalties": recipe.penalties | added, "training": training})
+
+
 def _features() -> PenaltyPart:
     return part(PenaltyPart, "features", weight=1.0)
 
 
-def _discriminator(ratio: float | None = 0.5, matching: float = 0.5) -> PenaltyPart:
+def _discriminator(ratio: float | None = 1.0, matching: float = 1.0) -> PenaltyPart:
     return part(PenaltyPart, "discriminator", ratio=ratio, matching=matching)
 
 
