@@ -35,17 +35,22 @@ DATA = ("glyphs", "digits")
 SAMPLED = {"rae"}
 """Recipes without a prior that are meant to be sampled, from a density of their codes."""
 STEPS, STEPS_CONV = 2000, 500
-"""Training steps of a fully connected and of a convolutional network: at most twenty seconds on one core."""
+"""Training steps of a fully connected and of a convolutional network: about twenty seconds on one core."""
 STEPS_OF = {
     "contractive": 1500,
     "contractive_h": 600,
     "conv": 1500,
+    "deepsim": 1500,
     "factor_vae": 1700,
     "iwae": 300,
+    "spatial": 1500,
+    "spatial_mlp": 1500,
     "top_k_inpainting": 1800,
+    "vae_gan": 1500,
+    "vae_perceptual": 1500,
     "wae_gan": 1200,
 }
-"""Training steps of recipes whose steps take longer or less long."""
+"""Training steps of recipes whose steps take longer or less long, or whose images need more of them."""
 QUALITIES, MOST = ((16, 1.0), (12, 1.0), (8, 1.0), (12, 0.85), (10, 0.75)), 20_000
 """Numbers of gray levels and sizes; the first that keeps a picture below so many bytes is used."""
 SMALL = 16

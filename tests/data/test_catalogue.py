@@ -215,6 +215,7 @@ def test_the_listing_says_what_is_here(real_data: Path, monkeypatch: pytest.Monk
     assert [row.name for row in rows() if row.present] == [
         "digits",
         "curves",
+        "movers",
         "glyphs",
         "rectangles",
         "convex",

@@ -33,6 +33,7 @@ PAPERS: dict[str, dict[str, object]] = {
     "dcgan": {"net.channels": [6, 8], "net.init": "glorot"},
     "vae_gan": {"net.channels": [6, 8], "net.hidden": 12},
     "wae": {"net.channels": [6, 8]},
+    "spatial": {"net.channels": [6], "net.hidden": [12], "latent.size": 4},
 }
 """Small nets, with initial weights from which a code with thresholds is not zero."""
 CONV = {"net.kind": "conv", "net.channels": [6, 8]}

@@ -693,7 +693,7 @@ def test_a_refusal_stays_short_where_what_came_is_long():
         ),
         (
             '{"net": "mpl"}',
-            r"^There is no net of kind 'mpl'; did you mean 'mlp'\? Known: conv, dcgan, linear, mlp, unet, vae_gan, ",
+            r"^There is no net of kind 'mpl'; did you mean 'mlp'\? Known: conv, dcgan, linear, mlp, spatial, unet, ",
         ),
         (
             '{"net": {"kind": "mlp", "width": [3]}}',

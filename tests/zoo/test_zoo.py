@@ -18,6 +18,7 @@ IMAGES = [(1, 28, 28), (3, 20, 33), (1, 8, 8)]
 SEQUENCES = [(2, 7), (13, 50)]
 ROW = (7,)
 CONVOLUTIONAL = [n for n in RECIPES if recipe(n).net.kind in ("conv", "dcgan", "unet")]
+OF_IMAGES = [n for n in RECIPES if recipe(n).net.kind == "spatial"]
 every_recipe = pytest.mark.parametrize("name", RECIPES)
 
 
@@ -31,7 +32,13 @@ def layers(net: nn.Module, kind: type[nn.Module]) -> list[nn.Module]:
 
 @pytest.mark.parametrize(
     ("name", "shape"),
-    [(n, s) for n in RECIPES for s in [*IMAGES, *SEQUENCES, ROW] if s != ROW or n not in CONVOLUTIONAL],
+    [
+        (n, s)
+        for n in RECIPES
+        for s in [*IMAGES, *SEQUENCES, ROW]
+        if (s != ROW or n not in CONVOLUTIONAL) and (s in IMAGES or n not in OF_IMAGES)
+    ]
+    + [(n, (4, 3, 8, 9)) for n in OF_IMAGES],
 )
 def test_a_recipe_builds_for_data_of_any_shape_and_gives_a_loss_with_gradients(name, shape):
     objective = recipe(name).build(shape)

@@ -48,6 +48,7 @@ from isthmus.functional.samples import (
     squared_mmd,
     total_correlation,
 )
+from isthmus.functional.spatial import cell_centers, expected_points, presence, spatial_softmax
 
 __all__ = [
     "ACTIVATIONS",
@@ -57,9 +58,11 @@ __all__ = [
     "active_units",
     "affine",
     "binary_entropy",
+    "cell_centers",
     "chain_factor",
     "entropy_full_gaussian",
     "entropy_gaussian",
+    "expected_points",
     "fitted_gaussian",
     "interpolate_missing",
     "jacobian_norm",
@@ -80,12 +83,14 @@ __all__ = [
     "per_example",
     "power_spectrum",
     "precision_recall",
+    "presence",
     "psnr",
     "random_directions",
     "sharpness",
     "shifted",
     "slerp",
     "sliced_wasserstein",
+    "spatial_softmax",
     "squared_error",
     "squared_jacobian_norm",
     "squared_layer_norm",

@@ -23,6 +23,8 @@ from isthmus.zoo.denoising import (
 from isthmus.zoo.discrete import categorical_vae, fsq, vq_vae
 from isthmus.zoo.disentangled import beta_tc_vae, dip_vae, factor_vae
 from isthmus.zoo.entries import RecipeEntry
+from isthmus.zoo.feature_points import ENTRIES as FEATURE_POINTS
+from isthmus.zoo.feature_points import spatial, spatial_mlp
 from isthmus.zoo.generative import deepsim, gan, rae, vae_gan, vae_perceptual
 from isthmus.zoo.likelihood import sigma_vae
 from isthmus.zoo.mixed import robust_wae, sparse_denoising_vae, top_k_inpainting
@@ -43,6 +45,7 @@ RECIPES: dict[str, RecipeEntry] = (
     | disentangled.ENTRIES
     | wasserstein.ENTRIES
     | generative.ENTRIES
+    | FEATURE_POINTS
     | mixed.ENTRIES
 )
 """Known recipes by name."""
@@ -55,6 +58,7 @@ ALIASES = {
     "cae": "contractive",
     "aae": "wae_gan",
     "dcgan": "gan",
+    "dsae": "spatial",
     "regularized_autoencoder": "rae",
 }
 """Usual abbreviations: the recipe that each stands for."""
@@ -102,6 +106,8 @@ __all__ = [
     "sparse_denoising_vae",
     "sparse_kl",
     "sparse_l1",
+    "spatial",
+    "spatial_mlp",
     "tied",
     "top_k",
     "top_k_inpainting",

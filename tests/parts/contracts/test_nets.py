@@ -38,14 +38,18 @@ NAMES = {
     "patch": [1, 4],
     "noise_input": [True],
     "hidden": [3],
+    "resolution": [3],
+    "gray": [True],
 }
+WIDTHS = {("spatial", "hidden"): [[], [6], [12, 5]]}
+"""Cases of an option that means several widths for one net and a single one for another."""
 TOGETHER = {"shortcuts": {"upsampling": "transposed"}}
 """Options that another one needs."""
 OPTIONS = [(kind, {}) for kind in NETS] + [
     (kind, {option: value} | TOGETHER.get(option, {}))
     for kind, factory in NETS.items()
     for option in options_of(factory).model_fields
-    for value in NAMES.get(option, ())
+    for value in WIDTHS.get((kind, option), NAMES.get(option, ()))
 ]
 ONE_AND_TWO = {"latent": ["deterministic", "gaussian"], "likelihood": ["bernoulli", "pixel_gaussian"]}
 """A net knows of its heads how many features they need: here one for each value, and two."""
@@ -53,11 +57,15 @@ PAPERS = {"dcgan", "vae_gan", "wae"}
 """Convolutional nets with a vector code."""
 PYRAMIDS = {"unet"}
 """Nets whose code is a feature map of any size, with one feature for each value."""
+SIZES = {"spatial": 4}
+"""Sizes of the codes of nets that do not take any: a point has two coordinates."""
 each = pytest.mark.parametrize(("kind", "options"), OPTIONS)
 each_net = pytest.mark.parametrize("kind", NETS)
 
 
 def shapes(kind: str) -> list[tuple[int, ...]]:
+    if kind == "spatial":
+        return [*IMAGES, *FRAMES]
     return [*IMAGES, *SEQUENCES] if kind in {"conv", *PAPERS, *PYRAMIDS} else [*IMAGES, *SEQUENCES, *ROWS, *FRAMES]
 
 
@@ -72,7 +80,8 @@ def latent_of(kind: str) -> nn.Module:
     return heads("deterministic", size=None)[0] if kind in PYRAMIDS else heads()[0]
 
 
-def made(kind: str, shape: tuple[int, ...], size: int | None = 3, **options: object) -> Pair:
+def made(kind: str, shape: tuple[int, ...], **options: object) -> Pair:
+    size = SIZES.get(kind, 3)
     latent, likelihood = heads(size=size)
     if kind in PYRAMIDS:
         latent, size = latent_of(kind), None
@@ -97,7 +106,7 @@ def test_every_option_has_a_case_or_is_taken_at_more_than_its_default(kind, opti
         (k, s, size)
         for k in sorted(set(NETS) - PYRAMIDS)
         for s in shapes(k)
-        for size in (1, 3, None)
+        for size in ((2, 4) if k in SIZES else (1, 3, None))
         if size or k == "conv"
     ],
 )
@@ -110,11 +119,19 @@ def test_a_pair_fits_any_shape_and_any_heads(kind, shape, size, latent, likeliho
     assert h.shape[1] == q.width(pair.code[0])
     assert tuple(out.shape) == (2, p.width(shape[0]), *shape[1:])
     assert tuple(p(out).event_shape) == shape
-    assert size is None or pair.code == (size,)
+    frames = shape[:1] if kind == "spatial" and len(shape) == 4 else ()
+    assert size is None or pair.code == (size, *frames)
 
 
-@each
-@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 20, 33), (3, 33)])
+@pytest.mark.parametrize(
+    ("kind", "options", "shape"),
+    [
+        (kind, options, shape)
+        for kind, options in OPTIONS
+        for shape in [(1, 8, 8), (3, 20, 33), (3, 33)]
+        if len(shape) > 2 or kind != "spatial"
+    ],
+)
 def test_every_option_by_name_keeps_the_shapes_and_gives_each_parameter_a_gradient(kind, options, shape):
     latent = latent_of(kind)
     pair = made(kind, shape, **options)
@@ -124,7 +141,7 @@ def test_every_option_by_name_keeps_the_shapes_and_gives_each_parameter_a_gradie
         for p in [*pair.encoder.parameters(), *pair.decoder.parameters()]:
             p += 0.01 * torch.randn_like(p)
     h, out = passed(pair, latent, torch.rand(8, *shape, dtype=torch.float64))
-    assert h.shape == (8, *pair.code) if kind in PYRAMIDS else (8, 6)
+    assert h.shape == (8, *pair.code) if kind in PYRAMIDS else (8, 2 * SIZES.get(kind, 3))
     assert out.shape == (8, *shape)
     # random weights on the outputs: a plain sum is blind behind a normalization
     ((h * torch.randn_like(h)).sum() + (out * torch.randn_like(out)).sum()).backward()
@@ -177,7 +194,7 @@ def test_a_net_says_what_it_is(kind):
     assert NETS[kind].__doc__.strip()
 
 
-@pytest.mark.parametrize("kind", ["mlp", "conv", "unet"])
+@pytest.mark.parametrize("kind", ["mlp", "conv", "unet", "spatial"])
 def test_every_option_of_a_net_is_explained(kind):
     assert all(f"{name}:" in NETS[kind].__doc__ for name in options_of(NETS[kind]).model_fields)
 
@@ -351,12 +368,12 @@ def test_a_group_normalization_of_a_narrow_vector_keeps_something_of_it(width):
 
 
 def test_a_convolutional_code_behind_a_group_normalization_depends_on_the_image():
-    pair = made("conv", (1, 8, 8), size=3, norm="group")
+    pair = made("conv", (1, 8, 8), norm="group")
     assert bool((pair.encoder(torch.rand(16, 1, 8, 8)).std(0) > 1e-3).any())
 
 
 def test_a_convolutional_net_with_a_group_normalization_takes_one_image():
-    pair = made("conv", (1, 8, 8), size=3, norm="group")
+    pair = made("conv", (1, 8, 8), norm="group")
     assert pair.encoder.eval()(torch.rand(1, 1, 8, 8)).shape == (1, 6)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from isthmus.data.base import Array
 from isthmus.data.catalogue import glyphs as drawn_glyphs
 from isthmus.data.catalogue import larochelle2007
+from isthmus.data.catalogue import movers as drawn_movers
 from isthmus.data.catalogue.curves import inked, points
 from isthmus.data.catalogue.face_patches import patches, standardize
 from isthmus.data.dataset import Dataset
@@ -210,6 +211,13 @@ def curves(folder: Path, options: DataOptions, seed: int) -> Dataset:
     """Curves through three random points, 20,000 for training and 10,000 for testing."""
     images = inked(points(30_000, np.random.default_rng(2006)))
     return Dataset("curves", Examples(images[:20_000]), test=Examples(images[20_000:]))
+
+
+def movers(folder: Path, options: DataOptions, seed: int) -> Dataset:
+    """Sequences of moving things, 160 for training and 32 for testing."""
+    frames = drawn_movers.movers(192, 2016).frames
+    train, test = (Examples(some, axes="FHWC") for some in (frames[:160], frames[160:]))
+    return Dataset("movers", train, test=test, pixels=True)
 
 
 def glyphs(folder: Path, options: DataOptions, seed: int) -> Dataset:

@@ -203,6 +203,14 @@ CATALOGUE: dict[str, NamedDataset] = {
         "after Hinton and Salakhutdinov, Science 313 (2006)",
         loaders.curves,
     ),
+    "movers": NamedDataset(
+        "sequences of three squares and an arm that move over a table, with known positions",
+        "20x60x60x3",
+        "160 + 32 test",
+        "none: generated",
+        "after the tasks of Finn et al. (2016)",
+        loaders.movers,
+    ),
     "glyphs": NamedDataset(
         "digits and capital letters in 21 faces, rotated, slanted, scaled and thickened; other faces in the test set",
         "28x28",

@@ -11,6 +11,7 @@ from isthmus.parts.nets.generative import dcgan, vae_gan, wae
 from isthmus.parts.nets.layers import Pair
 from isthmus.parts.nets.linear import linear
 from isthmus.parts.nets.mlp import mlp
+from isthmus.parts.nets.spatial import spatial
 from isthmus.parts.nets.unet import unet
 
 NETS: dict[str, Callable[..., Pair]] = {
@@ -21,6 +22,7 @@ NETS: dict[str, Callable[..., Pair]] = {
     "vae_gan": vae_gan,
     "wae": wae,
     "unet": unet,
+    "spatial": spatial,
 }
 """Networks by name in a recipe."""
 
@@ -42,6 +44,7 @@ __all__ = [
     "dcgan",
     "linear",
     "mlp",
+    "spatial",
     "unet",
     "vae_gan",
     "wae",

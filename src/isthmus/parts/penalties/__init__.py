@@ -13,6 +13,7 @@ from isthmus.parts.penalties.features import Features
 from isthmus.parts.penalties.geometry import Contractive, ContractiveHessian
 from isthmus.parts.penalties.kl import KL, Capacity
 from isthmus.parts.penalties.norms import CodeNorm, DecoderNorm
+from isthmus.parts.penalties.slowness import Slowness
 from isthmus.parts.penalties.sparsity import L1, KLSparsity
 
 PENALTIES: dict[str, type[nn.Module]] = {
@@ -31,6 +32,7 @@ PENALTIES: dict[str, type[nn.Module]] = {
     "features": Features,
     "code_norm": CodeNorm,
     "decoder_norm": DecoderNorm,
+    "slowness": Slowness,
     "contractive": Contractive,
     "contractive_h": ContractiveHessian,
 }
@@ -53,6 +55,7 @@ __all__ = [
     "Features",
     "KLSparsity",
     "Sliced",
+    "Slowness",
     "TotalCorrelation",
     "Wasserstein2",
 ]
