@@ -26,6 +26,8 @@ FIRST, LATER = 7, 5
 """Sizes of the kernels: of the first convolution, which has a stride of 2, and of all others."""
 SPREAD, EXAMPLES = 3.0, 64
 """Standard deviation of the softmax's logits at the start, over the positions of a map; examples it is set from."""
+TEMPERATURE = 0.1
+"""Temperature of the softmax until it is set from data."""
 LOG_SCALE = -3.0
 """First value of further features of the latent, such as log standard deviations."""
 
@@ -50,7 +52,7 @@ class SpatialEncoder(nn.Module):
             layers.append(CONVOLUTIONS[2](a, b, *along(size, FIRST if first else LATER, 2 if first else 1)))
             size = halved(size, FIRST) if first else size
         self.convolutions = nn.Sequential(*layers)
-        self.log_temperature = nn.Parameter(torch.zeros(()))
+        self.log_temperature = nn.Parameter(torch.tensor(math.log(TEMPERATURE)))
         others = features - 2 * self.points
         self.others = nn.Linear(2 * self.points, others) if others else None
 
