@@ -146,9 +146,8 @@ def alter(
     x = directions.examples_at_start(results, direction, SHOWN)
     steps = {f"strength {s:g}": s for s in (0.0, strength / 2, strength)}
     made = {name: directions.altered(run, x, direction, strength=s, residual=residual) for name, s in steps.items()}
-    rows = {name: run.to_plot(y) for name, y in ({"input": run.model.filled(x)} | made).items()}
-    title = f"From {direction.away} toward {direction.toward}"
-    return write_figure(out, plots.denoised(rows, title=title, channels=run.channels)), tuple(x.shape)
+    figure = _rows_below(run, x, made, f"From {direction.away} toward {direction.toward}")
+    return write_figure(out, figure), tuple(x.shape)
 
 
 def neighborhood(
@@ -172,10 +171,17 @@ def neighborhood(
     shown = results.x[:SHOWN]
     with seeded(seed):
         near = directions.near(run, shown, number, distance=distance)
-    rows = {"input": run.model.filled(shown)} | {f"near {k + 1}": near[:, k] for k in range(number)}
-    title = f"Samples near examples, at distance {distance:g}"
-    figure = plots.denoised({name: run.to_plot(v) for name, v in rows.items()}, title=title, channels=run.channels)
+    rows = {f"near {k + 1}": near[:, k] for k in range(number)}
+    figure = _rows_below(run, shown, rows, f"Samples near examples, at distance {distance:g}")
     return write_figure(out, figure), tuple(near.shape)
+
+
+def _rows_below(run: Run, x: Tensor, rows: dict[str, Tensor], title: str) -> Figure:
+    """What was made of examples, below them; pictures within the range of pixels."""
+    every = {"input": run.model.filled(x)} | rows
+    if are_pictures(x):
+        every = {name: y.clamp(0, 1) for name, y in every.items()}
+    return plots.denoised({name: run.to_plot(y) for name, y in every.items()}, title=title, channels=run.channels)
 
 
 def interpolate(run: Run, out: Path, *, data: NewData | None, rows: int, steps: int, path: str = "linear") -> Written:
