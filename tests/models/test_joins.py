@@ -132,4 +132,5 @@ def test_a_join_is_refused_exactly_where_a_need_is_not_offered():
             handed = {"prior": StandardNormal(), "size": 4, "shape": SHAPE, **NETWORKS}
             requires = PenaltyPart(kind=penalty).make(**handed).requires
             trains = built(chosen(latent, {f"penalties.{penalty}.kind": penalty})) is not None
-            assert trains == (requires <= provides), f"{latent} with {penalty}"
+            # windows of frames are a need of the data, not of the latent
+            assert trains == (requires <= provides and penalty != "slowness"), f"{latent} with {penalty}"

@@ -47,9 +47,11 @@ class SpatialEncoder(nn.Module):
         self.points = channels[-1]
         layers: list[nn.Module] = []
         for stage, (a, b) in enumerate(pairwise(channels)):
-            first = stage == 0
+            first, last = stage == 0, stage == len(channels) - 2
             layers += [] if first else [Activation(activation)]
-            layers.append(CONVOLUTIONS[2](a, b, *along(size, FIRST if first else LATER, 2 if first else 1)))
+            kernel, stride, pad = along(size, FIRST if first else LATER, 2 if first else 1)
+            # a softmax does not depend on a constant
+            layers.append(CONVOLUTIONS[2](a, b, kernel, stride, pad, bias=not last))
             size = halved(size, FIRST) if first else size
         self.convolutions = nn.Sequential(*layers)
         self.log_temperature = nn.Parameter(torch.tensor(math.log(TEMPERATURE)))
