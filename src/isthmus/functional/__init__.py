@@ -38,6 +38,7 @@ from isthmus.functional.jacobians import (
     squared_product_norm,
     value_and_slope,
 )
+from isthmus.functional.kalman import Track, fitted_motion, kalman_filter, kalman_smoother
 from isthmus.functional.neighbors import PrecisionRecall, nearest_distance, precision_recall
 from isthmus.functional.samples import (
     AggregateDensity,
@@ -55,6 +56,7 @@ __all__ = [
     "DIRECTIONS",
     "AggregateDensity",
     "PrecisionRecall",
+    "Track",
     "active_units",
     "affine",
     "binary_entropy",
@@ -64,9 +66,12 @@ __all__ = [
     "entropy_gaussian",
     "expected_points",
     "fitted_gaussian",
+    "fitted_motion",
     "interpolate_missing",
     "jacobian_norm",
     "jacobian_rows",
+    "kalman_filter",
+    "kalman_smoother",
     "kernel_matrix",
     "kl_full_gaussian",
     "kl_full_standard_normal",
