@@ -68,6 +68,13 @@ def test_labels_can_be_given_beside_the_data_or_for_the_training_data(run):
     np.testing.assert_allclose(own.vector, z[corner == 1].mean(0) - z[corner == 0].mean(0), rtol=1e-4, atol=1e-5)
 
 
+def test_a_number_below_0_is_a_class_like_others(run):
+    signs = np.where(BRIGHT, 1, -1)
+    found = run.direction(1, data=X, labels=signs)
+    assert (found.away, found.examples) == ("-1", (100, 100))
+    np.testing.assert_allclose(run.direction(-1, data=X, labels=signs).vector, -found.vector, rtol=1e-4, atol=1e-5)
+
+
 def test_pairs_give_their_mean_difference_and_so_does_arithmetic_on_codes(run):
     before, after = X[~BRIGHT][:30], X[BRIGHT][:30]
     found = run.direction(before=before, after=after)
@@ -202,6 +209,8 @@ def test_the_command_samples_near_examples(run, folder, capsys):
     assert main(arguments) == 0
     assert np.load(folder / "near.npy").shape == (3, 4, 6, 6)
     assert main([*arguments[:2], str(folder / "near.png"), *arguments[3:]]) == 0
+    assert main([*arguments[:-1], "0"]) == 2
+    assert "at least 1 and at most 1000, but is 0" in capsys.readouterr().err
     assert main([*arguments, "--density", "kde"]) == 2
     assert "Leave out --density" in capsys.readouterr().err
 

@@ -270,7 +270,9 @@ def sample(
                 "--near decodes codes around those of examples. Leave out --density, --temperature, --decoder."
             )
         say_written(
-            writing.neighborhood(run, near, target, number=number or 8, distance=distance, seed=seed, data=data)
+            writing.neighborhood(
+                run, near, target, number=8 if number is None else number, distance=distance, seed=seed, data=data
+            )
         )
         return
     written = writing.sample(

@@ -16,7 +16,7 @@ from isthmus.data.transforms.axes import in_axes
 from isthmus.data.transforms.labels import encode_labels
 from isthmus.densities import GaussianMixture
 from isthmus.densities.fitting import MOST_CODES
-from isthmus.errors import BadData, BadOption, IncompatibleParts, ShapeError, UnknownName, check_choice, check_range
+from isthmus.errors import BadData, BadOption, ShapeError, UnknownName, check_choice, check_range
 from isthmus.functional.directions import DIRECTIONS, neighboring_codes
 from isthmus.models.inputs import chunks
 from isthmus.models.seeding import derive_seed
@@ -24,7 +24,7 @@ from isthmus.parts.likelihoods.support import clip_to_support
 from isthmus.runs.data import NewData, data_for, inputs_for, labels_of
 from isthmus.runs.densities import density_of, projected
 from isthmus.runs.inference import Results
-from isthmus.runs.interpolation import has_real_code
+from isthmus.runs.interpolation import check_real_code
 from isthmus.runs.run import Run
 
 PAIRS, OTHER = "pairs", "other"
@@ -88,7 +88,7 @@ def direction_of(
         UnknownName: no class of this name.
         BadOption: neither a class nor a pair, or an unknown method.
     """
-    check_real(run)
+    check_real_code(run, "A direction")
     check_choice("method", method, DIRECTIONS)
     if (before is None) != (after is None):
         raise BadOption("A direction from pairs needs both of them. Pass before=... and after=... together.")
@@ -105,7 +105,7 @@ def direction_of(
     start = None if away is None else _class(away, found, names)
     if start == end:
         raise BadOption(f"The direction leads from {away!r} to itself. Leave out the class that it starts from.")
-    kept = _some(run, (found >= 0) if start is None else (found == end) | (found == start))
+    kept = _some(run, np.ones(len(found), bool) if start is None else (found == end) | (found == start))
     target = torch.from_numpy(found[kept] == end)
     z = run.model.encode(x[torch.from_numpy(kept)])
     vector = DIRECTIONS[method](z.flatten(1), target.to(z.device)).reshape(z.shape[1:])
@@ -132,7 +132,7 @@ def alter(
         ShapeError: a direction of another run, whose codes have another shape.
         BadOption: a strength out of range.
     """
-    check_real(run)
+    check_real_code(run, "A direction")
     check_range("The strength", strength, -STRONGEST, STRONGEST)
     direction = toward if isinstance(toward, Direction) else direction_of(run, toward, **options)
     inputs = inputs_for(run, x, "input")
@@ -177,7 +177,7 @@ def neighborhood(
         IncompatibleParts: a discrete code.
         BadOption: an option out of range.
     """
-    check_real(run)
+    check_real_code(run, "A direction")
     check_range("The number of samples near each example", number, 1, NEIGHBORS)
     check_range("The distance", distance, 0, 1)
     density_of(run, "gaussian", data)
@@ -210,23 +210,10 @@ def examples_at_start(results: Results, direction: Direction, number: int) -> Te
     return torch.cat([results.x[row : row + 1] for row in rows[:number].tolist()])
 
 
-def check_real(run: Run) -> None:
-    """Refuse a run whose codes cannot be moved.
-
-    Raises:
-        IncompatibleParts: the code is discrete.
-    """
-    if not has_real_code(run):
-        raise IncompatibleParts(
-            f"A direction needs a real-valued code, but latent.kind={run.recipe.latent.kind} has a discrete one. Use a "
-            "run with a deterministic, Gaussian or sparse latent."
-        )
-
-
 def _start_name(start: int | None, end: int, labels: Array, names: tuple[str, ...]) -> str:
     """The name of the class that a direction starts from: the only one there is besides its end, or ``other``."""
     if start is None:
-        others = [label for label in np.unique(labels).tolist() if label not in (end, -1)]
+        others = [label for label in np.unique(labels).tolist() if label != end]
         start = others[0] if len(others) == 1 else None
     return OTHER if start is None else _name(start, names)
 
@@ -269,6 +256,10 @@ def _labeled(run: Run, data: NewData | None, labels: object) -> tuple[Tensor, Ar
             f"{what}, but a direction leads from one class to another. Pass labels=... (an array, or the name of a "
             "column of data=...), or pairs of examples (before=..., after=...)."
         )
+    if names and (found < 0).any():
+        # examples without a class, of data whose classes have names
+        rows = np.flatnonzero(found >= 0)
+        x, found = x[torch.from_numpy(rows)], found[rows]
     return x, found, names
 
 

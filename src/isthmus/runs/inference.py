@@ -21,7 +21,7 @@ from isthmus.data.prepared import PreparedData
 from isthmus.data.samplers.stored import StoredTensor
 from isthmus.data.tables.schema import Schema
 from isthmus.data.transforms.axes import in_axes
-from isthmus.errors import BadOption, IncompatibleParts, ShapeError, check_choice, check_range
+from isthmus.errors import BadOption, ShapeError, check_choice, check_range
 from isthmus.metrics.denoising import is_denoising
 from isthmus.metrics.evaluation import evaluate as evaluate_model
 from isthmus.metrics.importance import ProgressCallback
@@ -33,7 +33,7 @@ from isthmus.models.seeding import RandomState, check_seed
 from isthmus.parts.likelihoods.support import rows_outside
 from isthmus.runs.answers import answer, codes_of
 from isthmus.runs.data import Inputs, NewData, data_for, describe_split, evaluation_split, inputs_for
-from isthmus.runs.interpolation import PATHS, end_points, has_real_code, lines_between
+from isthmus.runs.interpolation import PATHS, check_real_code, end_points, lines_between
 from isthmus.runs.restoration import check_noise_level, restore, sized_inputs
 from isthmus.runs.run import Run
 
@@ -183,11 +183,7 @@ def interpolate(
     check_range("rows", rows, 1, 1000)
     check_range("steps", steps, 2, 1000)
     check_choice("path", path, PATHS)
-    if not has_real_code(run):
-        raise IncompatibleParts(
-            f"Interpolation needs a real-valued code, but latent.kind={run.recipe.latent.kind} has a discrete one. Use "
-            "a run with a deterministic, Gaussian or sparse latent."
-        )
+    check_real_code(run, "Interpolation")
     if start is None and end is not None:
         raise BadOption("The end of an interpolation is given, but not its start. Pass both, or the start only.")
     if start is None or end is None:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from isthmus import functional as F
 from isthmus.data.prepared import PreparedSplit
+from isthmus.errors import IncompatibleParts
 from isthmus.parts.protocols import Capability
 from isthmus.runs.run import Run
 
@@ -15,6 +16,19 @@ from isthmus.runs.run import Run
 def has_real_code(run: Run) -> bool:
     """Whether codes are real-valued, so that a point between two codes is a code."""
     return Capability.REAL in run.model.latent.provides
+
+
+def check_real_code(run: Run, what: str) -> None:
+    """Refuse a run whose code is discrete, for ``what`` needs a point between two codes.
+
+    Raises:
+        IncompatibleParts: it is.
+    """
+    if not has_real_code(run):
+        raise IncompatibleParts(
+            f"{what} needs a real-valued code, but latent.kind={run.recipe.latent.kind} has a discrete one. Use a run "
+            "with a deterministic, Gaussian or sparse latent."
+        )
 
 
 PATHS: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {"linear": torch.lerp, "spherical": F.slerp}
