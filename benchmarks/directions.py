@@ -20,6 +20,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from itertools import permutations, product
 from pathlib import Path
 from typing import NamedTuple
@@ -72,12 +73,13 @@ MODELS = {
 
 
 class Classifier:
-    """A network trained on the classes of images, with its features."""
+    """A network trained on the classes of images, or to tell them apart, with its features."""
 
-    def __init__(self, x: Tensor, labels: Array, steps: int, seed: int) -> None:
+    def __init__(self, x: Tensor, labels: Array | None, steps: int, seed: int) -> None:
         with seeded(seed):
             self.net = comparator(tuple(x.shape[1:]), (24, 48, 96), 64, 5)
-        self.head = train_features(self.net, x, torch.from_numpy(labels).long(), seed=seed, steps=steps)
+        classes = None if labels is None else torch.from_numpy(labels).long()
+        self.head = train_features(self.net, x, classes, seed=seed, steps=steps)
 
     @torch.no_grad()
     def features(self, x: Tensor) -> Tensor:
@@ -116,11 +118,14 @@ class Task:
     who: dict[str, Array] | None
     features: Classifier
 
+    @cached_property
+    def of_train(self) -> Tensor:
+        """Features of the training images."""
+        return self.judge.features(self.x["train"])
+
     def success(self, y: Tensor, target: int) -> dict[str, float]:
         """The fraction of images taken for the target, and of those that also lie in its region."""
         found = self.judge.classes(y) == target
-        if not hasattr(self, "of_train"):
-            self.of_train = self.judge.features(self.x["train"])
         near = torch.cdist(self.judge.features(y), self.of_train).topk(5, largest=False).indices.numpy()
         inside = (self.labels["train"][near] == target).sum(1) >= 3
         return {"success": float(found.mean()), "region": float((found & inside).mean())}
@@ -163,7 +168,7 @@ def tasks(name: str, seed: int) -> dict[str, tuple[Task, list[tuple[int, int]], 
         by_split, classes = {s: x[r] for s, r in rows.items()}, {s: y[r] for s, r in rows.items()}
         judge = Classifier(by_split["train"], classes["train"], JUDGE[name], seed + 2000)
         if person is None:
-            other, who = _exemplars(by_split["train"], seed), None
+            other, who = Classifier(by_split["train"], None, JUDGE[name], seed), None
         else:
             known = images(name, "person", seed)[1]
             other, who = person, {s: known[r] for s, r in rows.items()}
@@ -177,24 +182,6 @@ def tasks(name: str, seed: int) -> dict[str, tuple[Task, list[tuple[int, int]], 
 def _train(name: str, label: str, seed: int) -> tuple[Tensor, Array]:
     x, y, _, rows = images(name, label, seed)
     return x[rows["train"]], y[rows["train"]]
-
-
-def _exemplars(x: Tensor, seed: int) -> Classifier:
-    """Features that tell examples apart."""
-    found = Classifier.__new__(Classifier)
-    with seeded(seed):
-        found.net = comparator(tuple(x.shape[1:]), (24, 48, 96), 64, 5)
-    train_features(found.net, x, None, seed=seed, steps=JUDGE["fashion_mnist"])
-    return found
-
-
-def directions(run: Run, task: Task, start: int, end: int) -> dict[str, Direction]:
-    """The directions between two classes by their method."""
-    x, y = task.x["train"], task.labels["train"]
-    used = (y == start) | (y == end)
-    z = run.model.encode(x[torch.from_numpy(used)])
-    target = torch.from_numpy(y[used] == end)
-    return {name: Direction(make(z, target).numpy(), "", "", name, (0, 0)) for name, make in DIRECTIONS.items()}
 
 
 def measured(
@@ -250,7 +237,8 @@ def of_seed(name: str, seed: int) -> list[dict[str, object]]:
         for start, end in pairs:
             low = min(*gate[start], *gate[end])
             row = {"data": name, "label": label, "from": names[start], "to": names[end], "seed": seed, "gate": low}
-            found = directions(run, task, start, end)
+            labeled = {"data": task.x["train"][:, 0].numpy(), "labels": task.labels["train"]}
+            found = {name: run.direction(end, away=start, method=name, **labeled) for name in DIRECTIONS}
             how = chosen(run, task, start, end, found)
             row |= {"setting": how._asdict()} | measured(run, task, "test", start, end, found[how.method], how)
             row["random"] = random_success(run, task, start, end, found[how.method], how)

@@ -1,13 +1,13 @@
 """Comparison of runs on one data set: what each is measured by, and the sheets of its samples and reconstructions."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from isthmus.comparison.judge import Judge, judge_for, random_judge
+from isthmus.comparison.judge import Judge, Progress, judge_for, random_judge
 from isthmus.comparison.measures import MEANINGS, Reference, of_reconstructions, of_samples
 from isthmus.data.prepared import PreparedData, PreparedSplit
 from isthmus.errors import BadData, BadOption, IncompatibleParts, check_choice
@@ -22,8 +22,6 @@ SHEET = 48
 LARGEST = 10_000
 """Examples with which samples are compared, at most."""
 SPLITS = ("test", "valid")
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,8 @@ CHUNK = 500
 VERSION = 1
 """Part of the names of kept judges: another number trains all of them again."""
 
-Said = Callable[[str], None]
+Progress = Callable[[str], None]
+"""Called with what is being done."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def random_judge(data: PreparedData) -> Judge:
     return Judge("random", _net(data))
 
 
-def judge_for(data: PreparedData, progress: Said = lambda doing: None) -> Judge:
+def judge_for(data: PreparedData, progress: Progress = lambda doing: None) -> Judge:
     """The judge of a data set: the one that is kept, else a new one; ``progress`` is called before it is trained."""
     labels = data.train.labels
     name = "exemplars" if labels is None else "classes"

@@ -9,7 +9,7 @@ from torch import Tensor
 from isthmus import functional as F
 from isthmus.comparison.judge import Judge
 from isthmus.errors import BadData
-from isthmus.metrics.reconstruction import are_pictures
+from isthmus.metrics.reconstruction import are_pictures, as_shown
 
 SAMPLES = 5000
 """Samples that are measured, at most; as many as there are examples to compare with, but at least 500."""
@@ -63,7 +63,7 @@ class Reference:
 
 def of_samples(reference: Reference, y: Tensor) -> dict[str, float]:
     """The measures of samples (M, *D)."""
-    y = _as_shown(reference, y)
+    y = as_shown(y.cpu(), reference.x)
     found = {"nearest": nearest_ratio(reference, y)}
     of_data, made = reference.features(reference.judge), reference.judge.features(y)
     if len(of_data) > 3 and len(made) > 3:
@@ -119,11 +119,6 @@ def nearest_ratio(reference: Reference, y: Tensor) -> float:
 
 def of_reconstructions(reference: Reference, reconstruct: Callable[[Tensor], Tensor]) -> dict[str, float]:
     """PSNR, and the measures of images, of the reconstructions of the data."""
-    y = _as_shown(reference, reconstruct(reference.x))
+    y = as_shown(reconstruct(reference.x).cpu(), reference.x)
     found: dict[str, float] = {"psnr": F.psnr(reference.x, y).mean().item()} if are_pictures(y) else {}
     return found | of_images(reference, y)
-
-
-def _as_shown(reference: Reference, y: Tensor) -> Tensor:
-    """Model outputs as they are shown: pictures within [0, 1], as those of the data."""
-    return y.cpu().clamp(0, 1) if are_pictures(reference.x) else y.cpu()

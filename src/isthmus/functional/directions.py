@@ -33,7 +33,12 @@ def mean_direction(z: Float[Tensor, "N d"], target: Bool[Tensor, " N"]) -> Float
     >>> mean_direction(torch.tensor([[0.0, 0.0], [1.0, 3.0]]), torch.tensor([False, True])).tolist()
     [1.0, 3.0]
     """
-    _check_groups(target)
+    inside = int(target.sum())
+    if not 0 < inside < len(target):
+        raise BadData(
+            f"A direction leads from one group of examples to another, but {inside:,} of {len(target):,} are in the "
+            "group to move to. Use classes that both have examples."
+        )
     return z[target].mean(0) - z[~target].mean(0)
 
 
@@ -58,7 +63,7 @@ def logistic_direction(z: Float[Tensor, "N d"], target: Bool[Tensor, " N"]) -> F
     """
     from sklearn.linear_model import LogisticRegression
 
-    _check_groups(target)
+    step = mean_direction(z, target)
     scale = z.std(0).clamp(min=torch.finfo(z.dtype).tiny)
     fitted = LogisticRegression(C=REGULARIZATION, max_iter=1000)
     fitted.fit((z / scale).double().cpu().numpy(), target.cpu().numpy())
@@ -66,7 +71,7 @@ def logistic_direction(z: Float[Tensor, "N d"], target: Bool[Tensor, " N"]) -> F
     length = w.square().sum()
     if not length > 0:
         raise BadData("The two groups have the same codes, so no direction leads from one to the other. Use others.")
-    return (w @ mean_direction(z, target)) / length * w
+    return (w @ step) / length * w
 
 
 DIRECTIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"means": mean_direction, "logistic": logistic_direction}
@@ -103,12 +108,3 @@ def neighboring_codes(
     noise = torch.randn(len(z), number, z.shape[1], dtype=z.dtype, device=z.device) @ factor.T
     kept = mean + math.sqrt(1 - distance**2) * (z - mean)
     return kept[:, None] + distance * noise
-
-
-def _check_groups(target: Tensor) -> None:
-    inside = int(target.sum())
-    if not 0 < inside < len(target):
-        raise BadData(
-            f"A direction leads from one group of examples to another, but {inside:,} of {len(target):,} are in the "
-            "group to move to. Use classes that both have examples."
-        )

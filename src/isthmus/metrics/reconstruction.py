@@ -15,6 +15,11 @@ def are_pictures(x: Tensor) -> bool:
     return x.ndim in (4, 5) and bool((x.min() >= 0) & (x.max() <= 1))
 
 
+def as_shown(y: Tensor, like: Tensor) -> Tensor:
+    """Model outputs as they are shown: pictures within [0, 1], if examples ``like`` them are."""
+    return y.clamp(0, 1) if are_pictures(like) else y
+
+
 def reconstruction(model: Autoencoder, x: Tensor | Chunked, inputs: Tensor | Chunked | None = None) -> dict[str, float]:
     r"""Squared error, fraction of variance unexplained, PSNR of images, and cross-entropy of Bernoulli likelihoods.
 

@@ -150,11 +150,16 @@ def _inputs(run: Run, dataset: Dataset, source: Source, use: Use) -> Inputs:
             run.model.check(x)
         _warn_of_other_units(run, x, source)
     rows = np.arange(len(source))
-    labels = source.labels_of(rows)
-    encoded, label_names = ({}, ()) if labels is None else encode_labels({"train": labels}, repr(source.name))
+    labels, label_names = _encoded(dataset, source, rows)
     names = source.names_of(rows)
-    own = dataset.label_names or label_names
-    return Inputs(x, encoded.get("train"), own, names, source.row_title, dataset.name, given, _axes(run, source))
+    return Inputs(x, labels, label_names, names, source.row_title, dataset.name, given, _axes(run, source))
+
+
+def _encoded(dataset: Dataset, source: Source, rows: Array) -> tuple[Array | None, tuple[str, ...]]:
+    """The labels of some rows of a source as integers, where it has any, and the names of their classes."""
+    labels = source.labels_of(rows)
+    encoded, names = ({}, ()) if labels is None else encode_labels({"train": labels}, repr(source.name))
+    return encoded.get("train"), dataset.label_names or names
 
 
 def _axes(run: Run, source: Source) -> str:
@@ -351,9 +356,7 @@ def labels_of(run: Run, labels: str, split: PreparedSplit) -> tuple[Array | None
     """
     dataset = _opened(run, _own_source(run, named=False), labels)
     rows = np.arange(len(split)) if split.rows is None else split.rows
-    found = dataset.train.labels_of(rows)
-    encoded, names = ({}, ()) if found is None else encode_labels({"train": found}, repr(dataset.name))
-    return encoded.get("train"), dataset.label_names or names
+    return _encoded(dataset, dataset.train, rows)
 
 
 def opened_freely(run: Run, data: NewData) -> Dataset:

@@ -20,7 +20,7 @@ from isthmus.data.storage.compressed import on_disk
 from isthmus.data.tables.names import quote_names
 from isthmus.errors import BadData, check_range
 from isthmus.metrics.denoising import corrupted
-from isthmus.metrics.reconstruction import are_pictures
+from isthmus.metrics.reconstruction import are_pictures, as_shown
 from isthmus.models.seeding import check_seed, seeded
 from isthmus.models.tiling import takes_any_size
 from isthmus.options import DataOptions
@@ -179,9 +179,8 @@ def neighborhood(
 def _rows_below(run: Run, x: Tensor, rows: dict[str, Tensor], title: str) -> Figure:
     """What was made of examples, below them; pictures within the range of pixels."""
     every = {"input": run.model.filled(x)} | rows
-    if are_pictures(x):
-        every = {name: y.clamp(0, 1) for name, y in every.items()}
-    return plots.denoised({name: run.to_plot(y) for name, y in every.items()}, title=title, channels=run.channels)
+    shown = {name: run.to_plot(as_shown(y, x)) for name, y in every.items()}
+    return plots.denoised(shown, title=title, channels=run.channels)
 
 
 def interpolate(run: Run, out: Path, *, data: NewData | None, rows: int, steps: int, path: str = "linear") -> Written:

@@ -11,6 +11,9 @@ from isthmus.models.recipe import FidelityPart, LatentPart, LikelihoodPart, NetP
 from isthmus.options import TrainingOptions
 from isthmus.zoo.entries import RecipeEntry, code
 
+AVERAGED = 0.995
+"""Decay of the average of the weights where a game between two networks does not come to rest."""
+
 
 def rae(latent: int | None = None, hidden: Sequence[int] = (512, 512)) -> Recipe:
     r"""Regularized autoencoder: :math:`-\log p(x|z) + \frac\beta2 |z|^2 + \frac\lambda2 \sum_l \lVert W_l \rVert_F^2`.
@@ -47,8 +50,7 @@ def vae_perceptual(latent: int | None = None, channels: Sequence[int] = (32, 64)
         Deep feature consistent variational autoencoder (Hou et al., 2017)
         Generating images with perceptual similarity metrics based on deep networks (Dosovitskiy & Brox, 2016)
     """
-    made = _variational("vae_perceptual", latent, channels)
-    return made.model_copy(update={"penalties": made.penalties | {"features": _features()}})
+    return _variational("vae_perceptual", latent, channels, {"features": _features()})
 
 
 def vae_gan(latent: int | None = None, channels: Sequence[int] = (32, 64)) -> Recipe:
@@ -65,7 +67,7 @@ def vae_gan(latent: int | None = None, channels: Sequence[int] = (32, 64)) -> Re
     References:
         Autoencoding beyond pixels using a learned similarity metric (Larsen et al., 2016)
     """
-    return _averaged(_variational("vae_gan", latent, channels), {"discriminator": _discriminator()})
+    return _variational("vae_gan", latent, channels, {"discriminator": _discriminator()}, AVERAGED)
 
 
 def deepsim(latent: int | None = None, channels: Sequence[int] = (32, 64)) -> Recipe:
@@ -80,7 +82,7 @@ def deepsim(latent: int | None = None, channels: Sequence[int] = (32, 64)) -> Re
         Generating images with perceptual similarity metrics based on deep networks (Dosovitskiy & Brox, 2016)
     """
     added = {"features": _features(), "discriminator": _discriminator(matching=0.0)}
-    return _averaged(_variational("deepsim", latent, channels), added)
+    return _variational("deepsim", latent, channels, added, AVERAGED)
 
 
 def gan(latent: int | None = None, channels: Sequence[int] = (32, 64, 128)) -> Recipe:
@@ -103,26 +105,24 @@ def gan(latent: int | None = None, channels: Sequence[int] = (32, 64, 128)) -> R
         latent=part(LatentPart, "gaussian", **code(latent, 32)),
         fidelity=part(FidelityPart, "inversion"),
         penalties={"discriminator": _discriminator(ratio=None, matching=0.0)},
-        training=TrainingOptions(batch_size=64, learning_rate=5e-4, keep="last", ema_decay=0.995),
+        training=TrainingOptions(batch_size=64, learning_rate=5e-4, keep="last", ema_decay=AVERAGED),
     )
 
 
-def _variational(name: str, latent: int | None, channels: Sequence[int]) -> Recipe:
-    """A convolutional VAE that upsamples before it convolves, which leaves no checkerboard pattern."""
+def _variational(
+    name: str, latent: int | None, channels: Sequence[int], added: dict[str, PenaltyPart], ema_decay: float = 0.0
+) -> Recipe:
+    """A convolutional VAE with further penalties; it upsamples before it convolves, which leaves no checkerboard."""
     return Recipe(
         name=name,
         net=part(NetPart, "conv", channels=list(channels), norm="group"),
         latent=part(LatentPart, "gaussian", **code(latent, 16)),
         likelihood=part(LikelihoodPart, "optimal_gaussian"),
-        penalties={"kl": part(PenaltyPart, "kl")},
-        training=TrainingOptions(batch_size=64, learning_rate=1.5e-3, schedule="cosine", keep="last"),
+        penalties={"kl": part(PenaltyPart, "kl")} | added,
+        training=TrainingOptions(
+            batch_size=64, learning_rate=1.5e-3, schedule="cosine", keep="last", ema_decay=ema_decay
+        ),
     )
-
-
-def _averaged(recipe: Recipe, added: dict[str, PenaltyPart]) -> Recipe:
-    """A recipe with further penalties, and averaged weights, as a game does not come to rest."""
-    training = recipe.training.model_copy(update={"ema_decay": 0.995})
-    return recipe.model_copy(update={"penalties": recipe.penalties | added, "training": training})
 
 
 def _features() -> PenaltyPart:
