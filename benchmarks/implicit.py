@@ -25,7 +25,7 @@ from isthmus.models.hardware import describe
 from isthmus.runs.run import Run
 
 RESULTS = Path(__file__).parent / "results" / "implicit.json"
-CHANNELS, TRIAL = [32, 64], (20, 100)
+CHANNELS, TRIAL = [32, 64], (50, 350)
 """Feature maps of all networks; updates of the two short runs whose difference is the cost of an update."""
 SHARED = {"training.batch_size": 64, "training.keep": "last", "latent.size": 16}
 MODELS: dict[str, tuple[str, dict[str, object]]] = {

@@ -84,10 +84,28 @@ def test_the_variances_of_a_simulated_chain_are_found():
         (60,)
     )
     y = tracks[:, ::2] + math.sqrt(R) * torch.randn(60, 60).double()
-    acceleration, noise = fitted_motion(y, torch.rand(60, 60) < 0.9)
+    seen = torch.rand(60, 60) < 0.9
+    acceleration, noise = fitted_motion(y, seen)
     # 3,240 observations: a standard error of a few percent
-    assert acceleration == pytest.approx(Q, rel=0.15)
-    assert noise == pytest.approx(R, rel=0.1)
+    assert acceleration.item() == pytest.approx(Q, rel=0.15)
+    assert noise.item() == pytest.approx(R, rel=0.1)
+    # groups do not see each other
+    other = fitted_motion(2 * y.flip(1), seen)
+    both = fitted_motion(torch.stack([y, 2 * y.flip(1)]), torch.stack([seen, seen]))
+    torch.testing.assert_close(both[0], torch.stack([acceleration, other[0]]), rtol=1e-2, atol=0)
+    torch.testing.assert_close(both[1], torch.stack([noise, other[1]]), rtol=1e-2, atol=0)
+
+
+def test_every_track_may_have_its_own_variances():
+    y, seen = observed()
+    q, r = torch.tensor([0.1, 0.3, 2.0]).double(), torch.tensor([1.0, 0.7, 0.01]).double()
+    together = kalman_smoother(y, seen, q, r)
+    for n in range(3):
+        alone = kalman_smoother(y[n : n + 1], seen[n : n + 1], q[n].item(), r[n].item())
+        torch.testing.assert_close(together.mean[n], alone.mean[0])
+        torch.testing.assert_close(together.covariance[n], alone.covariance[0])
+    with pytest.raises(BadData, match="There are 3 tracks, but 2 variances of the noise"):
+        kalman_filter(y, seen, 1.0, r[:2])
 
 
 def test_what_cannot_be_filtered_is_refused():

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from isthmus.cli import alter, compare, data, doctor, fit, inference, papers, show
+from isthmus.cli import alter, compare, data, doctor, fit, inference, papers, points, show
 from isthmus.cli.suggestions import command_like, option_like
 from isthmus.cli.usage import UsageError
 from isthmus.cli.wording import as_flags
@@ -36,6 +36,7 @@ VERBS = {
         inference.sample,
         inference.interpolate,
         alter.alter,
+        points.points,
     ),
     "Examine a run": (show.evaluate, show.plot, doctor.doctor, compare.compare),
     "Look up": (show.recipes, data.data, papers.cite, papers.reproduce),

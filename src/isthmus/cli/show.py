@@ -73,6 +73,7 @@ def plot(
     from isthmus.reports import report
     from isthmus.reports.figures import draw
     from isthmus.runs.data import data_for
+    from isthmus.runs.points.writing import animate
 
     given = own_input("plot RUN", source, data)
     run = loaded(folder, allow_import=allow_import)
@@ -84,6 +85,8 @@ def plot(
         paths = [str(path) for _, path in written.figures] + [str(written.path)]
     else:
         paths = [str(path) for _, path in draw(run, prepared, place / "figures", only=only)]
+    if only in (None, "points"):
+        paths += map(str, animate(run, given, place / "figures"))
     if as_json:
         print_json({"run": str(folder), "written": paths})
     else:

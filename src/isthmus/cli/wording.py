@@ -14,7 +14,7 @@ PHRASES = {
 """Phrases of the library whose counterpart in the command is more than a flag."""
 ARGUMENT = re.compile(
     r"(?<![\w.=-])(resume|overwrite|allow_different_results|allow_import|tensorboard|strategy|max_restarts|out|data|"
-    r"valid|device|corrupt|importance_samples|rows|steps|seed|density|path|labels|toward|before|after)=(?:True\b|\.\.\.|'([^']*)'|([^\s,;)]*[^\s,;).]))?"
+    r"valid|device|corrupt|importance_samples|rows|steps|seed|density|path|labels|toward|before|after|keep|smooth|threshold)=(?:True\b|\.\.\.|'([^']*)'|([^\s,;)]*[^\s,;).]))?"
 )
 """An argument of the library that is an option of the command: a switch, or one with ``...`` or a value."""
 NAMED = re.compile(r"^(rows|steps|strategy|device)(?= (?:must|cannot) be )")

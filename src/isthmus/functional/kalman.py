@@ -20,6 +20,10 @@ from isthmus.errors import BadData, check_range
 
 START_POSITION, START_VELOCITY = 4.0, 1.0
 """Variances of position and velocity before the first frame: coordinates lie between -1 and 1."""
+BOUNDS = (1e-8, 1e-5), 10.0
+"""Smallest estimates of both variances, and the largest, relative to the variance of the positions."""
+STILL = 1e-6
+"""Variance of positions below which a point does not move: a rounding of the covariance would be as large as r."""
 
 
 class Track(NamedTuple):
@@ -36,7 +40,11 @@ class Track(NamedTuple):
     log_likelihood: Tensor
 
 
-def kalman_filter(y: Float[Tensor, "N T"], seen: Bool[Tensor, "N F"], acceleration: float, noise: float) -> Track:
+Variance = float | Tensor
+"""One variance for all tracks, or one for each, (N,)."""
+
+
+def kalman_filter(y: Float[Tensor, "N T"], seen: Bool[Tensor, "N F"], acceleration: Variance, noise: Variance) -> Track:
     """Each state given the observations up to its frame.
 
     Args:
@@ -53,13 +61,15 @@ def kalman_filter(y: Float[Tensor, "N T"], seen: Bool[Tensor, "N F"], accelerati
         A new approach to linear filtering and prediction problems (Kalman, 1960)
     """
     _check(y, seen, acceleration, noise)
-    return _filtered(y, seen, y.new_tensor(acceleration), y.new_tensor(noise))
+    return _filtered(y, seen, torch.as_tensor(acceleration).to(y), torch.as_tensor(noise).to(y))
 
 
-def kalman_smoother(y: Float[Tensor, "N T"], seen: Bool[Tensor, "N F"], acceleration: float, noise: float) -> Track:
+def kalman_smoother(
+    y: Float[Tensor, "N T"], seen: Bool[Tensor, "N F"], acceleration: Variance, noise: Variance
+) -> Track:
     """Each state given all observations of its track (Rauch, Tung and Striebel), with the arguments of the filter."""
     filtered = kalman_filter(y, seen, acceleration, noise)
-    step, change = _motion(y, y.new_tensor(acceleration))
+    step, change = _motion(torch.as_tensor(acceleration).to(y))
     mean, covariance = filtered.mean[:, -1], filtered.covariance[:, -1]
     means, covariances = [mean], [covariance]
     for t in range(y.shape[1] - 2, -1, -1):
@@ -73,32 +83,50 @@ def kalman_smoother(y: Float[Tensor, "N T"], seen: Bool[Tensor, "N F"], accelera
     return Track(torch.stack(means[::-1], 1), torch.stack(covariances[::-1], 1), filtered.log_likelihood)
 
 
-def fitted_motion(y: Float[Tensor, "N T"], seen: Bool[Tensor, "N T"]) -> tuple[float, float]:
-    """The variances of acceleration and noise under which tracks are most likely, by L-BFGS on their logarithms.
+def fitted_motion(y: Float[Tensor, "*G N T"], seen: Bool[Tensor, "*G N T"]) -> tuple[Tensor, Tensor]:
+    """The variances of acceleration and noise under which tracks are most likely, by L-BFGS within bounds.
+
+    Args:
+        y: positions, (N, T), or those of groups of tracks that are fitted at once, (G, N, T).
+        seen: whether they were seen.
+
+    Returns:
+        The variances q and r, one for each group, in float64.
 
     Raises:
-        BadData: fewer than three positions were seen in all tracks.
+        BadData: of a group, fewer than three positions were seen in all tracks.
     """
-    if int(seen.sum(1).max()) < 3:
+    if int(seen.sum(-1).amax(-1).min()) < 3:
         raise BadData("Motion cannot be told from noise with fewer than three positions of a track. Pass longer ones.")
-    scale = float(y[seen].var().clamp(min=1e-12))
-    logs = torch.tensor([math.log(1e-3 * scale), math.log(1e-2 * scale)], dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS([logs], max_iter=50, line_search_fn="strong_wolfe")
+    groups, tracks = y.shape[:-2], y.shape[-2]
+    y, count = torch.where(seen, y, 0).double(), seen.sum((-2, -1))
+    mean = y.sum((-2, -1), keepdim=True) / count[..., None, None]
+    scale = (torch.where(seen, y - mean, 0).square().sum((-2, -1)) / count).clamp(min=STILL)
+    # within bounds: where a point does not move, or only jumps, the likelihood rises without end
+    places = torch.zeros(2, *groups, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([places], max_iter=100, line_search_fn="strong_wolfe")
+    flat, flat_seen = y.flatten(0, -2), seen.flatten(0, -2)
+
+    def variances() -> Tensor:
+        low, high = scale.new_tensor(BOUNDS[0]).log().view(2, *[1] * scale.ndim), math.log(BOUNDS[1])
+        return scale * (low + (high - low) * places.sigmoid()).exp()
 
     def loss() -> Tensor:
         optimizer.zero_grad()
-        value = -_filtered(y.double(), seen, *logs.exp()).log_likelihood.sum() / seen.sum()
+        of_tracks = variances().unsqueeze(-1).expand(2, *groups, tracks).flatten(1)
+        found = _filtered(flat, flat_seen, *of_tracks).log_likelihood.view(*groups, tracks).sum(-1)
+        value = -(found / count).sum()
         value.backward()  # type: ignore[no-untyped-call]
         return value
 
     optimizer.step(loss)  # type: ignore[no-untyped-call]
-    q, r = logs.detach().exp().tolist()
+    q, r = variances().detach()
     return q, r
 
 
 def _filtered(y: Tensor, seen: Tensor, acceleration: Tensor, noise: Tensor) -> Track:
     """The filter, differentiable in the variances."""
-    step, change = _motion(y, acceleration)
+    step, change = _motion(acceleration)
     mean = y.new_zeros(len(y), 2)
     covariance = torch.diag(y.new_tensor([START_POSITION, START_VELOCITY])).expand(len(y), 2, 2)
     total, means, covariances = y.new_zeros(len(y)), [], []
@@ -118,15 +146,18 @@ def _filtered(y: Tensor, seen: Tensor, acceleration: Tensor, noise: Tensor) -> T
     return Track(torch.stack(means, 1), torch.stack(covariances, 1), total)
 
 
-def _motion(y: Tensor, acceleration: Tensor) -> tuple[Tensor, Tensor]:
-    """The matrix of a step, and the covariance of its noise."""
-    step = y.new_tensor([[1.0, 1.0], [0.0, 1.0]])
-    return step, acceleration * y.new_tensor([[1 / 3, 1 / 2], [1 / 2, 1.0]])
+def _motion(acceleration: Tensor) -> tuple[Tensor, Tensor]:
+    """The matrix of a step, and the covariance of its noise; of each track, if each has a variance."""
+    step = acceleration.new_tensor([[1.0, 1.0], [0.0, 1.0]])
+    return step, acceleration[..., None, None] * acceleration.new_tensor([[1 / 3, 1 / 2], [1 / 2, 1.0]])
 
 
-def _check(y: Tensor, seen: Tensor, acceleration: float, noise: float) -> None:
-    check_range("The variance of the acceleration", acceleration, 0, open_low=True)
-    check_range("The variance of the noise", noise, 0, open_low=True)
+def _check(y: Tensor, seen: Tensor, acceleration: Variance, noise: Variance) -> None:
+    for what, value in {"acceleration": acceleration, "noise": noise}.items():
+        variance = torch.as_tensor(value)
+        check_range(f"The variance of the {what}", float(variance.min()), 0, open_low=True)
+        if variance.shape not in ((), y.shape[:1]):
+            raise BadData(f"There are {len(y)} tracks, but {len(variance)} variances of the {what}. Pass one for each.")
     if y.shape != seen.shape or not y.shape[1]:
         raise BadData(
             f"There are positions of shape {tuple(y.shape)}, but whether they were seen has {tuple(seen.shape)}. Pass "

@@ -6,6 +6,7 @@ The parts are arguments; the model runs them in this order. Inference is determi
 ``sample=True``, runs in chunks without gradient, and preserves the training mode of the model.
 """
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -116,6 +117,12 @@ class Autoencoder(nn.Module):
             )
         self.shape, self.code_shape = tuple(shape), tuple(z.shape[1:])
         return Trace(x, x, q, z, p)
+
+    def for_shape(self, shape: Shape) -> "Autoencoder":
+        """This model, with the same parameters, for examples of another shape that its networks take."""
+        other = copy.copy(self)
+        other.dry_run(shape)
+        return other
 
     def posterior(self, x_in: Float[Tensor, "B *D"], progress: float = 1.0) -> Distribution:
         """The posterior q(z | x_in), when a fraction ``progress`` of the run is done."""

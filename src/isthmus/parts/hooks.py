@@ -32,6 +32,15 @@ class GathersBatches(Protocol):
 
 
 @runtime_checkable
+class HasAttention(Protocol):
+    """An encoder whose features are the expected positions under attention maps, which sum to 1."""
+
+    def attention(self, x: Tensor) -> Tensor:
+        """The attention of each point in images (..., C, H, W), shape (..., K, h, w)."""
+        ...
+
+
+@runtime_checkable
 class HasAuxiliaryLoss(Protocol):
     """A latent with an auxiliary loss (commitment, dead units), added to the objective with weight 1 under its name."""
 

@@ -1,11 +1,12 @@
 """Figures from arrays: data, reconstructions, samples, filters, latent codes and training curves.
 
 The functions depend on no model and draw on no screen: each takes plain arrays and returns a
-``matplotlib.figure.Figure``, which ``save`` writes as a PNG. Images are ``(N, C, H, W)`` in [0, 1], channels first
-(other values are clipped for display only); tables are ``(N, D)``. Matplotlib's global state (``pyplot``,
-``rcParams``) is never changed, so figures may be made from any thread.
+``matplotlib.figure.Figure``, which ``save`` writes as a PNG, or an :class:`Animation`. Images are ``(N, C, H, W)`` in
+[0, 1], channels first (other values are clipped for display only); tables are ``(N, D)``. Matplotlib's global state
+(``pyplot``, ``rcParams``) is never changed, so figures may be made from any thread.
 """
 
+from isthmus.plots.animation import Animation, trails
 from isthmus.plots.canvas import save
 from isthmus.plots.field import field
 from isthmus.plots.grids import followed
@@ -16,6 +17,7 @@ from isthmus.plots.paths import interpolation, traversals
 from isthmus.plots.pictures import denoised, filters, reconstructions, samples, strip
 
 __all__ = [
+    "Animation",
     "bilinear",
     "codes",
     "codes_beside",
@@ -31,5 +33,6 @@ __all__ = [
     "samples",
     "save",
     "strip",
+    "trails",
     "traversals",
 ]

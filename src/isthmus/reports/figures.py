@@ -23,6 +23,8 @@ from isthmus.metrics.denoising import corrupted, is_denoising
 from isthmus.metrics.variational import INACTIVE_NATS, is_standard, kl_by_latent
 from isthmus.runs.data import NewData, data_for, evaluation_split
 from isthmus.runs.interpolation import bilinear, corner_points, end_points, has_real_code, lines_between
+from isthmus.runs.points.extraction import has_points
+from isthmus.runs.points.writing import frames_with_points
 from isthmus.runs.run import Run
 from isthmus.runs.writing import SHOWN, denoising_figure
 
@@ -67,14 +69,7 @@ def run_figures(run: Run, data: PreparedData) -> Iterator[RunFigure]:
             "Clean examples, the same with the corruption of the run or as given, and the output of the model.",
             lambda: _denoised(run, split),
         )
-    weights = first_layer(run)
-    if weights is not None:
-        yield RunFigure(
-            "filters",
-            "Filters of the first layer",
-            "Incoming weights of the units of the first layer, each divided by its largest absolute weight.",
-            lambda: plots.filters(weights),
-        )
+    yield from _of_encoder(run, split)
     if has_real_code(run):
         yield RunFigure(
             "interpolation",
@@ -84,6 +79,25 @@ def run_figures(run: Run, data: PreparedData) -> Iterator[RunFigure]:
         )
     yield from _of_plane(run, split)
     yield from _of_prior(run, split)
+
+
+def _of_encoder(run: Run, split: PreparedSplit) -> Iterator[RunFigure]:
+    """The figures of what the encoder looks for."""
+    if has_points(run):
+        yield RunFigure(
+            "points",
+            "Feature points",
+            "Frames with the points that the network found; a ring is a point whose attention is not near it.",
+            lambda: frames_with_points(run, split),
+        )
+    weights = first_layer(run)
+    if weights is not None:
+        yield RunFigure(
+            "filters",
+            "Filters of the first layer",
+            "Incoming weights of the units of the first layer, each divided by its largest absolute weight.",
+            lambda: plots.filters(weights),
+        )
 
 
 def _of_plane(run: Run, split: PreparedSplit) -> Iterator[RunFigure]:

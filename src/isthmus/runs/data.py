@@ -89,6 +89,7 @@ class Inputs:
         name: name of the data set.
         given: what the encoder sees, if the examples are pairs of input and target; of the shape of ``x``.
         axes: letters of the axes of a raw example, such as ``CHW``; empty if results have others.
+        starts: first example of each recording, from 0.
     """
 
     x: Tensor | LazyTensor
@@ -99,6 +100,7 @@ class Inputs:
     name: str = "array"
     given: Tensor | None = None
     axes: str = ""
+    starts: tuple[int, ...] = (0,)
 
 
 def inputs_for(run: Run, data: NewData, use: Use = "target", labels: str | None = None) -> Inputs:
@@ -152,7 +154,9 @@ def _inputs(run: Run, dataset: Dataset, source: Source, use: Use) -> Inputs:
     rows = np.arange(len(source))
     labels, label_names = _encoded(dataset, source, rows)
     names = source.names_of(rows)
-    return Inputs(x, labels, label_names, names, source.row_title, dataset.name, given, _axes(run, source))
+    recordings = source.recordings()
+    starts = (0,) if recordings is None else tuple(recordings.starts.tolist())
+    return Inputs(x, labels, label_names, names, source.row_title, dataset.name, given, _axes(run, source), starts)
 
 
 def _encoded(dataset: Dataset, source: Source, rows: Array) -> tuple[Array | None, tuple[str, ...]]:
@@ -304,7 +308,7 @@ def describe_split(data: PreparedData) -> str:
     return f"{which} of {data.name}, {len(split):,} example{'s' if len(split) > 1 else ''}"
 
 
-def _own_source(run: Run, *, named: bool) -> str:
+def own_source(run: Run, *, named: bool) -> str:
     """Name or path of the data that the run was trained on; ``named`` is whether the user passed it.
 
     Raises:
@@ -323,7 +327,7 @@ def _own_source(run: Run, *, named: bool) -> str:
 
 def _own_data(run: Run, *, named: bool) -> PreparedData:
     """The data that the run was trained on, read again."""
-    source = _own_source(run, named=named)
+    source = own_source(run, named=named)
     try:
         data = prepare(source, _as_trained(run), run.metadata.seed)
     except BadData as error:
@@ -354,7 +358,7 @@ def labels_of(run: Run, labels: str, split: PreparedSplit) -> tuple[Array | None
     Raises:
         BadData: the data was only in memory, or cannot be read.
     """
-    dataset = _opened(run, _own_source(run, named=False), labels)
+    dataset = _opened(run, own_source(run, named=False), labels)
     rows = np.arange(len(split)) if split.rows is None else split.rows
     return _encoded(dataset, dataset.train, rows)
 

@@ -34,6 +34,7 @@ from isthmus.parts.likelihoods.support import rows_outside
 from isthmus.runs.answers import answer, codes_of
 from isthmus.runs.data import Inputs, NewData, data_for, describe_split, evaluation_split, inputs_for
 from isthmus.runs.interpolation import PATHS, check_real_code, end_points, lines_between
+from isthmus.runs.points.extraction import by_frames, encodes_frames, frame_codes, frames_of_codes
 from isthmus.runs.restoration import check_noise_level, restore, sized_inputs
 from isthmus.runs.run import Run
 
@@ -103,21 +104,27 @@ class Results:
 
 
 def encode(run: Run, data: NewData, *, sample: bool = False, precision: str = "32") -> Results:
-    """The codes of all examples of ``data``, all splits in order.
+    """The codes of all examples of ``data``, all splits in order; of videos, those of all frames if each has its own.
 
     Raises:
         IsthmusError: data that cannot be read or does not match the run, or an unknown precision.
     """
     dtype = run.network_dtype(precision)
-    inputs = inputs_for(run, data, "input")
-    codes = partial(run.model.encode, sample=sample, precision=dtype)
+    encoder = partial(frame_codes, run) if encodes_frames(run) else run.model.encode
+    inputs = inputs_for(by_frames(run), data, "input")
+    codes = partial(encoder, sample=sample, precision=dtype)
     return Results(inputs, lambda chunk: _numpy(codes(chunk)), device=run.model.like.device)
 
 
 def decode(run: Run, z: NewData) -> Any:
     """The decoded examples of codes (N, *code), in the kind of the codes."""
     codes = codes_of(z)
-    return answer(run.to_array(run.model.decode(codes)), z, Inputs(codes), name="x", schema=run.contract.schema)
+    return answer(run.to_array(decoded(run, codes)), z, Inputs(codes), name="x", schema=run.contract.schema)
+
+
+def decoded(run: Run, codes: Tensor) -> Tensor:
+    """Decoded codes as model outputs; of a run on windows, also codes of single frames."""
+    return frames_of_codes(run, codes) if encodes_frames(run) and codes.ndim == 2 else run.model.decode(codes)
 
 
 def reconstruct(run: Run, data: NewData, *, sample: bool = False) -> Results:

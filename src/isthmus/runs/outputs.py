@@ -36,6 +36,15 @@ def check_extension(path: Path, *, figure: bool = False) -> None:
             f"{str(path)!r} has {f'the extension {path.suffix!r}' if path.suffix else 'no extension'}, which is not "
             f"supported for output. Use one of {', '.join(allowed)}."
         )
+    check_folder(path)
+
+
+def check_folder(path: Path) -> None:
+    """Refuse a path to write to in a folder that does not exist.
+
+    Raises:
+        BadOption: there is no such folder.
+    """
     if not path.parent.is_dir():
         raise BadOption(f"The folder {str(path.parent)!r} does not exist. Create it, or write to another path.")
 

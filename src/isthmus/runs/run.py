@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from isthmus.reports.diagnosis import Finding
     from isthmus.runs.data import NewData
     from isthmus.runs.directions import Direction
+    from isthmus.runs.points import FeaturePoints
 
 
 @dataclass(repr=False)
@@ -104,6 +105,12 @@ class Run:
         from isthmus.runs import inference
 
         return inference.encode(self, x, sample=sample, precision=precision).answer(x, "z", seed)
+
+    def points(self, x: "NewData") -> "FeaturePoints":
+        """Feature points of every frame of videos: positions, presence and tracks, of a run with net.kind=spatial."""
+        from isthmus.runs import points
+
+        return points.feature_points(self, x)
 
     def decode(self, z: "NewData") -> Any:
         """Decoded latent codes (N, *code), in the units of the data."""
@@ -370,11 +377,13 @@ class Run:
         """Model outputs as arrays in the units of the data, channels last; pictures scaled from bytes in [0, 1]."""
         x = x.detach().cpu()
         x = self.scaling.invert(x) if self._rescaled else x
-        channels = CANONICAL[self.metadata.kind].find("C")
-        if channels < 0:
+        axes = CANONICAL[self.metadata.kind]
+        if "C" not in axes:
             return x.numpy()
+        # counted from the end, since single frames have no axis of time
+        channels = axes.find("C") - len(axes)
         # an axis of one channel is left out, as in gray images (N, H, W)
-        last = x.squeeze(1 + channels) if x.shape[1 + channels] == 1 else x.movedim(1 + channels, -1)
+        last = x.squeeze(channels) if x.shape[channels] == 1 else x.movedim(channels, -1)
         return last.contiguous().numpy()
 
     def to_lines(self, x: Tensor) -> Array:

@@ -59,7 +59,7 @@ def decode(run: Run, codes: Path, out: Path) -> Written:
     """Write the decoded examples of latent codes."""
     check_extension(out, figure=True)
     z, names = read_codes(codes)
-    return _write(run, out, run.model.decode(torch.from_numpy(z)), "Decoded codes", names)
+    return _write(run, out, inference.decoded(run, torch.from_numpy(z)), "Decoded codes", names)
 
 
 def reconstruct(run: Run, data: NewData, out: Path, *, sample: bool = False, seed: int = 0) -> Written:

@@ -21,6 +21,7 @@ from isthmus.data.formats.binary import read_idx, read_npz
 from isthmus.data.formats.files import check_size
 from isthmus.data.formats.pictures import PictureFormat, read_header, read_picture
 from isthmus.data.sources.arrays import Examples
+from isthmus.data.sources.unrolled import Unrolled
 from isthmus.data.storage.compressed import on_disk
 from isthmus.errors import BadData
 from isthmus.options import DataOptions
@@ -214,10 +215,19 @@ def curves(folder: Path, options: DataOptions, seed: int) -> Dataset:
 
 
 def movers(folder: Path, options: DataOptions, seed: int) -> Dataset:
-    """Sequences of moving things, 160 for training and 32 for testing."""
+    """Frames of sequences of moving things, 160 sequences for training and 32 for testing."""
     frames = drawn_movers.movers(192, 2016).frames
-    train, test = (Examples(some, axes="FHWC") for some in (frames[:160], frames[160:]))
-    return Dataset("movers", train, test=test, pixels=True)
+    return Dataset("movers", _frames_of(frames[:160]), test=_frames_of(frames[160:]), pixels=True)
+
+
+def _frames_of(sequences: Array) -> Examples:
+    """The frames of sequences of equal length, (N, T, H, W, C), each sequence a recording and a group."""
+    of, time = np.indices(sequences.shape[:2]).reshape(2, -1)
+    names = np.array([f"{n}:{t}" for n, t in zip(of, time, strict=True)])
+    frames = sequences.reshape(-1, *sequences.shape[2:])
+    return Examples(
+        frames, names=names, group=of, row_title="sequence:frame", axes="HWC", located=Unrolled(Examples(sequences))
+    )
 
 
 def glyphs(folder: Path, options: DataOptions, seed: int) -> Dataset:

@@ -204,9 +204,9 @@ CATALOGUE: dict[str, NamedDataset] = {
         loaders.curves,
     ),
     "movers": NamedDataset(
-        "sequences of three squares and an arm that move over a table, with known positions",
-        "20x60x60x3",
-        "160 + 32 test",
+        "frames of 192 sequences of three squares and an arm that move over a table, with known positions",
+        "60x60x3",
+        "3,200 + 640 test frames",
         "none: generated",
         "after the tasks of Finn et al. (2016)",
         loaders.movers,

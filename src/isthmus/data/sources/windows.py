@@ -10,7 +10,7 @@ import numpy as np
 from isthmus.data.base import Array, Location, SourceFile, texts
 from isthmus.data.sources.arrays import Examples
 from isthmus.data.sources.base import RawChunk, Source, row_bytes
-from isthmus.data.sources.recordings import BLOCKS, Sections
+from isthmus.data.sources.recordings import BLOCKS, Recordings, Sections
 from isthmus.data.sources.unrolled import Unrolled
 
 FEW = 2**22
@@ -213,6 +213,11 @@ class Windows(Source):
             counts = np.bincount(flat.reshape(-1), minlength=len(own) * len(kinds)).reshape(len(own), -1)
             found[begin : begin + step] = counts.argmax(axis=1)
         return np.asarray(kinds[found])
+
+    def recordings(self) -> Recordings:
+        """The sections, each of which holds windows that follow each other."""
+        names = [self.sections.recordings.names[n] for n in self.sections.of.tolist()]
+        return Recordings(self.before[:-1], names)
 
     def inputs(self) -> Source | None:
         """Windows of the given inputs, if rows are pairs of input and target."""
