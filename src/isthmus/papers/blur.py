@@ -62,6 +62,8 @@ NAMES = {
 }
 """What is compared with the images, by key; the last three are samples."""
 SAMPLES = ("prior", "mixture", "sharper")
+SPECTRA = ("images", "ae", "vae", "both", "draw", "mixture")
+"""Versions whose spectra are drawn: as many as there are colors."""
 MEASURES = {"psnr": ("PSNR", "dB"), "sharpness": ("sharpness", "of that of the images"), "high": ("power", "of that")}
 
 Metrics = dict[str, Any]
@@ -163,14 +165,14 @@ def _rows(found: list[Metrics]) -> list[Row]:
 
 
 def _draw(reproduction: Reproduction, versions: dict[str, Tensor]) -> None:
-    """Draw faces in rows, and the spectra of all versions."""
+    """Draw faces in rows, and the spectra of some versions."""
     titles = {"images": "images"} | NAMES
     every = max(1, len(versions["images"]) // SHOWN)
     rows = {titles[name]: y[::every][:SHOWN].numpy() for name, y in versions.items()}
     plots.save(plots.strip(rows, title="Faces, and what the models make of them"), reproduction.place("faces.png"))
     spectra = {}
-    for name, y in versions.items():
-        frequencies, power = F.power_spectrum(y)
+    for name in SPECTRA:
+        frequencies, power = F.power_spectrum(versions[name])
         spectra[titles[name]] = (frequencies.tolist(), power.mean(0).tolist())
     figure = plots.lines(
         spectra,
