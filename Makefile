@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: install docs demo test test-slow test-all check format map bench quality faces figures reproductions fuzz clean
+.PHONY: install docs demo test test-slow test-all check format map bench quality faces figures reproductions control fuzz clean
 
 install: .venv/installed
 
@@ -68,6 +68,10 @@ figures: install
 
 reproductions: install
 	$(BIN)/python -m isthmus.papers.page benchmarks/results docs/reproductions.md --pictures docs/pictures
+
+control: install
+	$(BIN)/pip install --quiet --constraint constraints.txt --requirement examples/control/requirements.txt
+	$(BIN)/python examples/control
 
 fuzz: install
 	-$(BIN)/pip install --quiet --constraint constraints.txt atheris

@@ -233,6 +233,7 @@ def closed_form(objective: Objective) -> tuple[nn.Linear, nn.Linear | TiedLinear
         "net.kind=linear": any(len(layers) != 1 for layers in found) or _has_more(model),
         "latent.kind deterministic (linear) or gaussian": not (plain or probabilistic),
         "likelihood.kind gaussian or shared_gaussian": not isinstance(model.likelihood, Gaussian | SharedGaussian),
+        "likelihood.from_mean=false": getattr(model.likelihood, "offset", None) is not None,
         "fidelity.kind=likelihood": not isinstance(objective.fidelity, LogLikelihood),
         "penalties.kl of weight 1 and no other": probabilistic and (len(kl) != 1 or weights != [1.0]),
         "net.unit_norm=false": probabilistic and any(isinstance(layer, UnitLinear) for layer in found[1]),

@@ -20,14 +20,15 @@ def spatial(latent: int | None = None, channels: Sequence[int] = (64, 32)) -> Re
     References:
         Deep spatial autoencoders for visuomotor learning (Finn et al., 2016)
     """
-    return _spatial("spatial", latent, channels, hidden=(), resolution=60, gray=True)
+    return _spatial("spatial", latent, channels, hidden=(), resolution=60, published=True)
 
 
 def spatial_mlp(latent: int | None = None, channels: Sequence[int] = (32, 24)) -> Recipe:
     r"""Deep spatial autoencoder with a nonlinear decoder of colors: :math:`\frac12 \lVert x - g(f(x)) \rVert^2`.
 
     The points f are expected positions under the softmax of feature maps; the decoder has a hidden layer, so that a
-    small image of what is at a point can be drawn anywhere.
+    small image of what is at a point can be drawn anywhere. The mean of the training images is subtracted from each and
+    added to what is decoded (``net.subtract_mean``, ``likelihood.from_mean``), so that points follow what moves.
 
     Use it for videos and images in which things move before a fixed background: its code is where they are, two
     numbers for each of ``latent.size`` / 2 points. For smoother points train on windows of frames
@@ -36,18 +37,26 @@ def spatial_mlp(latent: int | None = None, channels: Sequence[int] = (32, 24)) -
     References:
         Deep spatial autoencoders for visuomotor learning (Finn et al., 2016), with another decoder
     """
-    return _spatial("spatial_mlp", latent, channels, hidden=(256,), resolution=20, gray=False)
+    return _spatial("spatial_mlp", latent, channels, hidden=(256,), resolution=20, published=False)
 
 
 def _spatial(
-    name: str, latent: int | None, channels: Sequence[int], *, hidden: Sequence[int], resolution: int, gray: bool
+    name: str, latent: int | None, channels: Sequence[int], *, hidden: Sequence[int], resolution: int, published: bool
 ) -> Recipe:
-    net = part(NetPart, "spatial", channels=list(channels), hidden=list(hidden), resolution=resolution, gray=gray)
+    net = part(
+        NetPart,
+        "spatial",
+        channels=list(channels),
+        hidden=list(hidden),
+        resolution=resolution,
+        gray=published,
+        subtract_mean=not published,
+    )
     return Recipe(
         name=name,
         net=net,
         latent=part(LatentPart, "deterministic", **code(latent, 32)),
-        likelihood=part(LikelihoodPart, "gaussian", scale=1.0),
+        likelihood=part(LikelihoodPart, "gaussian", scale=1.0, from_mean=not published),
         training=TrainingOptions(batch_size=64, learning_rate=2e-3, schedule="cosine"),
     )
 

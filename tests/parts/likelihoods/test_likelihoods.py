@@ -16,6 +16,7 @@ from torch.distributions import StudentT as TorchStudentT
 
 from isthmus import latents, nets
 from isthmus.distributions import IndependentContinuousBernoulli
+from isthmus.errors import BadOption
 from isthmus.models.autoencoder import Autoencoder
 from isthmus.models.objective import Objective
 from isthmus.parts.likelihoods import (
@@ -479,6 +480,23 @@ def test_a_bernoulli_that_starts_from_the_mean_is_the_mean_of_the_data_where_its
     assert head(zeros).mean[0, 0, :2].tolist() == pytest.approx([0.001, 0.999], rel=1e-14)
     h = torch.randn(4, 2, 3, dtype=torch.float64)
     torch.testing.assert_close(head(h).logits, h + head.offset, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 3), (4, 2, 3, 3)])
+def test_a_gaussian_that_starts_from_the_mean_is_the_mean_of_the_data_where_its_features_are_zero(shape):
+    x = torch.rand(30, *shape, dtype=torch.float64)
+    x[:20, 0] = math.nan
+    head = Gaussian(2.0, shape, from_mean=True).double()
+    head.init_from_data(x)
+    zeros = torch.zeros(5, *shape, dtype=torch.float64)
+    # frames share one mean image
+    expected = x.nanmean((0, 1) if len(shape) == 4 else 0)
+    torch.testing.assert_close(head(zeros).mean, expected.expand(5, *shape))
+    assert not head.identity_mean
+    assert Gaussian().identity_mean
+    assert Gaussian().state_dict() == {}
+    with pytest.raises(BadOption, match=r"^A Gaussian likelihood with from_mean=True requires the shape"):
+        Gaussian(from_mean=True)
 
 
 def test_a_bernoulli_that_does_not_start_from_the_mean_keeps_nothing_and_adds_nothing():

@@ -76,8 +76,26 @@ def test_the_temperature_is_set_so_that_attention_is_neither_flat_nor_on_one_pos
     before = encoder.attention(x)
     encoder.init_from_data(x)
     spread = (encoder.maps(x) / encoder.temperature).flatten(-2).std(-1).mean().item()
-    assert spread == pytest.approx(3.0, rel=1e-4)
+    assert spread == pytest.approx(1.0, rel=1e-4)
     assert encoder.attention(x).amax() > 2 * before.amax()
+
+
+def test_a_background_that_does_not_change_draws_no_attention():
+    encoder, x, background = pair().encoder, torch.rand(40, 3, 20, 24), 5 * torch.rand(3, 20, 24)
+    encoder.init_from_data(x)
+    before = encoder(x)
+    encoder.init_from_data(x + background)
+    torch.testing.assert_close(encoder(x + background), before, rtol=1e-3, atol=1e-3)
+    plain = pair(subtract_mean=False).encoder
+    plain.init_from_data(x)
+    assert "mean" not in plain.state_dict()
+    assert (plain(x + background) - plain(x)).abs().max() > 0.1
+
+
+def test_the_mean_image_is_that_of_all_frames_of_windows():
+    encoder, x = pair((5, 3, 20, 24)).encoder, torch.rand(6, 5, 3, 20, 24)
+    encoder.init_from_data(x)
+    torch.testing.assert_close(encoder.mean, x.mean((0, 1)))
 
 
 def test_points_reach_the_border():

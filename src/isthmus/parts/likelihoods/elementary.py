@@ -4,22 +4,22 @@ Binary cross-entropy is a Bernoulli likelihood, squared error a Gaussian of fixe
 normalized density for gray values in [0, 1]; Laplace and Student-t are robust to outliers.
 """
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 from torch.distributions import Laplace as LaplaceDensity
 
 from isthmus.distributions import IndependentBernoulli, IndependentContinuousBernoulli, IndependentStudentT
-from isthmus.errors import BadOption, check_range
+from isthmus.errors import check_range
 from isthmus.parts.likelihoods.ranges import UNIT, RealValued, check_unit
+from isthmus.parts.likelihoods.starting import StartsAtMean
 from isthmus.parts.protocols import Shape, Supplied
 
 MAX_SCALE = 1e6
 """Upper bound of the option ``scale``."""
 
 
-class Bernoulli(nn.Module):
+class Bernoulli(StartsAtMean):
     r"""Independent Bernoulli pixels with logits as features: the binary cross-entropy loss.
 
     .. math:: \log p(x \mid z) = \sum_j x_j \log r_j + (1 - x_j)\log(1 - r_j)
@@ -45,37 +45,22 @@ class Bernoulli(nn.Module):
 
     discrete = True
     support: tuple[float, float] | None = UNIT
-    offset: Tensor | None
 
     def __init__(self, shape: Supplied[Shape | None] = None, from_mean: bool = False) -> None:
         super().__init__()
-        if from_mean and shape is None:
-            raise BadOption(
-                "A Bernoulli likelihood with from_mean=True requires the shape of one example, but has none. Pass it "
-                "as in Bernoulli((1, 28, 28), from_mean=True)."
-            )
-        self.register_buffer("offset", torch.zeros(shape) if from_mean and shape is not None else None)
+        self.register_offset(shape, from_mean=from_mean)
 
     def width(self, d: int) -> int:
         """One logit per value: ``d``."""
         return d
 
-    @property
-    def needs_data(self) -> bool:
-        """Whether the training examples are needed: if ``from_mean`` is set."""
-        return self.offset is not None
-
-    def init_from_data(self, x: Float[Tensor, "N *D"]) -> None:
-        """Set the offset of the logits from the mean of the training examples, if ``from_mean`` is set."""
-        if self.offset is not None:
-            missing = bool(x.isnan().any())
-            # the mean of the observed values; 1/2 where none was observed
-            mean = x.nanmean(0).nan_to_num(0.5) if missing else x.mean(0)
-            self.offset.copy_(mean.clamp(0.001, 0.999).logit())
+    def features_of(self, mean: Tensor) -> Tensor:
+        """The logit of the mean."""
+        return mean.clamp(0.001, 0.999).logit()
 
     def forward(self, h: Float[Tensor, "B d *space"]) -> Distribution:
         """The distribution with logits ``h``, plus the offset if ``from_mean`` is set."""
-        return IndependentBernoulli(h if self.offset is None else h + self.offset)
+        return IndependentBernoulli(self.started(h))
 
     def check(self, x: Tensor) -> None:
         """Check that the data lies in [0, 1].
@@ -120,7 +105,7 @@ class ContinuousBernoulli(nn.Module):
         check_unit("continuous Bernoulli", x)
 
 
-class Gaussian(RealValued):
+class Gaussian(RealValued, StartsAtMean):
     r"""A Gaussian with fixed standard deviation, :math:`p = \mathcal N(x; h, \sigma^2 I)`: the squared-error loss.
 
     :math:`-\log p = \frac{1}{2\sigma^2}\lVert x - h\rVert^2 + D \log(\sigma\sqrt{2\pi})`, which is half the squared
@@ -128,22 +113,26 @@ class Gaussian(RealValued):
 
     Args:
         scale: standard deviation :math:`\sigma > 0`, in units of the data.
+        shape: shape of one example; required only with ``from_mean``.
+        from_mean: start at the mean of the training examples, which is added to h.
 
     Raises:
-        BadOption: the scale is not positive.
+        BadOption: the scale is not positive, or ``from_mean`` without a shape.
 
     >>> p = Gaussian(scale=0.5)(torch.zeros(1, 1))
     >>> round(p.log_prob(torch.zeros(1, 1)).exp().item(), 4)  # the peak, 1 / (0.5 sqrt(2 pi))
     0.7979
     """
 
-    def __init__(self, scale: float = 1.0) -> None:
+    def __init__(self, scale: float = 1.0, shape: Supplied[Shape | None] = None, from_mean: bool = False) -> None:
         super().__init__()
         check_range("likelihood.scale", scale, 0, MAX_SCALE, open_low=True)
-        self.scale = scale
+        self.scale, self.identity_mean = scale, not from_mean
+        self.register_offset(shape, from_mean=from_mean)
 
     def forward(self, h: Float[Tensor, "B d *space"]) -> Distribution:
-        """The Gaussian with mean ``h``."""
+        """The Gaussian with mean ``h``, plus the offset if ``from_mean`` is set."""
+        h = self.started(h)
         return Independent(Normal(h, self.scale, validate_args=False), h.ndim - 1, validate_args=False)
 
 

@@ -24,7 +24,7 @@ from isthmus.parts.protocols import Head, Shape, Supplied
 
 FIRST, LATER = 7, 5
 """Sizes of the kernels: of the first convolution, which has a stride of 2, and of all others."""
-SPREAD, EXAMPLES = 3.0, 64
+SPREAD, EXAMPLES = 1.0, 64
 """Standard deviation of the softmax's logits at the start, over the positions of a map; examples it is set from."""
 TEMPERATURE = 0.1
 """Temperature of the softmax until it is set from data."""
@@ -40,10 +40,16 @@ class SpatialEncoder(nn.Module):
         size: height and width of the image.
         features: features of the latent for all points; those beyond two for each point are linear in the points.
         activation: activation between the convolutions.
+        subtract_mean: subtract the mean of the training images first (:meth:`init_from_data`).
     """
 
-    def __init__(self, channels: Sequence[int], size: Size, features: int, activation: str) -> None:
+    mean: Tensor | None
+
+    def __init__(
+        self, channels: Sequence[int], size: Size, features: int, activation: str, *, subtract_mean: bool
+    ) -> None:
         super().__init__()
+        self.register_buffer("mean", torch.zeros(channels[0], *size) if subtract_mean else None)
         self.points = channels[-1]
         layers: list[nn.Module] = []
         for stage, (a, b) in enumerate(pairwise(channels)):
@@ -60,6 +66,7 @@ class SpatialEncoder(nn.Module):
 
     def maps(self, x: Float[Tensor, "*B C H W"]) -> Float[Tensor, "*B K h w"]:
         """The feature maps of images."""
+        x = x if self.mean is None else x - self.mean
         maps: Tensor = self.convolutions(x.flatten(0, -4))
         return maps.reshape(*x.shape[:-3], *maps.shape[1:])
 
@@ -82,7 +89,9 @@ class SpatialEncoder(nn.Module):
 
     @torch.no_grad()
     def init_from_data(self, x: Float[Tensor, "N *F C H W"]) -> None:
-        """Set the temperature so that attention is neither equal everywhere nor on one position."""
+        """Set the mean image, and the temperature so that attention is neither equal everywhere nor on one position."""
+        if self.mean is not None:
+            self.mean.copy_(x.flatten(0, -4).mean(0))
         spread = self.maps(x[:EXAMPLES].to(self.log_temperature)).flatten(-2).std(-1).mean()
         if spread > 0:
             self.log_temperature.copy_((spread / SPREAD).log())
@@ -134,6 +143,7 @@ def spatial(
     hidden: Sequence[int] = (256,),
     resolution: int = 20,
     gray: bool = False,
+    subtract_mean: bool = True,
     activation: str = "relu",
     init: str = "glorot",
 ) -> Pair:
@@ -152,6 +162,8 @@ def spatial(
         resolution: longest side of the image that is decoded, in pixels, before its pixels are repeated.
         gray: decode one value for all channels, as in the paper. What differs from the background in color alone is
             then invisible to the loss.
+        subtract_mean: subtract the mean of the training images from each, so that the background of a camera that does
+            not move draws no attention.
         activation: activation between layers, one of :data:`isthmus.functional.ACTIVATIONS`.
         init: initial weights, one of :data:`isthmus.parts.nets.layers.INITIAL_WEIGHTS`.
 
@@ -187,7 +199,9 @@ def spatial(
     if latent.width(size) < size:
         raise IncompatibleParts("net.kind=spatial gives two features for each point, but the latent takes fewer.")
     maps = likelihood.width(shape[0]) // shape[0]
-    encoder = SpatialEncoder([image[0], *channels, size // 2], image[1:], latent.width(size), activation)
+    encoder = SpatialEncoder(
+        [image[0], *channels, size // 2], image[1:], latent.width(size), activation, subtract_mean=subtract_mean
+    )
     decoder = SpatialDecoder([size, *hidden], maps, image, resolution, activation, gray=gray)
     for net in (encoder, decoder):
         initialize(net, init)

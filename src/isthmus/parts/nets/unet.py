@@ -222,7 +222,7 @@ def unet(
         encoder,
         blocks,
         shape[1:],
-        residual=isinstance(likelihood, IdentityMean),
+        residual=isinstance(likelihood, IdentityMean) and likelihood.identity_mean,
     )
     width = sum(decoder.parts)
     if latent.width(width) != width:
