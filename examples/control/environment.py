@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 # before MuJoCo is imported: pictures without a display
 os.environ.setdefault("MUJOCO_GL", "osmesa")
@@ -21,6 +21,8 @@ LIGHT = 0.08
 """Largest relative change of the light from episode to episode."""
 CLEAR = 0.07
 """Smallest distance from tip to puck at the start, in meters."""
+BOUNDS = np.array([2.0, 3.0, 50.0, 50.0, 0.4, 0.4])
+"""Bounds of what the arm feels."""
 SCENE = 1509
 """Seed of the table's texture."""
 
@@ -38,13 +40,16 @@ class Push(gym.Env[Array, Array]):
         side: height and width of a picture, in pixels.
     """
 
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 20}
+
     def __init__(self, side: int = 64) -> None:
+        self.render_mode = "rgb_array"
         self.model = mujoco.MjModel.from_xml_path(str(Path(__file__).with_name("push.xml")))
         self.data = mujoco.MjData(self.model)
         self.model.tex_data[: 3 * 128 * 128] = _table().ravel()
         self.side, self._renderer = side, None
         self.action_space = gym.spaces.Box(-1.0, 1.0, (2,), np.float64)
-        self.observation_space = gym.spaces.Box(-np.inf, np.inf, (6,), np.float64)
+        self.observation_space = gym.spaces.Box(-BOUNDS, BOUNDS, dtype=np.float64)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
         """Begin an episode: arm and puck at random, or at ``options["start"]``, an earlier ``info["start"]``."""
@@ -121,7 +126,7 @@ class Push(gym.Env[Array, Array]):
         return np.concatenate([self.data.qpos[:2], self.data.qvel[:2], self.tip])
 
     def _info(self) -> dict[str, Any]:
-        return {"puck": self.puck, "start": self.start}
+        return {"puck": self.puck, "start": self.start.copy()}
 
 
 class Wanderer:
