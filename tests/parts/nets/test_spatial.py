@@ -98,6 +98,17 @@ def test_the_mean_image_is_that_of_all_frames_of_windows():
     torch.testing.assert_close(encoder.mean, x.mean((0, 1)))
 
 
+def test_positions_keep_their_precision_where_convolutions_are_in_bfloat16():
+    encoder = pair((1, 16, 16), size=2, channels=[2]).encoder
+    x = torch.rand(50, 1, 16, 16)
+    encoder.init_from_data(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert encoder.maps(x).dtype == torch.bfloat16
+        points, attention = encoder(x), encoder.attention(x)
+    assert points.dtype == torch.float32
+    torch.testing.assert_close(points, expected_points(attention).flatten(1), rtol=0, atol=1e-6)
+
+
 def test_points_reach_the_border():
     encoder = pair((1, 16, 16), size=2, channels=[2]).encoder
     with torch.no_grad():

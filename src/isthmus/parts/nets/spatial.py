@@ -72,8 +72,10 @@ class SpatialEncoder(nn.Module):
 
     def attention(self, x: Float[Tensor, "*B C H W"]) -> Float[Tensor, "*B K h w"]:
         """The attention of each feature in images, which sums to 1."""
+        # differences of logits matter, not their relative precision
+        maps = self.maps(x).to(self.log_temperature.dtype)
         with torch.autocast(x.device.type, enabled=False):
-            return spatial_softmax(self.maps(x), self.temperature)
+            return spatial_softmax(maps, self.temperature)
 
     @property
     def temperature(self) -> Tensor:
@@ -82,7 +84,10 @@ class SpatialEncoder(nn.Module):
 
     def forward(self, x: Float[Tensor, "B *F C H W"]) -> Float[Tensor, "B features *F"]:
         """The features of the latent: first the coordinates of all points."""
-        h = expected_points(self.attention(x)).flatten(-2)
+        attention = self.attention(x)
+        with torch.autocast(x.device.type, enabled=False):
+            # a position in bfloat16 would be off by a tenth of a cell
+            h = expected_points(attention).flatten(-2)
         if self.others is not None:
             h = torch.cat([h, self.others(h)], -1)
         return h if x.ndim == 4 else h.movedim(-1, 1)
