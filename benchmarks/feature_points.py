@@ -44,18 +44,22 @@ OTHERS = {"test": (32, 71), "valid": (32, 72)}
 SIDE, BLOCK, CODE = 60, 3, 32
 RIDGE = 1e-3
 SEEN, HIDDEN = 0.8, 0.3
-COMMON = {"training.batch_size": 64, "training.steps": 3000, "latent.size": CODE, "training.keep": "last"}
+COMMON = {"training.batch_size": 64, "training.steps": 5000, "latent.size": CODE, "training.keep": "last"}
 WINDOWS = {"data.window": 3, "data.stride": 1, "training.batch_size": 21}
 MODELS: dict[str, tuple[str, dict[str, object]]] = {
     "untrained": ("spatial_mlp", COMMON | {"training.steps": 1, "training.learning_rate": 1e-9}),
-    "spatial": ("spatial", COMMON),
+    "spatial": ("spatial", COMMON | {"training.steps": 1500}),
     "spatial_mlp": ("spatial_mlp", COMMON),
     "windows": ("spatial_mlp", COMMON | WINDOWS),
     "slowness": (
         "spatial_mlp",
-        COMMON | WINDOWS | {"penalties.slowness.kind": "slowness", "penalties.slowness.weight": 30.0},
+        COMMON | WINDOWS | {"penalties.slowness.kind": "slowness", "penalties.slowness.weight": 15.0},
     ),
-    "conv": ("conv", COMMON | {"likelihood.kind": "gaussian", "likelihood.scale": 1.0, "net.channels": [32, 64]}),
+    "conv": (
+        "conv",
+        COMMON
+        | {"training.steps": 1500, "likelihood.kind": "gaussian", "likelihood.scale": 1.0, "net.channels": [32, 64]},
+    ),
 }
 
 
