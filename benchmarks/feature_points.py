@@ -5,7 +5,8 @@ to the true positions of three squares and a hand is applied to 32 other sequenc
 
     r2        variance of the positions that the regression explains: of each thing, and the mean
     error     median distance from the true position, in pixels of 60
-    fve       variance of the frames, averaged in blocks of 3x3 pixels, that reconstructions explain
+    fve       variance of the frames, averaged in blocks of 3x3 pixels, that reconstructions explain (of their gray
+              values where no others are decoded)
     jitter    root mean square of the second difference of the codes from frame to frame, relative to their standard
               deviation; and of the positions that the regression gives, in half sides of the image
     presence  how well the presence of the point that follows a square best tells whether it is seen (area under the
@@ -121,6 +122,8 @@ def explained(run: Run, other: Movers) -> float:
             parts.append(made.reshape(some.shape))
     pool = torch.nn.functional.avg_pool2d
     target, made = pool(x, BLOCK), pool(torch.cat(parts), BLOCK)
+    if run.recipe.net.kind == "spatial" and run.model.decoder.gray:
+        target, made = target.mean(1), made.mean(1)
     return 1 - ((target - made) ** 2).sum().item() / ((target - target.mean(0)) ** 2).sum().item()
 
 
