@@ -12,8 +12,9 @@ to the true positions of three squares and a hand is applied to 32 other sequenc
     presence  how well the presence of the point that follows a square best tells whether it is seen (area under the
               curve; seen is above 0.8 of it, hidden below 0.3; of the two squares that others may hide)
 
-Rows are the recipes, the network without training, the same with slowness over windows of three frames and its control
-without, and a convolutional code of equal size. ``--split valid`` draws other sequences, for choices.
+Rows are the network without training, the recipes, ``spatial_mlp`` with separated points, the same on windows of three
+frames without and with slowness, and a convolutional code of equal size. ``--split valid`` draws other sequences, for
+choices.
 
     python benchmarks/feature_points.py [--seeds 0 1 2] [--models spatial_mlp ...] [--split valid]
 """
@@ -46,21 +47,19 @@ SIDE, BLOCK, CODE = 60, 3, 32
 RIDGE = 1e-3
 SEEN, HIDDEN = 0.8, 0.3
 COMMON = {"training.batch_size": 64, "training.steps": 5000, "latent.size": CODE, "training.keep": "last"}
-WINDOWS = {"data.window": 3, "data.stride": 1, "training.batch_size": 21}
+APART = {"penalties.separation.kind": "separation", "penalties.separation.weight": 3.0}
+WINDOWS = {"data.window": 3, "data.stride": 1, "training.batch_size": 21, "training.steps": 2000} | APART
+SLOW = {"penalties.slowness.kind": "slowness", "penalties.slowness.weight": 10.0}
+SHORT = {"training.steps": 1500}
+SQUARED = {"likelihood.kind": "gaussian", "likelihood.scale": 1.0}
 MODELS: dict[str, tuple[str, dict[str, object]]] = {
     "untrained": ("spatial_mlp", COMMON | {"training.steps": 1, "training.learning_rate": 1e-9}),
-    "spatial": ("spatial", COMMON | {"training.steps": 1500}),
-    "spatial_mlp": ("spatial_mlp", COMMON),
+    "spatial": ("spatial", COMMON | SHORT),
+    "spatial_mlp": ("spatial_mlp", COMMON | SHORT),
+    "separation": ("spatial_mlp", COMMON | APART),
     "windows": ("spatial_mlp", COMMON | WINDOWS),
-    "slowness": (
-        "spatial_mlp",
-        COMMON | WINDOWS | {"penalties.slowness.kind": "slowness", "penalties.slowness.weight": 15.0},
-    ),
-    "conv": (
-        "conv",
-        COMMON
-        | {"training.steps": 1500, "likelihood.kind": "gaussian", "likelihood.scale": 1.0, "net.channels": [32, 64]},
-    ),
+    "slowness": ("spatial_mlp", COMMON | WINDOWS | SLOW),
+    "conv": ("conv", COMMON | SHORT | SQUARED | {"net.channels": [32, 64]}),
 }
 
 

@@ -220,6 +220,7 @@ def test_the_pairs_hold_both_kinds_many_times_and_are_not_refused_for_nothing():
         "Recorruption adds noise to targets",
         "fidelity.kind=inversion has no pairs of example and output",
         "The penalty slowness compares 3 or more consecutive frames",
+        "The penalty separation compares points",
     )
     need = re.compile(
         r"(Penalty|Fidelity) \w+ requires .*, which latent \w+ does not provide\. "

@@ -31,13 +31,14 @@ def spatial_mlp(latent: int | None = None, channels: Sequence[int] = (32, 24)) -
     added to what is decoded (``net.subtract_mean``, ``likelihood.from_mean``), so that points follow what moves.
 
     Use it for videos and images in which things move before a fixed background: its code is where they are, two
-    numbers for each of ``latent.size`` / 2 points. For smoother points train on windows of frames
+    numbers for each of ``latent.size`` / 2 points. Where several things move and all points follow one of them, add
+    ``penalties.separation.kind=separation`` with a weight of 3; for smoother points train on windows of frames
     (``data.window=3``) with ``penalties.slowness.kind=slowness``.
 
     References:
         Deep spatial autoencoders for visuomotor learning (Finn et al., 2016), with another decoder
     """
-    return _spatial("spatial_mlp", latent, channels, hidden=(256,), resolution=20, published=False)
+    return _spatial("spatial_mlp", latent, channels, hidden=(1024,), resolution=20, published=False)
 
 
 def _spatial(

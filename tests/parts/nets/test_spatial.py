@@ -1,5 +1,7 @@
 """The spatial autoencoder's pair: points of frames, blocks of pixels, and the temperature that comes from data."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -12,7 +14,7 @@ from isthmus.parts.latents import Deterministic, Gaussian
 from isthmus.parts.likelihoods import LIKELIHOODS
 from isthmus.parts.likelihoods import Gaussian as GaussianOutput
 from isthmus.parts.nets import spatial
-from isthmus.parts.penalties import Slowness
+from isthmus.parts.penalties import Separation, Slowness
 from isthmus.parts.protocols import Trace
 
 
@@ -76,7 +78,7 @@ def test_the_temperature_is_set_so_that_attention_is_neither_flat_nor_on_one_pos
     before = encoder.attention(x)
     encoder.init_from_data(x)
     spread = (encoder.maps(x) / encoder.temperature).flatten(-2).std(-1).mean().item()
-    assert spread == pytest.approx(1.0, rel=1e-4)
+    assert spread == pytest.approx(3.0, rel=1e-4)
     assert encoder.attention(x).amax() > 2 * before.amax()
 
 
@@ -154,6 +156,32 @@ def test_slowness_is_the_squared_acceleration_and_zero_for_constant_velocity():
     torch.testing.assert_close(Slowness()(model(), trace_of(z)), by_hand)
     steady = torch.randn(3, 4, 1) + torch.arange(5) * torch.randn(3, 4, 1)
     assert Slowness()(model(), trace_of(steady)).abs().max() < 1e-8
+
+
+def test_separation_is_high_for_points_that_move_alike_wherever_they_are():
+    torch.manual_seed(0)
+    path, other = torch.randn(50, 2, dtype=torch.float64), torch.randn(50, 2, dtype=torch.float64)
+    together = torch.cat([path, path + 5.0], 1)
+    assert Separation()(model(), trace_of(together)).item() == pytest.approx(1)
+    apart = torch.cat([path, other], 1)
+    difference = (path - path.mean(0) - other + other.mean(0)).square().sum(1).mean()
+    expected = math.exp(-difference / (2 * 0.5**2))
+    assert Separation(scale=0.5)(model(), trace_of(apart)).item() == pytest.approx(expected)
+    three = torch.cat([path, path, path], 1)
+    assert Separation()(model(), trace_of(three)).item() == pytest.approx(3)
+
+
+def test_separation_of_windows_is_that_of_their_frames():
+    z = torch.randn(4, 6, 3, dtype=torch.float64)
+    frames = z.movedim(1, -1).flatten(0, 1)
+    found = [Separation()(model(), trace_of(codes)).item() for codes in (z, frames)]
+    assert found[0] == pytest.approx(found[1])
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (2, 3, 4), (2, 4, 3, 3)])
+def test_separation_needs_pairs_of_coordinates(shape):
+    with pytest.raises(IncompatibleParts, match=r"penalty separation compares points.*net\.kind=spatial"):
+        Separation()(model(), trace_of(torch.zeros(shape)))
 
 
 @pytest.mark.parametrize("shape", [(2, 4), (2, 4, 2), (2, 4, 3, 3)])

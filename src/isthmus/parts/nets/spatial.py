@@ -24,7 +24,7 @@ from isthmus.parts.protocols import Head, Shape, Supplied
 
 FIRST, LATER = 7, 5
 """Sizes of the kernels: of the first convolution, which has a stride of 2, and of all others."""
-SPREAD, EXAMPLES = 1.0, 64
+SPREAD, EXAMPLES = 3.0, 64
 """Standard deviation of the softmax's logits at the start, over the positions of a map; examples it is set from."""
 TEMPERATURE = 0.1
 """Temperature of the softmax until it is set from data."""

@@ -13,6 +13,7 @@ from isthmus.parts.penalties.features import Features
 from isthmus.parts.penalties.geometry import Contractive, ContractiveHessian
 from isthmus.parts.penalties.kl import KL, Capacity
 from isthmus.parts.penalties.norms import CodeNorm, DecoderNorm
+from isthmus.parts.penalties.separation import Separation
 from isthmus.parts.penalties.slowness import Slowness
 from isthmus.parts.penalties.sparsity import L1, KLSparsity
 
@@ -33,6 +34,7 @@ PENALTIES: dict[str, type[nn.Module]] = {
     "code_norm": CodeNorm,
     "decoder_norm": DecoderNorm,
     "slowness": Slowness,
+    "separation": Separation,
     "contractive": Contractive,
     "contractive_h": ContractiveHessian,
 }
@@ -54,6 +56,7 @@ __all__ = [
     "FactorVAE",
     "Features",
     "KLSparsity",
+    "Separation",
     "Sliced",
     "Slowness",
     "TotalCorrelation",
