@@ -128,9 +128,10 @@ def video(state: PuckPoints, outcome: Outcome, aims: Episodes) -> Animation:
     points, goal = state.in_pictures(frames), state.in_pictures(aims.frames[:SHOWN, -1:])
     tiles = []
     for own, here, there in zip(frames, points, goal, strict=True):
-        xy = np.stack([here, np.broadcast_to(there, here.shape)], 1)
-        present = np.broadcast_to([True, False], xy.shape[:2])
-        tiles.append(plots.trails(own.transpose(0, 3, 1, 2) / 255, xy, present).frames[:, ::2, ::2])
+        xy = np.stack([np.broadcast_to(there, here.shape), here], 1)
+        present = np.broadcast_to([False, True], xy.shape[:2])
+        drawn = plots.trails(own.transpose(0, 3, 1, 2) / 255, xy, present).frames[:, ::2, ::2]
+        tiles.append(np.pad(drawn, ((0, 0), (0, 4), (0, 4), (0, 0)), constant_values=255))
     rows = [np.concatenate(tiles[k : k + SHOWN // 2], 2) for k in (0, SHOWN // 2)]
     return Animation(np.concatenate(rows, 1), rate=12.0)
 
