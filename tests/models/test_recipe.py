@@ -103,7 +103,7 @@ def test_a_recipe_of_the_bare_minimum_is_filled_with_the_defaults_of_its_kinds()
         "norm": "none",
         "init": "glorot",
     }
-    assert r.to_dict()["likelihood"] == {"kind": "gaussian", "scale": 1.0}
+    assert r.to_dict()["likelihood"] == {"kind": "gaussian", "scale": 1.0, "from_mean": False}
 
 
 @every_recipe
@@ -276,7 +276,7 @@ def test_the_size_of_a_code_is_given_or_a_share_of_the_values_of_an_example(opti
                 "other": {"kind": "kl", "weight": 3.0, "free_bits": 0.0},
             },
         ),
-        ({"likelihood": "gaussian"}, "likelihood", {"kind": "gaussian", "scale": 1.0}),
+        ({"likelihood": "gaussian"}, "likelihood", {"kind": "gaussian", "scale": 1.0, "from_mean": False}),
         ({"likelihood.kind": "gaussian", "likelihood.scale": "0.1"}, "likelihood.scale", 0.1),
         ({"likelihood.scale": "0.1", "likelihood.kind": "gaussian"}, "likelihood.scale", 0.1),
         ({"net": "conv", "net.channels": "4,4"}, "net.channels", [4, 4]),

@@ -40,6 +40,7 @@ NAMES = {
     "hidden": [3],
     "resolution": [3],
     "gray": [True],
+    "subtract_mean": [False],
 }
 WIDTHS = {("spatial", "hidden"): [[], [6], [12, 5]]}
 """Cases of an option that means several widths for one net and a single one for another."""

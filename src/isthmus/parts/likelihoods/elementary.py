@@ -4,6 +4,7 @@ Binary cross-entropy is a Bernoulli likelihood, squared error a Gaussian of fixe
 normalized density for gray values in [0, 1]; Laplace and Student-t are robust to outliers.
 """
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
@@ -56,7 +57,7 @@ class Bernoulli(StartsAtMean):
 
     def features_of(self, mean: Tensor) -> Tensor:
         """The logit of the mean."""
-        return mean.clamp(0.001, 0.999).logit()
+        return torch.logit(mean, 0.001)
 
     def forward(self, h: Float[Tensor, "B d *space"]) -> Distribution:
         """The distribution with logits ``h``, plus the offset if ``from_mean`` is set."""
