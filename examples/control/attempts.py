@@ -44,18 +44,16 @@ def attempt(env: Push, goals: Episodes, state: State | None, model: Dynamics, se
     last = slice(-1, None)
     wanted = goals.arm[:, -1, 4:6] if state is None else _seen(state, goals.frames[:, last], goals.arm[:, last], goals)
     goal = torch.from_numpy(wanted).float()
-    plans, since = torch.zeros(count, 5), 0
     for t in range(STEPS):
-        if t % REPLAN == 0:
+        now, since = torch.from_numpy(arm[:, t, :4]).float(), t % REPLAN
+        if since == 0:
             if t:
                 planner.forward_in_time(REPLAN)
             seen = np.zeros((count, 2))
             if state is not None:
                 seen = _seen(state, frames[:, : t + 1], arm[:, : t + 1], goals, puck[:, t])
-            now = torch.from_numpy(arm[:, t, :4]).float()
-            plans, since = planner.plan(now, torch.from_numpy(seen).float(), goal), 0
-        act = action_of(plans, torch.from_numpy(arm[:, t, :4]).float(), since / HORIZON).numpy()
-        since += 1
+            plans = planner.plan(now, torch.from_numpy(seen).float(), goal)
+        act = action_of(plans, now, since / HORIZON).numpy()
         for n in range(count):
             env.state = sims[n]
             env.shine(goals.starts[n, 4])

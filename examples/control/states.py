@@ -163,9 +163,10 @@ class Components:
         flat = codes.reshape(-1, codes.shape[-1])
         self.scale = flat.std(0).clip(1e-6)
         self.arm = explained(arm_features(train.arm.reshape(-1, 6)), flat / self.scale)[1]
-        rest = self._rest(codes, train.arm).reshape(len(flat), -1)
-        self.axes = np.linalg.svd(rest[::7] - rest.mean(0), full_matrices=False)[2][:2]
-        self.contact = Contact.of(self._rest(codes, train.arm) @ self.axes.T, train.arm)
+        rest = self._rest(codes, train.arm)
+        every = rest.reshape(len(flat), -1)
+        self.axes = np.linalg.svd(every[::7] - every.mean(0), full_matrices=False)[2][:2]
+        self.contact = Contact.of(rest @ self.axes.T, train.arm)
         return self
 
     def of(self, frames: Array, arm: Array) -> Array:
@@ -173,5 +174,5 @@ class Components:
         return self.contact(self._rest(encoded(self.run, frames), arm) @ self.axes.T)
 
     def _rest(self, codes: Array, arm: Array) -> Array:
-        by_arm = self.arm.predict(arm_features(arm).reshape(-1, arm_features(arm).shape[-1]))
+        by_arm = self.arm.predict(arm_features(arm.reshape(-1, arm.shape[-1])))
         return codes / self.scale - by_arm.reshape(codes.shape)

@@ -34,7 +34,7 @@ from isthmus.parts.likelihoods.support import rows_outside
 from isthmus.runs.answers import answer, codes_of
 from isthmus.runs.data import Inputs, NewData, data_for, describe_split, evaluation_split, inputs_for
 from isthmus.runs.interpolation import PATHS, check_real_code, end_points, lines_between
-from isthmus.runs.points.extraction import by_frames, encodes_frames, frame_codes, frames_of_codes
+from isthmus.runs.points.extraction import by_frames, encodes_frames, frame_model, frames_of_codes
 from isthmus.runs.restoration import check_noise_level, restore, sized_inputs
 from isthmus.runs.run import Run
 
@@ -109,11 +109,13 @@ def encode(run: Run, data: NewData, *, sample: bool = False, precision: str = "3
     Raises:
         IsthmusError: data that cannot be read or does not match the run, or an unknown precision.
     """
-    dtype = run.network_dtype(precision)
-    encoder = partial(frame_codes, run) if encodes_frames(run) else run.model.encode
+    dtype, framewise = run.network_dtype(precision), encodes_frames(run)
     inputs = inputs_for(by_frames(run), data, "input")
-    codes = partial(encoder, sample=sample, precision=dtype)
-    return Results(inputs, lambda chunk: _numpy(codes(chunk)), device=run.model.like.device)
+    model = frame_model(run) if framewise else run.model
+    codes = partial(model.encode, sample=sample, precision=dtype)
+    return Results(
+        inputs, lambda chunk: _numpy(codes(chunk)[..., 0] if framewise else codes(chunk)), device=model.like.device
+    )
 
 
 def decode(run: Run, z: NewData) -> Any:

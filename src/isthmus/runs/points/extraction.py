@@ -44,11 +44,6 @@ def frame_model(run: Run) -> Autoencoder:
         return run.model.for_shape((1, *run.metadata.shape[1:]))
 
 
-def frame_codes(run: Run, x: Tensor, *, sample: bool = False, precision: torch.dtype | None = None) -> Tensor:
-    """The codes (N, d) of windows of one frame."""
-    return frame_model(run).encode(x, sample=sample, precision=precision)[..., 0]
-
-
 def frames_of_codes(run: Run, codes: Tensor) -> Tensor:
     """Decoded codes (N, d) of single frames, (N, C, H, W)."""
     return frame_model(run).decode(codes[..., None])[:, 0]

@@ -176,7 +176,6 @@ class FeaturePoints:
             length = span.stop - span.start
             y[n, :length] = torch.from_numpy(np.asarray(xy[span], np.float64))
             seen[n, :length] = torch.from_numpy(present[span])[..., None]
-        # a recording in which a point is never seen would leave it anywhere
         return y.permute(2, 3, 0, 1).flatten(0, 2), seen.permute(2, 3, 0, 1).flatten(0, 2)
 
     def _joined(self, states: Tensor) -> Array:
